@@ -1,0 +1,37 @@
+# tinyguard: `make demo` and `make test` from a fresh checkout; `make help` lists the rest.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export TINYGUARD_SHARED ?= $(abspath ../shared)
+DEBIAN_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm openocd gcc libc6-dev make python3-venv
+
+.PHONY: help setup demo test test-full lint clean
+
+help:
+	@echo "make setup      .venv with the pinned packages; Debian's cross compiler, QEMU and OpenOCD where missing"
+	@echo "make demo       everything from nothing: quantize, build, flash a virtual board, evaluate over serial"
+	@echo "make test       the quick suite; make test-full the whole, fuzzers included"
+	@echo "make lint       ruff and mypy"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: pyproject.toml constraints.txt
+	@bash .ci/debian-packages $(DEBIAN_PACKAGES)
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+test: setup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not board" tests
+
+test-full: setup
+	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not board" tests
+
+lint: setup
+	$(BIN)/ruff check tinyguard tests models
+	$(BIN)/ruff format --check tinyguard tests models
+	$(BIN)/mypy
+
+clean:
+	rm -rf build .tinyguard

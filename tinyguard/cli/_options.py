@@ -1,0 +1,17 @@
+"""What several commands share: output as JSON, and the console for people."""
+
+import json
+from typing import Any
+
+import click
+from rich.console import Console
+
+console = Console(highlight=False)
+progress_console = Console(stderr=True, highlight=False)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON on stdout.")
+
+
+def print_json(result: dict[str, Any] | list[Any]) -> None:
+    """One JSON document on stdout, nothing else."""
+    click.echo(json.dumps(result, indent=2))
