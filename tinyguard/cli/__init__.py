@@ -14,7 +14,9 @@ class _LazyGroup(click.Group):
 
     def list_commands(self, context: click.Context) -> list[str]:
         del context
-        return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+        return sorted(
+            module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")
+        )
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.list_commands(context):

@@ -1,0 +1,58 @@
+"""The operators: one file each, with parameters and checks, exact simulation, C emission and MAC count."""
+
+import functools
+import importlib
+import pkgutil
+
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
+from tinyguard.operators.base import Emission, Operator, Unsupported
+
+__all__ = ["Emission", "Operator", "Unsupported", "operator_names", "registry", "resolve", "unsupported"]
+
+
+@functools.cache
+def registry() -> dict[str, type[Operator]]:
+    """TFLite builtin name -> the class that implements it."""
+    found: dict[str, type[Operator]] = {}
+    for module in pkgutil.iter_modules(__path__):
+        if not module.name.startswith("_") and module.name != "base":
+            for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
+                if isinstance(value, type) and issubclass(value, Operator):
+                    found.update(dict.fromkeys(value.names, value))
+    return found
+
+
+def operator_names() -> list[str]:
+    """Every supported TFLite builtin name, sorted."""
+    return sorted(registry())
+
+
+def _attempt(graph: Graph) -> tuple[list[Operator], list[str]]:
+    operators: list[Operator] = []
+    problems: list[str] = []
+    for node in graph.nodes:
+        kind = registry().get(node.operator)
+        try:
+            if kind is None:
+                raise Unsupported("no such operator here")
+            operators.append(kind(graph, node))
+        except Unsupported as reason:
+            problems.append(f"{node.operator} '{graph.node_name(node)}': {reason}")
+    return operators, problems
+
+
+def unsupported(graph: Graph) -> list[str]:
+    """What cannot be run, one line a node: operator, layer name, reason. Empty when all can."""
+    return _attempt(graph)[1]
+
+
+def resolve(graph: Graph) -> list[Operator]:
+    """One resolved Operator a node, in execution order.
+
+    Raises TinyguardError naming every unsupported node at once.
+    """
+    operators, problems = _attempt(graph)
+    if problems:
+        raise TinyguardError(f"{len(problems)} unsupported: " + "; ".join(problems))
+    return operators

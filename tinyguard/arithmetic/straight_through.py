@@ -1,0 +1,115 @@
+"""Exact integers in torch with straight-through gradients.
+
+Codes are carried in float tensors. Forward is exact; backward passes through rounding, through the
+clamp where the unrounded value lies inside it (edges included), and is zero outside.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+if TYPE_CHECKING:
+    from tinyguard.operators.base import Operator
+
+
+def through(operator: Operator, inputs: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor, ...]:
+    """`operator.run` on the values, the gradient of `operator.surrogate` clamped to `operator.clamp`."""
+    arrays = [None if x is None else _codes(x, operator, i) for i, x in enumerate(inputs)]
+    device = next(x.device for x in inputs if x is not None)
+    exact = [torch.from_numpy(y.astype(np.float32)).to(device) for y in operator.run(*arrays)]
+    if not any(x is not None and x.requires_grad for x in inputs):
+        return tuple(exact)
+    low, high = operator.clamp
+    real = operator.surrogate(*inputs)
+    return tuple(replace_value(torch.clamp(r, low, high), e) for r, e in zip(real, exact, strict=True))
+
+
+def _codes(x: torch.Tensor, operator: Operator, index: int) -> np.ndarray:
+    tensor = operator.inputs[index]
+    assert tensor is not None
+    return x.detach().cpu().numpy().astype(tensor.dtype)
+
+
+def replace_value(differentiable: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
+    """`value` forward, the gradient of `differentiable` backward."""
+    return _ReplaceValue.apply(differentiable, value)
+
+
+class _ReplaceValue(torch.autograd.Function):
+    @staticmethod
+    def forward(context: Any, differentiable: torch.Tensor, value: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        del context, differentiable
+        return value.clone()
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None]:  # type: ignore[override]
+        del context
+        return gradient, None
+
+
+def multiply_by_quantized_multiplier(
+    accumulator: torch.Tensor, value: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
+    """Double rounding in int64. `accumulator` holds int32 values in any dtype; broadcasts; int64 result."""
+    left, right = shift.clamp(min=0), (-shift).clamp(min=0)
+    high = (((accumulator.to(torch.int64) << left) * value + (1 << 30)) >> 31).clamp(max=2**31 - 1)
+    mask = (torch.ones_like(right) << right) - 1
+    threshold = (mask >> 1) + (high < 0)
+    return (high >> right) + ((high & mask) > threshold)
+
+
+def multiply_by_quantized_multiplier_int64(
+    accumulator: torch.Tensor, value: torch.Tensor, shift: torch.Tensor
+) -> torch.Tensor:
+    """The int16x8 rule: 16-bit multiplier, one rounding. See `fixed_point`."""
+    reduced = torch.where(value < 0x7FFF0000, (value + (1 << 15)) >> 16, torch.full_like(value, 0x7FFF))
+    total = 15 - shift
+    return (accumulator.to(torch.int64) * reduced + (torch.ones_like(total) << (total - 1))) >> total
+
+
+class _Requantize(torch.autograd.Function):
+    @staticmethod
+    def forward(  # type: ignore[override]
+        context: Any,
+        accumulator: torch.Tensor,
+        value: torch.Tensor,
+        shift: torch.Tensor,
+        zero_point: int,
+        low: int,
+        high: int,
+        wide: bool,
+        dtype: torch.dtype,
+    ) -> torch.Tensor:
+        rule = multiply_by_quantized_multiplier_int64 if wide else multiply_by_quantized_multiplier
+        codes = (rule(accumulator, value, shift) + zero_point).clamp(low, high).to(dtype)
+        if accumulator.requires_grad:
+            real = torch.ldexp(value.to(torch.float64), shift - 31).to(torch.float32)
+            unrounded = accumulator.to(torch.float32) * real + zero_point
+            context.save_for_backward((unrounded >= low) & (unrounded <= high), real)
+            context.dtype = accumulator.dtype
+        return codes
+
+    @staticmethod
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
+        inside, real = context.saved_tensors
+        return ((gradient * inside * real).to(context.dtype), None, None, None, None, None, None, None)
+
+
+def requantize(
+    accumulator: torch.Tensor,
+    value: torch.Tensor,
+    shift: torch.Tensor,
+    zero_point: int,
+    low: int,
+    high: int,
+    wide: bool = False,
+) -> torch.Tensor:
+    """Accumulators (exact integers in float32/float64/int) to float32 output codes, straight-through.
+
+    `value` and `shift` are int64 tensors that broadcast (per channel: shape (C,) against a last axis
+    of channels). `wide` selects the int16x8 rule on 48-bit accumulators.
+    """
+    return _Requantize.apply(accumulator, value, shift, zero_point, low, high, wide, torch.float32)

@@ -1,0 +1,182 @@
+"""What every operator is: one node with its arithmetic resolved, three ways to carry it out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
+
+import numpy as np
+
+from tinyguard.graph import Graph, Node, Tensor
+
+if TYPE_CHECKING:
+    import torch
+
+CODE_RANGE = {"int8": (-128, 127), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1)}
+C_TYPE = {"int8": "int8_t", "int16": "int16_t", "int32": "int32_t", "int64": "int64_t", "float32": "float"}
+
+
+class Unsupported(Exception):  # noqa: N818 (a reason, gathered with others into one error)
+    """This node cannot be run; the message is a lower-case reason without the layer's name."""
+
+
+class Emission(Protocol):
+    """What an operator may ask of the code generator while it prints its C."""
+
+    def input(self, index: int) -> str:
+        """C expression, a `const T *`, of input `index`: arena or constant array."""
+
+    def output(self, index: int = 0) -> str:
+        """C expression, a `T *`, of output `index`."""
+
+    def scratch(self) -> str:
+        """C expression, a `void *` aligned to 16, of `scratch_bytes` of arena."""
+
+    def constant(self, role: str, values: np.ndarray, note: str = "") -> str:
+        """Declare a constant array of this layer (int8, uint8, int16, int32, int64, float32); its C name."""
+
+    def kernel(self, header: str) -> None:
+        """Include a header of firmware/kernels."""
+
+
+def c_shape(kind: str, **fields: int) -> str:
+    """C declaration of the constant struct `shape` that a kernel takes, wrapped to readable lines."""
+    lines, line = [], "   "
+    for name, value in fields.items():
+        entry = f" .{name} = {value},"
+        if len(line) + len(entry) > 100:
+            lines.append(line)
+            line = "   "
+        line += entry
+    return "\n".join([f"static const {kind} shape = {{", *lines, line, "};"])
+
+
+class Operator(ABC):
+    """One node with everything its arithmetic needs.
+
+    Arrays: `run` and `forward` take one array a node input, shape (N, *tensor.shape), where N is the
+    number of samples; constants come with N = 1 and an absent optional input is None. They return
+    one array an output, shape (N, *tensor.shape). The graph's own batch of 1 stays in tensor.shape.
+    """
+
+    names: ClassVar[tuple[str, ...]] = ()  # TFLite builtin names; empty on abstract classes
+
+    def __init__(self, graph: Graph, node: Node) -> None:
+        self.node = node
+        self.name = graph.node_name(node)
+        self.inputs: tuple[Tensor | None, ...] = tuple(
+            graph.tensors[index] if index >= 0 else None for index in node.inputs
+        )
+        self.outputs: tuple[Tensor, ...] = tuple(graph.tensors[index] for index in node.outputs)
+        self.prepare()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Check shapes, types and options and compute the parameters; raise Unsupported."""
+
+    @abstractmethod
+    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        """Exact result in codes, in the output tensors' dtypes. NumPy only."""
+
+    @abstractmethod
+    def emit(self, c: Emission) -> str:
+        """C statements that compute the outputs; every shape and parameter a literal constant."""
+
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """Exact result in codes carried in float tensors (float32), with a straight-through gradient.
+
+        This default runs `run` and takes the gradient of `surrogate`; the operators that cost
+        time override it.
+        """
+        from tinyguard.arithmetic import straight_through
+
+        return straight_through.through(self, inputs)
+
+    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """Differentiable real-valued output codes, before rounding and clamping, from input codes."""
+        del inputs
+        raise NotImplementedError(f"{self.node.operator} has no gradient")
+
+    @property
+    def clamp(self) -> tuple[int, int]:
+        """Lowest and highest output code: outside it the gradient is zero."""
+        return CODE_RANGE.get(self.outputs[0].dtype, (-(2**31), 2**31 - 1))
+
+    @property
+    def macs(self) -> int:
+        """Multiply-accumulates an inference."""
+        return 0
+
+    @property
+    def scratch_bytes(self) -> int:
+        """Arena the kernel needs while it runs, beyond inputs and outputs."""
+        return 0
+
+    @property
+    def in_place(self) -> tuple[int, ...]:
+        """Inputs that output 0 may overwrite: element i is read before element i is written, and
+        never after. The planner uses it only where that input dies and has the output's size."""
+        return ()
+
+    @property
+    def is_view(self) -> bool:
+        """True when output 0 is input 0's bytes under another shape: no code, shared memory."""
+        return False
+
+    # -- for prepare() ---------------------------------------------------------------------------
+
+    def fail(self, reason: str) -> NoReturn:
+        raise Unsupported(reason)
+
+    def require(self, condition: bool, reason: str) -> None:
+        if not condition:
+            raise Unsupported(reason)
+
+    def option(self, name: str, default: Any = None) -> Any:
+        """A builtin option by its schema name."""
+        return self.node.options.get(name, default)
+
+    def input_tensor(self, index: int) -> Tensor:
+        """Input `index`, which must be there."""
+        tensor = self.inputs[index] if index < len(self.inputs) else None
+        if tensor is None:
+            raise Unsupported(f"input {index} is missing")
+        return tensor
+
+    def constant_input(self, index: int) -> np.ndarray:
+        """The values of input `index`, which must be a constant."""
+        tensor = self.input_tensor(index)
+        if tensor.data is None:
+            raise Unsupported(f"input {index} is computed, and must be a constant")
+        return tensor.data
+
+    def require_codes(self, *tensors: Tensor) -> None:
+        """int8 or int16 tensors, all of one type, quantized per tensor; int16 with zero point 0."""
+        for tensor in tensors:
+            kind, quantization = tensor.dtype, tensor.quantization
+            self.require(kind in ("int8", "int16"), f"{kind} '{tensor.name}', int8 or int16 is needed")
+            self.require(kind == tensors[0].dtype, f"mixed types {tensors[0].dtype} and {kind}")
+            if quantization is None or quantization.per_channel:
+                self.fail(f"'{tensor.name}' is not quantized per tensor")
+            elif kind == "int16":
+                self.require(quantization.zero_point == 0, f"int16 '{tensor.name}' with a zero point")
+
+    def activation_range(self, output: Tensor) -> tuple[int, int]:
+        """Clamping codes of the fused activation, as TFLite's CalculateActivationRangeQuantized."""
+        low, high = CODE_RANGE[output.dtype]
+        scale, zero_point = np.float32(output.scale), output.zero_point
+
+        def code(real: float) -> int:
+            quotient = np.float32(real) / scale  # TFLite divides in float32 and rounds half away
+            return zero_point + int(np.sign(quotient) * np.floor(np.abs(quotient) + np.float32(0.5)))
+
+        activation = self.option("fused_activation_function", "NONE")
+        if activation == "NONE":
+            return low, high
+        if activation == "RELU":
+            return max(low, code(0.0)), high
+        if activation == "RELU6":
+            return max(low, code(0.0)), min(high, code(6.0))
+        if activation == "RELU_N1_TO_1":
+            return max(low, code(-1.0)), min(high, code(1.0))
+        return self.fail(f"fused activation {activation}")
