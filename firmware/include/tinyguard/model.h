@@ -15,7 +15,7 @@ typedef struct {
     int32_t zero_point;
     uint8_t dtype;
     uint8_t rank;
-    uint16_t shape[TG_MAX_RANK]; /* batch included */
+    uint32_t shape[TG_MAX_RANK]; /* batch included */
 } tg_tensor;
 
 typedef struct {
