@@ -1,0 +1,20 @@
+"""DATA arguments: files, folders and built-in names, and the way from them to the network's input codes."""
+
+from tinyguard.data.codes import dequantized, quantized, real_values, to_codes
+from tinyguard.data.named import NAMES, load_named, shared_folder
+from tinyguard.data.normalization import Normalization
+from tinyguard.data.resolve import load_data
+from tinyguard.data.samples import Samples
+
+__all__ = [
+    "NAMES",
+    "Normalization",
+    "Samples",
+    "dequantized",
+    "load_data",
+    "load_named",
+    "quantized",
+    "real_values",
+    "shared_folder",
+    "to_codes",
+]
