@@ -1,0 +1,37 @@
+/* The network on the board: filling its inputs, running its layers, finding its outputs. */
+#ifndef TG_RUNTIME_INFERENCE_H
+#define TG_RUNTIME_INFERENCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "tinyguard/model.h"
+#include "tinyguard/protocol.h"
+
+/* Measure what measuring costs; forget all inputs. */
+void tg_inference_init(void);
+
+void tg_inference_forget(void);
+
+/* Copy bytes into an input. False when it is out of order: inputs fill from the first byte of the first. The
+   caller has checked that input and bytes exist. */
+bool tg_inference_write(uint16_t index, uint32_t offset, const uint8_t *bytes, uint32_t count);
+
+/* All inputs from bytes that hold them one after the other. */
+void tg_inference_write_all(const uint8_t *bytes);
+
+bool tg_inference_inputs_complete(void);
+
+/* Of the inputs as they lie in memory. */
+uint32_t tg_inference_input_crc(void);
+
+uint64_t tg_inference_input_bytes(void);
+uint64_t tg_inference_output_bytes(void);
+
+/* Run the layers first <= layer < end and measure them. The caller has checked the order. */
+tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end);
+
+/* The first `max` bytes of the outputs, one after the other; returns how many there were. */
+uint32_t tg_inference_copy_outputs(uint8_t *bytes, uint32_t max);
+
+#endif

@@ -1,0 +1,17 @@
+"""RAM of the runtime, known without compiling."""
+
+from tinyguard.device.protocol import CRC_BYTES, FIXED_BYTES, HEADER_BYTES
+
+_LINK_FIXED_BYTES = 64
+
+
+def runtime_state_bytes(chunk_bytes: int) -> int:
+    """Size in bytes of the runtime's one struct (firmware/runtime/link.h) for TG_CHUNK_BYTES, a multiple of 8."""
+    frame_bytes = HEADER_BYTES + FIXED_BYTES + chunk_bytes + CRC_BYTES
+    return _LINK_FIXED_BYTES + 2 * frame_bytes
+
+
+def encoded_frame_bytes(chunk_bytes: int) -> int:
+    """Longest frame on the wire, delimiters included, for a receive ring that should hold a whole one."""
+    body_bytes = HEADER_BYTES + FIXED_BYTES + chunk_bytes + CRC_BYTES
+    return body_bytes + body_bytes // 254 + 1 + 2
