@@ -1,0 +1,17 @@
+"""The one seam: a back end maps input codes to outputs, and attacks, filters and metrics see only that."""
+
+from typing import Protocol
+
+import numpy as np
+
+
+class Backend(Protocol):
+    """Anything that runs the network.
+
+    `run` takes one array a graph input, shape (N, *tensor.shape[1:]): integer codes in the input's
+    dtype, batch first, and returns one such array a graph output.
+    """
+
+    name: str
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]: ...

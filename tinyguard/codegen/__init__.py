@@ -1,0 +1,17 @@
+"""Graph -> C: the memory plan, the weights, and a project that builds by `make` alone."""
+
+from tinyguard.codegen.memory import Buffer, MemoryPlan, plan
+from tinyguard.codegen.predict import Prediction, predict
+from tinyguard.codegen.project import generate
+from tinyguard.codegen.source import ModelSource, emit_model
+
+__all__ = [
+    "Buffer",
+    "MemoryPlan",
+    "ModelSource",
+    "Prediction",
+    "emit_model",
+    "generate",
+    "plan",
+    "predict",
+]

@@ -1,0 +1,26 @@
+"""The generated C, compiled for the host: the firmware's arithmetic without a board."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from tinyguard.codegen.batch import Batch
+from tinyguard.graph import Graph
+
+
+class CompiledBackend:
+    """Runs `graph` through its generated C, built with the host's gcc in a temporary folder."""
+
+    name = "compiled"
+
+    def __init__(self, graph: Graph, sanitize: bool = False, optimize: str = "-O2") -> None:
+        self.graph = graph
+        self._folder = tempfile.TemporaryDirectory(prefix="tinyguard-")
+        project = Path(self._folder.name) / "project"
+        self._batch = Batch([graph], project, sanitize=sanitize, optimize=optimize)
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        outputs = self._batch.run(0, *inputs)
+        shapes = [self.graph.tensors[index].shape[1:] for index in self.graph.outputs]
+        return tuple(y.reshape(len(y), *shape) for y, shape in zip(outputs, shapes, strict=True))

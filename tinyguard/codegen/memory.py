@@ -1,0 +1,136 @@
+"""The static memory plan: every activation at a fixed offset of one arena.
+
+Tensors that are views of each other or computed in place share a buffer; buffers that are never
+alive together share bytes. Greedy by size, largest first, at the lowest offset that is free.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tinyguard.graph import Graph
+from tinyguard.operators import Operator
+
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class Buffer:
+    """Bytes of the arena with a lifetime: alive from layer `first` to layer `last`, both included.
+
+    Graph inputs are alive from layer -1, graph outputs to the number of layers.
+    """
+
+    tensors: tuple[int, ...]  # indices; empty for scratch
+    size_bytes: int
+    first: int
+    last: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class MemoryPlan:
+    """Where everything lies. `constants` maps a view of a constant to that constant's tensor."""
+
+    buffers: tuple[Buffer, ...]
+    tensor_offset: dict[int, int]
+    scratch_offset: dict[int, int]  # layer -> offset
+    constants: dict[int, int]
+    arena_bytes: int
+
+
+@dataclass
+class _Group:
+    tensors: list[int]
+    size_bytes: int
+    first: int
+    last: int
+    pinned: bool  # holds a graph output
+
+
+class _Grouping:
+    """Which tensors share one buffer."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.group_of: dict[int, _Group] = {}
+        self.constants: dict[int, int] = {}
+        self.last_use = {index: -1 for index in graph.inputs}
+        for step, node in enumerate(graph.nodes):
+            for index in node.inputs:
+                self.last_use[index] = step
+
+    def start(self, tensor: int, step: int) -> None:
+        size = self.graph.tensors[tensor].size_bytes
+        group = _Group([], size, step, step, pinned=False)
+        self.join(tensor, group)
+
+    def join(self, tensor: int, group: _Group) -> None:
+        group.tensors.append(tensor)
+        group.size_bytes = max(group.size_bytes, self.graph.tensors[tensor].size_bytes)
+        group.last = max(group.last, self.last_use.get(tensor, -1))
+        if tensor in self.graph.outputs:
+            group.pinned, group.last = True, len(self.graph.nodes)
+        self.group_of[tensor] = group
+
+    def place_output(self, operator: Operator, step: int) -> None:
+        """Output 0 joins the buffer it is a view of or overwrites; otherwise it gets its own."""
+        node = operator.node
+        target = node.outputs[0]
+        if operator.is_view:
+            source = node.inputs[0]
+            constant = self.constants.get(source, source)
+            if self.graph.tensors[constant].is_constant:
+                self.constants[target] = constant
+            else:
+                self.join(target, self.group_of[source])
+            return
+        size = self.graph.tensors[target].size_bytes
+        for position in operator.in_place:
+            source = node.inputs[position]
+            group = self.group_of.get(source)
+            dies = group is not None and group.last == step and not group.pinned
+            if group and dies and self.graph.tensors[source].size_bytes == size:
+                self.join(target, group)
+                return
+        self.start(target, step)
+
+
+def plan(graph: Graph, operators: Sequence[Operator]) -> MemoryPlan:
+    """Lay out the arena for the nodes of `graph`, resolved as `operators` in the same order."""
+    grouping = _Grouping(graph)
+    for tensor in graph.inputs:
+        grouping.start(tensor, -1)
+    for step, operator in enumerate(operators):
+        grouping.place_output(operator, step)
+        for tensor in operator.node.outputs[1:]:
+            grouping.start(tensor, step)
+
+    groups = list({id(group): group for group in grouping.group_of.values()}.values())
+    wanted = [(g.size_bytes, g.first, g.last, tuple(g.tensors)) for g in groups]
+    wanted += [(o.scratch_bytes, step, step, ()) for step, o in enumerate(operators) if o.scratch_bytes]
+
+    placed: list[Buffer] = []
+    for size, first, last, tensors in sorted(wanted, key=lambda w: (-w[0], w[1], w[3])):
+        placed.append(Buffer(tensors, size, first, last, _lowest_free(placed, size, first, last)))
+    ends = [buffer.offset + buffer.size_bytes for buffer in placed]
+    return MemoryPlan(
+        buffers=tuple(placed),
+        tensor_offset={t: buffer.offset for buffer in placed for t in buffer.tensors},
+        scratch_offset={buffer.first: buffer.offset for buffer in placed if not buffer.tensors},
+        constants=grouping.constants,
+        arena_bytes=_aligned(max(ends, default=0)),
+    )
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _lowest_free(placed: list[Buffer], size: int, first: int, last: int) -> int:
+    alive = sorted((b for b in placed if b.first <= last and first <= b.last), key=lambda b: b.offset)
+    offset = 0
+    for buffer in alive:
+        if offset + size <= buffer.offset:
+            break
+        offset = max(offset, _aligned(buffer.offset + buffer.size_bytes))
+    return offset

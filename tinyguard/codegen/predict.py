@@ -1,0 +1,48 @@
+"""What an image will take, without compiling anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from tinyguard.codegen.memory import plan
+from tinyguard.codegen.source import emit_model
+from tinyguard.graph import Graph
+from tinyguard.operators import resolve
+
+if TYPE_CHECKING:
+    from tinyguard.boards import Board
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Sizes in bytes, equal to the linked image's sections.
+
+    `constant_bytes`: section .tg_constants. `arena_bytes`: .tg_arena, which holds inputs, outputs,
+    activations and scratch. `link_bytes`: .tg_link, receive ring and frame buffers. `stack_bytes`: what
+    the board reserves. The last two are 0 without a board.
+    """
+
+    constant_bytes: int
+    arena_bytes: int
+    link_bytes: int
+    stack_bytes: int
+
+    @property
+    def ram_bytes(self) -> int:
+        return self.arena_bytes + self.link_bytes + self.stack_bytes
+
+
+def predict(graph: Graph, board: Board | None = None) -> Prediction:
+    """Plan and print the model and add up. Raises TinyguardError on unsupported operators."""
+    from tinyguard.boards import link_bytes
+
+    operators = resolve(graph)
+    layout = plan(graph, operators)
+    source = emit_model(graph, operators, layout)
+    return Prediction(
+        constant_bytes=source.constant_bytes,
+        arena_bytes=layout.arena_bytes,
+        link_bytes=link_bytes(board) if board else 0,
+        stack_bytes=board.stack_bytes if board else 0,
+    )

@@ -1,0 +1,206 @@
+"""Graph -> C text: one function a layer, every constant array with its name, shape and layer."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from tinyguard.codegen.memory import MemoryPlan
+from tinyguard.graph import Graph, Tensor
+from tinyguard.operators import Operator
+from tinyguard.operators.base import C_TYPE
+
+_DTYPE_TAG = {"int8": "TG_INT8", "int16": "TG_INT16", "int32": "TG_INT32", "float32": "TG_FLOAT32"}
+_NUMPY_C_TYPE = {**C_TYPE, "uint8": "uint8_t"}
+
+
+@dataclass(frozen=True)
+class Constant:
+    """One constant array of weights.c."""
+
+    name: str
+    values: np.ndarray
+    note: str
+
+    @property
+    def c_type(self) -> str:
+        return _NUMPY_C_TYPE[str(self.values.dtype)]
+
+
+@dataclass
+class ModelSource:
+    """The C of one model. `prefix` starts each of its symbols; `arena` is the array it works in."""
+
+    graph: Graph
+    operators: Sequence[Operator]
+    plan: MemoryPlan
+    prefix: str = "tg"
+    arena: str = "tg_arena"
+    constants: list[Constant] = field(default_factory=list)
+    kernels: list[str] = field(default_factory=list)
+    functions: str = ""
+
+    @property
+    def constant_bytes(self) -> int:
+        """Exact size of section .tg_constants, which the linker script ends at a multiple of 8."""
+        unit = constant_alignment(self.constants)
+        return _up(sum(_up(constant.values.nbytes, unit) for constant in self.constants), 8)
+
+
+def _up(size: int, unit: int) -> int:
+    return -(-size // unit) * unit
+
+
+def constant_alignment(constants: Sequence[Constant]) -> int:
+    """Every array is aligned and padded alike, so that their order does not change the total."""
+    return max([4, *(constant.values.dtype.itemsize for constant in constants)])
+
+
+def emit_model(
+    graph: Graph,
+    operators: Sequence[Operator],
+    plan: MemoryPlan,
+    prefix: str = "tg",
+    arena: str = "tg_arena",
+) -> ModelSource:
+    """Print every layer of the graph."""
+    source = ModelSource(graph, operators, plan, prefix, arena)
+    parts, table = [], []
+    for step, operator in enumerate(operators):
+        layer = _LayerEmission(source, operator, step)
+        name = f"{prefix}_layer_{step:02d}_{operator.node.operator.lower()}"
+        body = "" if operator.is_view else operator.emit(layer)
+        tensors = f"{prefix}_layer_{step:02d}_outputs"
+        parts.append(_function(name, operator, body) + _tensor_table(source, tensors, operator.outputs))
+        table.append(f"    {{{name}, {tensors}, {len(operator.outputs)}}},")
+    source.functions = "\n".join(parts) + "\n" + _description(source, table)
+    return source
+
+
+def expression(source: ModelSource, tensor: int) -> str:
+    """C expression of the arena bytes of a computed tensor."""
+    return f"{source.arena} + {source.plan.tensor_offset[tensor]}"
+
+
+class _LayerEmission:
+    """What one layer may ask for while it prints itself: the `Emission` of operators/base.py."""
+
+    def __init__(self, source: ModelSource, operator: Operator, step: int) -> None:
+        self._source = source
+        self._operator = operator
+        self._step = step
+
+    def input(self, index: int) -> str:
+        tensor = self._operator.input_tensor(index)
+        origin = self._source.graph.tensors[self._source.plan.constants.get(tensor.index, tensor.index)]
+        if origin.data is not None:
+            return self.constant(f"input_{index}", origin.data)
+        return f"(const {C_TYPE[tensor.dtype]} *)({expression(self._source, tensor.index)})"
+
+    def output(self, index: int = 0) -> str:
+        tensor = self._operator.outputs[index]
+        return f"({C_TYPE[tensor.dtype]} *)({expression(self._source, tensor.index)})"
+
+    def scratch(self) -> str:
+        return f"(void *)({self._source.arena} + {self._source.plan.scratch_offset[self._step]})"
+
+    def constant(self, role: str, values: np.ndarray, note: str = "") -> str:
+        values = np.ascontiguousarray(values)
+        for known in self._source.constants:
+            if known.values.dtype == values.dtype and np.array_equal(known.values, values):
+                return known.name
+        name = f"{self._source.prefix}_{self._step:02d}_{self._operator.node.operator.lower()}_{role}"
+        layer = comment(self._operator.name)
+        self._source.constants.append(Constant(name, values, f"{layer}: {note}" if note else layer))
+        return name
+
+    def kernel(self, header: str) -> None:
+        if header not in self._source.kernels:
+            self._source.kernels.append(header)
+
+
+def comment(text: str) -> str:
+    """A layer's name as it may stand inside a C comment: names come from files and may be hostile."""
+    return re.sub(r"[^A-Za-z0-9_./:;, \[\]()-]", "_", text)[:100]
+
+
+def _function(name: str, operator: Operator, body: str) -> str:
+    shapes = " x ".join(str(d) for d in operator.outputs[0].shape)
+    head = f"/* {comment(operator.name)} -> {shapes} */\nstatic void {name}(void)\n{{\n"
+    lines = [f"    {line}" if line else "" for line in body.splitlines()]
+    return head + "".join(line + "\n" for line in lines) + "}\n"
+
+
+def _tensor_table(source: ModelSource, name: str, tensors: Sequence[Tensor]) -> str:
+    rows = []
+    for tensor in tensors:
+        quantization = tensor.quantization
+        scale = float(np.float32(quantization.scale)) if quantization else 0.0
+        zero_point = quantization.zero_point if quantization else 0
+        offset = source.plan.tensor_offset.get(tensor.index)
+        data = "0" if offset is None else f"{source.arena} + {offset}"
+        shape = ", ".join(str(d) for d in tensor.shape) or "1"
+        rows.append(
+            f"    {{{data}, {tensor.size_bytes}, {scale.hex()}f, {zero_point}, "
+            f"{_DTYPE_TAG.get(tensor.dtype, 0)}, {len(tensor.shape)}, {{{shape}}}}},"
+        )
+    return f"static const tg_tensor {name}[] = {{\n" + "\n".join(rows) + "\n};\n"
+
+
+def _description(source: ModelSource, table: list[str]) -> str:
+    graph, prefix = source.graph, source.prefix
+    tensors = graph.tensors
+    digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(graph.sha256 or "00" * 32))
+    digest = digest[: 6 * 16 - 1] + "\n     " + digest[6 * 16 - 1 :]
+    inputs = _tensor_table(source, f"{prefix}_inputs", [tensors[i] for i in graph.inputs])
+    outputs = _tensor_table(source, f"{prefix}_outputs", [tensors[i] for i in graph.outputs])
+    layers = f"static const tg_layer {prefix}_layers[] = {{\n" + "\n".join(table) + "\n};\n"
+    return f"""{inputs}
+{outputs}
+{layers}
+const tg_model {prefix}_the_model = {{
+    {{{digest}}},
+    {prefix}_inputs, {prefix}_outputs, {prefix}_layers,
+    {source.plan.arena_bytes}, {len(graph.inputs)}, {len(graph.outputs)}, {len(source.operators)},
+}};
+"""
+
+
+def constants_source(constants: Sequence[Constant]) -> str:
+    """The arrays, for weights.c."""
+    return "\n".join(_array(constant) for constant in constants)
+
+
+def constants_header(constants: Sequence[Constant]) -> str:
+    """Their declarations, for weights.h."""
+    unit = constant_alignment(constants)
+    lines = [f'#define TG_CONSTANT __attribute__((section(".tg_constants"), aligned({unit})))', ""]
+    lines += [f"extern const {c.c_type} {c.name}[{c.values.size}];" for c in constants]
+    return "\n".join(lines) + "\n"
+
+
+def _array(constant: Constant) -> str:
+    shape = " x ".join(str(d) for d in constant.values.shape) or "scalar"
+    values = _literals(constant.values)
+    lines, line = [], "   "
+    for value in values:
+        if len(line) + len(value) + 2 > 110:
+            lines.append(line)
+            line = "   "
+        line += f" {value},"
+    lines.append(line)
+    declaration = f"const {constant.c_type} {constant.name}[{constant.values.size}] TG_CONSTANT = {{"
+    head = f"/* {constant.note}; {shape} */\n{declaration}"
+    return "\n".join([head, *lines, "};", ""])
+
+
+def _literals(values: np.ndarray) -> list[str]:
+    flat = values.ravel()
+    if flat.dtype == np.float32:
+        return [f"{float(v).hex()}f" for v in flat]
+    if flat.dtype == np.int32:
+        return ["INT32_MIN" if v == -(2**31) else str(v) for v in flat.tolist()]
+    if flat.dtype == np.int64:
+        return ["INT64_MIN" if v == -(2**63) else f"INT64_C({v})" for v in flat.tolist()]
+    return [str(v) for v in flat.tolist()]
