@@ -1,6 +1,15 @@
 """.tflite files to graphs and back, and the tinyguard metadata record inside them."""
 
+from tinyguard.tflite.metadata import Metadata, Normalization, read_metadata, with_metadata
 from tinyguard.tflite.reader import read_graph, survey
 from tinyguard.tflite.writer import write_graph
 
-__all__ = ["read_graph", "survey", "write_graph"]
+__all__ = [
+    "Metadata",
+    "Normalization",
+    "read_graph",
+    "read_metadata",
+    "survey",
+    "with_metadata",
+    "write_graph",
+]
