@@ -1,0 +1,34 @@
+"""The NumPy reference: slow, exact, and all that a machine without torch needs."""
+
+import numpy as np
+
+from tinyguard.backends.execute import check_inputs, execute, outputs_of
+from tinyguard.graph import Graph, Tensor
+from tinyguard.operators import resolve
+
+
+def _values(tensor: Tensor) -> np.ndarray:
+    assert tensor.data is not None
+    return tensor.data[None]
+
+
+class ReferenceBackend:
+    """Runs every operator's NumPy `run`."""
+
+    name = "reference"
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.operators = resolve(graph)
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Codes (N, *shape[1:]) to output codes (N, *shape[1:]), one array an input and output."""
+        check_inputs(self.graph, inputs)
+        steps = execute(self.graph, self.operators, "run", inputs, _values)
+        return outputs_of(self.graph, steps, inputs)
+
+    def tensors(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Every computed tensor by its index, shape (N, *tensor.shape)."""
+        check_inputs(self.graph, inputs)
+        steps = execute(self.graph, self.operators, "run", inputs, _values)
+        return {i: y for operator, ys in steps for i, y in zip(operator.node.outputs, ys, strict=True)}

@@ -1,0 +1,82 @@
+"""The simulator: the device's integer network as a differentiable torch module, bit for bit."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from tinyguard.backends.execute import check_inputs, execute, outputs_of
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph, Tensor
+from tinyguard.operators import resolve
+
+_FINAL = ("SOFTMAX", "LOGISTIC")
+
+
+class Simulator(torch.nn.Module):
+    """Input codes to output codes, carried in float32 tensors; backward is straight-through.
+
+    `forward` takes one float32 tensor of whole codes a graph input, shape (N, *tensor.shape[1:]), and
+    returns one a graph output. `logits` stops before a final SOFTMAX or LOGISTIC and dequantizes.
+    """
+
+    name = "simulator"
+
+    def __init__(self, graph: Graph, batch_size: int = 128) -> None:
+        super().__init__()
+        self.graph = graph
+        self.operators = resolve(graph)
+        self.batch_size = batch_size
+        self._constants: dict[int, torch.Tensor] = {}
+
+    def forward(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        check_inputs(self.graph, codes)
+        steps = execute(self.graph, self.operators, "forward", codes, self._constant)
+        return outputs_of(self.graph, steps, codes)
+
+    def logits(self, *codes: torch.Tensor) -> torch.Tensor:
+        """Real-valued logits (N, classes): the dequantized input of the final SOFTMAX or LOGISTIC,
+        or the dequantized first output where the network ends otherwise."""
+        check_inputs(self.graph, codes)
+        wanted = self.logits_tensor
+        for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
+            for index, result in zip(operator.node.outputs, results, strict=True):
+                if index == wanted.index:
+                    real = (result - wanted.zero_point) * wanted.scale if wanted.quantization else result
+                    return real.reshape(len(real), -1)
+        raise TinyguardError("the network's first output is one of its inputs; there are no logits")
+
+    @property
+    def logits_tensor(self) -> Tensor:
+        """The tensor that `logits` reads."""
+        index = self.graph.outputs[0]
+        producer = self.graph.producer(index)
+        while producer is not None and producer.operator in ("DEQUANTIZE", *_FINAL):
+            index = producer.inputs[0]
+            if producer.operator in _FINAL:
+                break
+            producer = self.graph.producer(index)
+        return self.graph.tensors[index]
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """The `Backend` form: integer arrays in and out, `batch_size` samples at a time."""
+        check_inputs(self.graph, inputs)
+        dtypes = [self.graph.tensors[index].dtype for index in self.graph.outputs]
+        parts = []
+        with torch.no_grad():
+            for start in range(0, max(1, len(inputs[0])), self.batch_size):
+                batch = [
+                    torch.from_numpy(np.ascontiguousarray(x[start : start + self.batch_size], np.float32))
+                    for x in inputs
+                ]
+                parts.append([y.numpy() for y in self(*batch)])
+        return tuple(
+            np.concatenate(pieces).astype(dtype)
+            for pieces, dtype in zip(zip(*parts, strict=True), dtypes, strict=True)
+        )
+
+    def _constant(self, tensor: Tensor) -> torch.Tensor:
+        if tensor.index not in self._constants:
+            assert tensor.data is not None
+            self._constants[tensor.index] = torch.from_numpy(tensor.data[None].astype(np.float32))
+        return self._constants[tensor.index]
