@@ -1,0 +1,6 @@
+"""Putting an image on a board: one file per runner; emulated boards are boards."""
+
+from tinyguard.flashing.flash import flash
+from tinyguard.flashing.running import Running, emulator_of, running, stop, stop_all
+
+__all__ = ["Running", "emulator_of", "flash", "running", "stop", "stop_all"]

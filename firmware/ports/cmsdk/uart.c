@@ -40,8 +40,6 @@ void tg_uart_init(void) {
 
 bool tg_uart_set_baud(uint32_t baud) {
     /* The UART says when its holding register is free, not when the last bit is out: wait 16 bit times. */
-    while (STATE & STATE_TX_FULL) {
-    }
     for (uint32_t wait = 16u * (TG_CLOCK_HZ / tg_port.baud); wait != 0; wait--) {
         __asm volatile("");
     }
@@ -49,9 +47,9 @@ bool tg_uart_set_baud(uint32_t baud) {
 }
 
 void tg_uart_send(uint8_t byte) {
+    DATA = byte;
     while (STATE & STATE_TX_FULL) {
     }
-    DATA = byte;
 }
 
 void tg_uart_interrupt(void) {

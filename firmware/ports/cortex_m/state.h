@@ -63,7 +63,7 @@ void tg_uart_init(void);
 /* From a family: wait (bounded) until the last byte is out, then change; false leaves the rate as it was. */
 bool tg_uart_set_baud(uint32_t baud);
 
-/* From a family: wait for room, hand over one byte. */
+/* From a family: hand over one byte, return once there is room for the next. */
 void tg_uart_send(uint8_t byte);
 
 /* From a family: handler of interrupt TG_UART_IRQ; pushes what has arrived. */

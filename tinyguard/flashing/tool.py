@@ -1,0 +1,36 @@
+"""Running a programmer's command and showing what it says as it says it."""
+
+import subprocess
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Done:
+    status: int
+    output: str
+
+    @property
+    def last_error(self) -> str:
+        """The line that most likely says what went wrong."""
+        lines = [line.strip() for line in self.output.splitlines() if line.strip()]
+        errors = [line for line in lines if "error" in line.lower()]
+        return (errors or lines or ["it said nothing"])[-1]
+
+
+def run_tool(command: list[str], progress: Callable[[str], None]) -> Done:
+    """Run `command`, stdout and stderr together; every line goes to `progress`."""
+    lines = []
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+    ) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            lines.append(line)
+            progress(line.rstrip())
+    return Done(process.returncode, "".join(lines))
