@@ -17,31 +17,29 @@ def shortened(name: str) -> str:
 
 def problems(model: Table, graph: Graph) -> list[str]:
     """A line for each thing that stands between the file and the device; empty when nothing does."""
-    whole = _scheme(graph)
-    found = [whole] if whole else []
+    scheme = _scheme(graph)
+    found = [scheme] if scheme else []
     if len(model["subgraphs"]) > 1:
         found.append(f"{len(model['subgraphs'])} subgraphs (control flow); export a network without branches")
     found += _tensor_problems(model, graph)
-    listed = {node.index: reason for node in graph.nodes if (reason := _node_problem(model, graph, node))}
-    if whole:
-        # Every layer has the wrong type then: only what conversion would not cure is worth a line.
-        listed = {index: reason for index, reason in listed.items() if "float32" not in reason}
-        from tinyguard.operators import operator_names
+    rest: list[Node] = []
+    for node in graph.nodes:
+        # In a file of another scheme every layer's types are wrong: conversion cures that.
+        reason = _custom(model, node) or (None if scheme else _wrong_dtype(graph, node))
+        if reason:
+            found.append(f"{node.operator} '{shortened(graph.node_name(node))}': {reason}")
+        else:
+            rest.append(node)
+    return found + _operator_problems(replace(graph, nodes=tuple(rest)), missing_only=scheme is not None)
 
+
+def _operator_problems(graph: Graph, missing_only: bool) -> list[str]:
+    from tinyguard.operators import operator_names, unsupported
+
+    if missing_only:
         known = set(operator_names())
-        for node in graph.nodes:
-            if node.operator not in known:
-                listed.setdefault(node.index, "no such operator here")
-    by_node = [
-        f"{node.operator} '{shortened(graph.node_name(node))}': {listed[node.index]}"
-        for node in graph.nodes
-        if node.index in listed
-    ]
-    if not whole:
-        from tinyguard.operators import unsupported
-
-        by_node += unsupported(replace(graph, nodes=tuple(n for n in graph.nodes if n.index not in listed)))
-    return found + by_node
+        graph = replace(graph, nodes=tuple(node for node in graph.nodes if node.operator not in known))
+    return unsupported(graph)
 
 
 def _scheme(graph: Graph) -> str | None:
@@ -86,11 +84,13 @@ def _blockwise(quantization: Table | None) -> bool:
     return quantization is not None and quantization["details_type"] != 0
 
 
-def _node_problem(model: Table, graph: Graph, node: Node) -> str | None:
+def _custom(model: Table, node: Node) -> str | None:
     table = model["subgraphs"][0]["operators"][node.index]
-    code = model["operator_codes"][table["opcode_index"]]
-    if node.operator == "CUSTOM" or code["custom_code"]:
-        return f"custom operator {shortened(readable(code['custom_code']))}"
+    code = model["operator_codes"][table["opcode_index"]]["custom_code"]
+    return f"custom operator {shortened(readable(code))}" if node.operator == "CUSTOM" or code else None
+
+
+def _wrong_dtype(graph: Graph, node: Node) -> str | None:
     for index in (*node.inputs, *node.outputs):
         if index >= 0 and not _dtype_runs(graph, node, graph.tensors[index]):
             return f"{graph.tensors[index].dtype} tensor '{shortened(graph.tensors[index].name)}'"

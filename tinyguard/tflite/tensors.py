@@ -13,6 +13,8 @@ from tinyguard.tflite.schema import ENUMS
 _MAX_RANK = 8
 _MAX_TENSOR_BYTES = 256 << 20
 _MAX_TOTAL_BYTES = 256 << 20
+# Far beyond any network's; within them no quotient of scales overflows a float32.
+_MIN_SCALE, _MAX_SCALE = 1e-18, 1e18
 _CODE_LIMITS = {"int8": 2**7, "int16": 2**15, "int32": 2**31, "int64": 2**63}
 
 
@@ -82,8 +84,8 @@ def _quantization(name: str, table: Table | None, shape: tuple[int, ...], dtype:
     if table is None or not table["scale"] or dtype not in (*_CODE_LIMITS, "uint8"):
         return None
     scales, zero_points, axis = table["scale"], table["zero_point"], table["quantized_dimension"]
-    if not all(0 < scale < math.inf for scale in scales):
-        raise damaged(f"tensor '{name}' has a scale that is not a positive number")
+    if not all(_MIN_SCALE <= scale <= _MAX_SCALE for scale in scales):
+        raise damaged(f"tensor '{name}' has a scale that is not between {_MIN_SCALE} and {_MAX_SCALE}")
     if len(zero_points) != len(scales):
         raise damaged(f"tensor '{name}' has {len(scales)} scales but {len(zero_points)} zero points")
     if len(scales) == 1:
