@@ -1,5 +1,7 @@
 """Graph -> C: the memory plan, the weights, and a project that builds by `make` alone."""
 
+from tinyguard.codegen.image import build_image, default_directory
+from tinyguard.codegen.library import generate_library
 from tinyguard.codegen.memory import Buffer, MemoryPlan, plan
 from tinyguard.codegen.predict import Prediction, predict
 from tinyguard.codegen.project import generate
@@ -10,8 +12,11 @@ __all__ = [
     "MemoryPlan",
     "ModelSource",
     "Prediction",
+    "build_image",
+    "default_directory",
     "emit_model",
     "generate",
+    "generate_library",
     "plan",
     "predict",
 ]

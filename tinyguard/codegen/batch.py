@@ -99,7 +99,7 @@ class Batch:
             texts["board.h"] = board_header(self.board)
             texts["board.ld"] = linker_script(self.board)
             texts["Makefile"] = makefile(
-                self.board, sources, includes=(".", "include", "kernels"), optimize="-O2"
+                self.board, sources, includes=(".", "include", "kernels", "ports/cortex_m")
             )
         else:
             texts["Makefile"] = "# compiled for the host by tinyguard.codegen.batch\n"

@@ -27,9 +27,7 @@ def model_source(models: Sequence[ModelSource]) -> str:
     arena = max(model.plan.arena_bytes for model in models)
     name = models[0].arena
     declaration = (
-        f'static uint8_t {name}[{arena}] __attribute__((section(".tg_arena"), aligned(16)));'
-        if arena
-        else f"static uint8_t *const {name} = 0;"
+        f"static uint8_t {name}[{arena}] TG_ARENA;" if arena else f"static uint8_t *const {name} = 0;"
     )
     bodies = "\n".join(model.functions for model in models)
     return (

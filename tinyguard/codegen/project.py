@@ -33,7 +33,9 @@ def generate(graph: Graph, board: Board, directory: Path) -> ModelSource:
         **model_files([model]),
         "board.h": board_header(board),
         "board.ld": linker_script(board),
-        "Makefile": makefile(board, sources, includes=(".", "include", "kernels", "runtime")),
+        "Makefile": makefile(
+            board, sources, includes=(".", "include", "kernels", "runtime", "ports/cortex_m")
+        ),
     }
     folders = ["include/tinyguard", "runtime", *sorted({str(Path(s).parent) for s in port_sources(board)})]
     write_project(directory, texts, [*firmware_files(folders), *kernel_files([model])])

@@ -175,7 +175,16 @@ def constants_source(constants: Sequence[Constant]) -> str:
 def constants_header(constants: Sequence[Constant]) -> str:
     """Their declarations, for weights.h."""
     unit = constant_alignment(constants)
-    lines = [f'#define TG_CONSTANT __attribute__((section(".tg_constants"), aligned({unit})))', ""]
+    lines = [
+        "#ifdef TG_LIBRARY /* someone else's linker script: the compiler's own sections */",
+        f"#define TG_CONSTANT __attribute__((aligned({unit})))",
+        "#define TG_ARENA __attribute__((aligned(16)))",
+        "#else",
+        f'#define TG_CONSTANT __attribute__((section(".tg_constants"), aligned({unit})))',
+        '#define TG_ARENA __attribute__((section(".tg_arena"), aligned(16)))',
+        "#endif",
+        "",
+    ]
     lines += [f"extern const {c.c_type} {c.name}[{c.values.size}];" for c in constants]
     return "\n".join(lines) + "\n"
 

@@ -1,0 +1,23 @@
+#include "tg_model.h"
+
+void tg_model_init(void)
+{
+    /* Nothing to set up: weights are constant and every layer writes before it reads. */
+}
+
+void tg_model_invoke(void)
+{
+    for (uint32_t i = 0; i < tg_the_model.layer_count; i++) {
+        tg_the_model.layers[i].run();
+    }
+}
+
+void *tg_model_input(uint32_t index)
+{
+    return index < tg_the_model.input_count ? tg_the_model.inputs[index].data : 0;
+}
+
+const void *tg_model_output(uint32_t index)
+{
+    return index < tg_the_model.output_count ? tg_the_model.outputs[index].data : 0;
+}

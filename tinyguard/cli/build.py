@@ -1,0 +1,84 @@
+"""tinyguard build: a network to a C project and, for a board, to a linked image."""
+
+from pathlib import Path
+
+import click
+
+from tinyguard.cli._options import console, json_option, print_json
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--board", help="Board to build for (see `tinyguard boards`). Not needed for --as library.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the generated project.")
+@click.option(
+    "--as",
+    "kind",
+    type=click.Choice(["firmware", "library"]),
+    default="firmware",
+    show_default=True,
+    help="Whole firmware, or the network alone with tg_model.h and a CMake file.",
+)
+@json_option
+def command(model: Path, board: str | None, output: Path | None, kind: str, as_json: bool) -> None:
+    """Generate C for MODEL, a .tflite file, and build it.
+
+    The project needs only `make` and arm-none-eabi-gcc from then on: carry it wherever you like.
+    """
+    from tinyguard.tflite import read_graph
+
+    graph = read_graph(model)
+    if kind == "library":
+        _library(graph, output or Path(f"{model.stem}-library"), as_json)
+    elif board is None:
+        raise click.UsageError("--board is needed; `tinyguard boards` lists them")
+    else:
+        _firmware(graph, board, output, as_json)
+
+
+def _library(graph, output: Path, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+    from tinyguard.codegen import generate_library
+
+    source = generate_library(graph, output)
+    result = {
+        "directory": str(output),
+        "constant_bytes": source.constant_bytes,
+        "arena_bytes": source.plan.arena_bytes,
+    }
+    if as_json:
+        print_json(result)
+        return
+    console.print(f"library in [bold]{output}[/]: include tg_model.h, link tg_model (CMake) or libtg_model.a")
+    console.print(
+        f"constants {source.constant_bytes:,} bytes, arena {source.plan.arena_bytes:,} bytes; no heap"
+    )
+
+
+def _firmware(graph, name: str, output: Path | None, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+    from tinyguard.boards import load
+    from tinyguard.codegen import build_image, default_directory, predict
+
+    board = load(name)
+    directory = output or default_directory(graph, board)
+    image = build_image(graph, board, directory)
+    sizes = predict(graph, board)
+    result = {
+        "board": board.name,
+        "directory": str(directory),
+        "image": str(image.elf),
+        "flash_bytes": image.flash_bytes,
+        "ram_bytes": image.ram_bytes,
+        "constant_bytes": sizes.constant_bytes,
+        "arena_bytes": sizes.arena_bytes,
+        "sha256": image.sha256,
+    }
+    if as_json:
+        print_json(result)
+        return
+    console.print(f"image [bold]{image.elf}[/] for {board.title}")
+    console.print(
+        f"flash {image.flash_bytes:,} bytes ({sizes.constant_bytes:,} constants), "
+        f"RAM {image.ram_bytes:,} bytes (arena {sizes.arena_bytes:,}, link {sizes.link_bytes:,}, "
+        f"stack {sizes.stack_bytes:,})"
+    )
+    console.print(f"next: tinyguard flash MODEL --board {board.name}")

@@ -1,0 +1,128 @@
+"""`build --as library`: the network alone, with a stable header and a CMake file, for any firmware."""
+
+from pathlib import Path
+
+from tinyguard.codegen.memory import plan
+from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
+from tinyguard.codegen.source import ModelSource, emit_model
+from tinyguard.graph import Graph, Tensor
+from tinyguard.operators import resolve
+
+_FLAGS = "-ffp-contract=off"  # one rounding an operation, as the reference has it
+
+_HEADER = """\
+/* A network as a library: the model with SHA-256
+   {digest}.
+
+   Fill tg_model_input(i), call tg_model_invoke(), read tg_model_output(i). Inputs may be overwritten by
+   the run; outputs stay until an input is written. All memory is static; nothing is allocated; not
+   reentrant. Codes are integers: real = scale * (code - zero point). */
+#ifndef TG_MODEL_H
+#define TG_MODEL_H
+
+#include <stdint.h>
+
+#include "tinyguard/model.h"
+
+#ifdef __cplusplus
+extern "C" {{
+#endif
+
+#define TG_MODEL_ARENA_BYTES {arena}u
+#define TG_MODEL_CONSTANT_BYTES {constants}u
+#define TG_MODEL_INPUTS {inputs}u
+#define TG_MODEL_OUTPUTS {outputs}u
+
+{tensors}
+
+void tg_model_init(void);
+void tg_model_invoke(void);
+
+/* Input and output tensors by index, in the arena; null for an index that is not there. */
+void *tg_model_input(uint32_t index);
+const void *tg_model_output(uint32_t index);
+
+#ifdef __cplusplus
+}}
+#endif
+
+#endif
+"""
+
+_CMAKE = """\
+# add_subdirectory(...) this folder and link tg_model; the compiler and the core's flags are yours.
+cmake_minimum_required(VERSION 3.13)
+project(tg_model C)
+
+add_library(tg_model STATIC model.c weights.c tg_model.c)
+set(here ${{CMAKE_CURRENT_SOURCE_DIR}})
+target_include_directories(tg_model PUBLIC ${{here}} ${{here}}/include PRIVATE ${{here}}/kernels)
+target_compile_definitions(tg_model PRIVATE TG_LIBRARY)
+target_compile_features(tg_model PUBLIC c_std_11)
+target_compile_options(tg_model PRIVATE -O2 {flags})
+"""
+
+_MAKE = """\
+# `make` builds libtg_model.a; for a board: make CROSS=arm-none-eabi- CORE="-mcpu=cortex-m4 -mthumb"
+CC := $(CROSS)gcc
+AR := $(CROSS)ar
+CFLAGS := -std=c11 -O2 {flags} -ffunction-sections -fdata-sections $(CORE) -DTG_LIBRARY \\
+    -I. -Iinclude -Ikernels
+
+libtg_model.a: model.o weights.o tg_model.o
+\t$(AR) rcsD $@ $^
+
+clean:
+\trm -f *.o libtg_model.a
+"""
+
+
+def generate_library(graph: Graph, directory: Path) -> ModelSource:
+    """Write the library project of `graph` into `directory`, replacing an earlier one.
+
+    Raises TinyguardError on unsupported operators and when `directory` holds something else.
+    """
+    operators = resolve(graph)
+    model = emit_model(graph, operators, plan(graph, operators))
+    texts = {
+        **model_files([model]),
+        "tg_model.h": _header(model),
+        "tg_model.c": _body(),
+        "CMakeLists.txt": _CMAKE.format(flags=_FLAGS),
+        "Makefile": _MAKE.format(flags=_FLAGS),
+    }
+    headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith("/model.h")]
+    write_project(directory, texts, [*headers, *kernel_files([model])])
+    return model
+
+
+def _body() -> str:
+    from tinyguard.paths import data_folder
+
+    return (data_folder("firmware") / "library" / "tg_model.c").read_text()
+
+
+def _header(model: ModelSource) -> str:
+    graph = model.graph
+    tensors = [_tensor_lines("INPUT", i, graph.tensors[t]) for i, t in enumerate(graph.inputs)]
+    tensors += [_tensor_lines("OUTPUT", i, graph.tensors[t]) for i, t in enumerate(graph.outputs)]
+    return _HEADER.format(
+        digest=graph.sha256 or "unknown",
+        arena=model.plan.arena_bytes,
+        constants=model.constant_bytes,
+        inputs=len(graph.inputs),
+        outputs=len(graph.outputs),
+        tensors="\n\n".join(tensors),
+    )
+
+
+def _tensor_lines(side: str, index: int, tensor: Tensor) -> str:
+    name = f"TG_MODEL_{side}_{index}"
+    shape = " x ".join(str(d) for d in tensor.shape) or "scalar"
+    lines = [f"/* {tensor.dtype}, {shape} */", f"#define {name}_BYTES {tensor.size_bytes}u"]
+    if tensor.quantization:
+        lines += [
+            f"#define {name}_SCALE {tensor.scale!r}f",
+            f"#define {name}_ZERO_POINT ({tensor.zero_point})",
+        ]
+    return "\n".join(lines)
