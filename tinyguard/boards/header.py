@@ -65,7 +65,7 @@ def port_sources(board: Board) -> list[str]:
 def _runtime_state_bytes(board: Board) -> int:
     from tinyguard.device.layout import runtime_state_bytes
 
-    return runtime_state_bytes(board)
+    return runtime_state_bytes(board.link.chunk_bytes)
 
 
 def _up(size: int, alignment: int) -> int:

@@ -66,4 +66,5 @@ def linker_script(board: Board) -> str:
         for memory in board.memory
     )
     sections = _SECTIONS.format(stack_bytes=board.stack_bytes, **board.placement)
-    return f"/* {board.title}, generated from boards/{board.name}.toml. */\nMEMORY\n{{\n{regions}\n}}\n\n{sections}"
+    origin = f"/* {board.title}, generated from boards/{board.name}.toml. */\n"
+    return f"{origin}MEMORY\n{{\n{regions}\n}}\n\n{sections}"

@@ -11,7 +11,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.paths import data_folder
 
 _ALIGNMENT = 16
-_REQUIRED = object()
+_REQUIRED: Any = object()
 
 
 def names() -> list[str]:
@@ -31,7 +31,9 @@ def load(name: str) -> Board:
         with path.open("rb") as stream:
             description = tomllib.load(stream)
     except OSError as error:
-        raise TinyguardError(f"cannot read board {path}: {error.strerror}; give a name or a .toml file") from None
+        raise TinyguardError(
+            f"cannot read board {path}: {error.strerror}; give a name or a .toml file"
+        ) from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TinyguardError(f"board {path} is not TOML: {str(error).lower()}") from None
     return _board(path, description)
@@ -58,7 +60,8 @@ class _Table:
                 raise TinyguardError(f"board {self.path}: {name} is missing")
             return default
         value = self.content.pop(key)
-        if not isinstance(value, kind) or (kind is int and (isinstance(value, bool) or value < 0)):
+        flawed = isinstance(value, bool) or value < 0 if kind is int and isinstance(value, int) else False
+        if not isinstance(value, kind) or flawed:
             raise TinyguardError(f"board {self.path}: {name} must be a {_KINDS[kind]}, not {value!r}")
         return value
 
@@ -104,7 +107,9 @@ def _board(path: Path, description: dict[str, Any]) -> Board:
     top.close()
     ring = board.link.ring_bytes
     if ring < 64 or ring & (ring - 1):
-        raise TinyguardError(f"board {path}: link.ring_bytes must be a power of two of 64 or more, not {ring}")
+        raise TinyguardError(
+            f"board {path}: link.ring_bytes must be a power of two of 64 or more, not {ring}"
+        )
     if board.stack_bytes % _ALIGNMENT:
         raise TinyguardError(f"board {path}: stack_bytes must be a multiple of {_ALIGNMENT}")
     return board
@@ -114,12 +119,12 @@ def _memory(table: _Table) -> tuple[Memory, ...]:
     found = []
     for name in list(table.content):
         region = table.table(name)
-        memory = Memory(
-            name, region.take("base", int), region.take("size", int), region.take("kind", str)
-        )
+        memory = Memory(name, region.take("base", int), region.take("size", int), region.take("kind", str))
         region.close()
         if memory.kind not in ("rom", "ram"):
-            raise TinyguardError(f"board {table.path}: memory.{name}.kind must be rom or ram, not {memory.kind}")
+            raise TinyguardError(
+                f"board {table.path}: memory.{name}.kind must be rom or ram, not {memory.kind}"
+            )
         found.append(memory)
     return tuple(found)
 
@@ -131,7 +136,9 @@ def _placement(table: _Table, memory: tuple[Memory, ...]) -> Mapping[str, str]:
     for part, name in placement.items():
         wanted = "rom" if part in ("code", "constants") else "ram"
         if kinds.get(name) != wanted:
-            raise TinyguardError(f"board {table.path}: placement.{part} = {name!r} is no memory of kind {wanted}")
+            raise TinyguardError(
+                f"board {table.path}: placement.{part} = {name!r} is no memory of kind {wanted}"
+            )
     return placement
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyguard.boards import Board
 from tinyguard.errors import TinyguardError
-from tinyguard.flashing.tool import run_tool
+from tinyguard.flashing.tool import no_probe, run_tool
 from tinyguard.toolchain.build import Image
 
 
@@ -19,13 +19,11 @@ def run(image: Image, board: Board, progress: Any) -> dict[str, Any]:
     """Program the board; raises TinyguardError for no programmer, no probe, any failure."""
     if shutil.which("STM32_Programmer_CLI") is None:
         raise TinyguardError(
-            "STM32_Programmer_CLI is not installed; get STM32CubeProgrammer from st.com and put its bin on PATH"
+            "STM32_Programmer_CLI is not on PATH; install STM32CubeProgrammer from st.com and add its bin"
         )
     done = run_tool(command(image, board), progress)
     if "No STM32 target found" in done.output or "No debug probe detected" in done.output:
-        raise TinyguardError(
-            f"no debug probe found for {board.name}: plug the board in, and see `tinyguard doctor`"
-        )
+        raise no_probe(board)
     if done.status:
         raise TinyguardError(f"STM32_Programmer_CLI failed on {board.name}: {done.last_error}")
     return {}

@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyguard.boards import Board
 from tinyguard.errors import TinyguardError
-from tinyguard.flashing.tool import run_tool
+from tinyguard.flashing.tool import no_probe, run_tool
 from tinyguard.toolchain.build import Image
 from tinyguard.toolchain.compilers import find_tool
 
@@ -37,9 +37,7 @@ def run(image: Image, board: Board, progress: Any) -> dict[str, Any]:
     if done.status == 0:
         return {}
     if any(sign in done.output for sign in _NO_PROBE):
-        raise TinyguardError(
-            f"no debug probe found for {board.name}: plug the board in, and see `tinyguard doctor`"
-        )
+        raise no_probe(board)
     if "Verify Failed" in done.output or "verification failed" in done.output.lower():
         raise TinyguardError(
             f"{board.name} holds other bytes than {image.bin} after programming; flash it again"

@@ -5,7 +5,7 @@ from typing import Any
 
 from tinyguard.boards import Board
 from tinyguard.errors import TinyguardError
-from tinyguard.flashing.tool import run_tool
+from tinyguard.flashing.tool import no_probe, run_tool
 from tinyguard.toolchain.build import Image
 
 
@@ -31,9 +31,7 @@ def run(image: Image, board: Board, progress: Any) -> dict[str, Any]:
         raise TinyguardError("pyocd is not installed; type: pip install pyocd")
     done = run_tool(command(image, board), progress)
     if "No available debug probes" in done.output or "No connected debug probes" in done.output:
-        raise TinyguardError(
-            f"no debug probe found for {board.name}: plug the board in, and see `tinyguard doctor`"
-        )
+        raise no_probe(board)
     if done.status:
         raise TinyguardError(f"pyocd failed on {board.name}: {done.last_error}")
     return {}

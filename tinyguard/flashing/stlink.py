@@ -4,7 +4,7 @@ from typing import Any
 
 from tinyguard.boards import Board
 from tinyguard.errors import TinyguardError
-from tinyguard.flashing.tool import run_tool
+from tinyguard.flashing.tool import no_probe, run_tool
 from tinyguard.toolchain.build import Image
 from tinyguard.toolchain.compilers import find_tool
 
@@ -21,7 +21,5 @@ def run(image: Image, board: Board, progress: Any) -> dict[str, Any]:
     if done.status == 0:
         return {}
     if "Couldn't find any ST-Link" in done.output or "No ST-Link" in done.output:
-        raise TinyguardError(
-            f"no debug probe found for {board.name}: plug the board in, and see `tinyguard doctor`"
-        )
+        raise no_probe(board)
     raise TinyguardError(f"st-flash failed on {board.name}: {done.last_error}")

@@ -4,6 +4,9 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tinyguard.boards import Board
+from tinyguard.errors import TinyguardError
+
 
 @dataclass(frozen=True)
 class Done:
@@ -16,6 +19,13 @@ class Done:
         lines = [line.strip() for line in self.output.splitlines() if line.strip()]
         errors = [line for line in lines if "error" in line.lower()]
         return (errors or lines or ["it said nothing"])[-1]
+
+
+def no_probe(board: Board) -> TinyguardError:
+    """What every runner says when it finds nothing plugged in."""
+    return TinyguardError(
+        f"no debug probe found for {board.name}: plug the board in; `tinyguard ports` lists what is there"
+    )
 
 
 def run_tool(command: list[str], progress: Callable[[str], None]) -> Done:

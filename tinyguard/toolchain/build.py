@@ -42,7 +42,10 @@ def build(directory: Path, board: Board) -> Image:
     cross_compiler()
     make = find_tool("make", "make")
     done = subprocess.run(
-        [make, "--no-print-directory", "-j2", "-C", str(directory)], capture_output=True, text=True, check=False
+        [make, "--no-print-directory", "-j2", "-C", str(directory)],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     if done.returncode:
         raise overflow(board, done.stderr) or TinyguardError(

@@ -13,7 +13,7 @@ SOURCES := {sources}
 {libraries}
 CORE := {core}
 OPTIMIZE ?= {optimize}
-CFLAGS := $(CORE) -std=c11 $(OPTIMIZE) -g -ffunction-sections -fdata-sections -fno-common -ffreestanding \\
+CFLAGS := $(CORE) -std=c11 $(OPTIMIZE) -g -ffunction-sections -fdata-sections -fno-common -ffp-contract=off \\
     -fno-exceptions -fno-asynchronous-unwind-tables -fno-strict-aliasing \\
     -Wall -Wextra -Werror -Wshadow -Wconversion -ffile-prefix-map=$(CURDIR)=. {includes}
 LDFLAGS := $(CORE) -nostartfiles --specs=nano.specs -T board.ld -Wl,--gc-sections -Wl,--build-id=none \\
@@ -58,7 +58,8 @@ def makefile(
     common ones. `libraries` are archives to link (relative, or absolute for one outside the project).
     """
     rules = "".join(
-        f"\n$(BUILD)/{source}.o: CFLAGS += {' '.join(flags)}" for source, flags in sorted((file_flags or {}).items())
+        f"\n$(BUILD)/{source}.o: CFLAGS += {' '.join(flags)}"
+        for source, flags in sorted((file_flags or {}).items())
     )
     return _TEXT.format(
         title=board.title,
