@@ -2,17 +2,18 @@
 
 from tinyguard.data.codes import dequantized, quantized, real_values, to_codes
 from tinyguard.data.named import NAMES, load_named, shared_folder
-from tinyguard.data.normalization import Normalization
+from tinyguard.data.normalization import PRESETS, normalized
 from tinyguard.data.resolve import load_data
 from tinyguard.data.samples import Samples
 
 __all__ = [
     "NAMES",
-    "Normalization",
+    "PRESETS",
     "Samples",
     "dequantized",
     "load_data",
     "load_named",
+    "normalized",
     "quantized",
     "real_values",
     "shared_folder",

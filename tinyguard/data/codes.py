@@ -1,19 +1,18 @@
 """From samples to the input codes of a quantized network, and back to real values."""
 
-from typing import Any
-
 import numpy as np
 
-from tinyguard.data.normalization import Normalization
+from tinyguard.data.normalization import UNIT, normalized, pixel_values
 from tinyguard.data.samples import Samples
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Tensor
+from tinyguard.tflite.metadata import Metadata, Normalization
 
 PIXEL_SCALES = (1.0, 1 / 255, 1 / 128)
 CODE_DTYPES: dict[str, type[np.signedinteger]] = {"int8": np.int8, "int16": np.int16}
 
 
-def to_codes(samples: Samples, tensor: Tensor, metadata: Any = None) -> np.ndarray:
+def to_codes(samples: Samples, tensor: Tensor, metadata: Metadata | None = None) -> np.ndarray:
     """The codes that `tensor`, the network's input, takes: int8 or int16 (N, *tensor.shape[1:]).
 
     int8 and int16 samples are codes already, float32 samples are real values, uint8 samples are
@@ -25,11 +24,10 @@ def to_codes(samples: Samples, tensor: Tensor, metadata: Any = None) -> np.ndarr
             f"input {tensor.name} is {tensor.dtype}, not int8 or int16: quantize the network with "
             "tinyguard quantize"
         )
-    normalization = getattr(metadata, "normalization", None)
     if samples.x.dtype == np.float32:
         return quantized(samples.x, tensor)
     if samples.x.dtype == np.uint8:
-        return _pixels_to_codes(samples.x, tensor, normalization)
+        return _pixels_to_codes(samples.x, tensor, metadata.normalization if metadata else None)
     if samples.x.dtype != CODE_DTYPES[tensor.dtype]:
         raise TinyguardError(
             f"{samples.name or 'the data'} holds {samples.x.dtype} codes and input {tensor.name} takes "
@@ -51,9 +49,9 @@ def dequantized(codes: np.ndarray, tensor: Tensor) -> np.ndarray:
     return np.float32(tensor.scale) * (codes.astype(np.float32) - np.float32(tensor.zero_point))
 
 
-def _pixels_to_codes(pixels: np.ndarray, tensor: Tensor, normalization: Any) -> np.ndarray:
+def _pixels_to_codes(pixels: np.ndarray, tensor: Tensor, normalization: Normalization | None) -> np.ndarray:
     if normalization is not None:
-        table = quantized(Normalization.from_mapping(normalization).table(pixels.shape[-1]), tensor)
+        table = quantized(pixel_values(normalization, pixels.shape[-1]), tensor)
         return table[pixels, np.arange(pixels.shape[-1])]
     plain = any(abs(tensor.scale / scale - 1) < 1e-4 for scale in PIXEL_SCALES)
     if tensor.dtype == "int8" and tensor.zero_point == -128 and plain:
@@ -66,11 +64,12 @@ def _pixels_to_codes(pixels: np.ndarray, tensor: Tensor, normalization: Any) -> 
 
 
 def real_values(samples: Samples, normalization: Normalization | None) -> np.ndarray:
-    """Float32 inputs for a float network: uint8 pixels normalised, float32 as they are; codes are refused."""
+    """Float32 inputs for a float network: float32 as they are, uint8 pixels normalised (to 0..1 when
+    it is not said how). Codes are refused."""
     if samples.x.dtype == np.float32:
         return samples.x
     if samples.x.dtype == np.uint8:
-        return (normalization or Normalization()).real(samples.x)
+        return normalized(samples.x, normalization or UNIT)
     raise TinyguardError(
         f"{samples.name or 'the data'} holds {samples.x.dtype} codes, which a float network cannot "
         "take: give float32 real values or uint8 pixels"

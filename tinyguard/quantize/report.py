@@ -1,0 +1,85 @@
+"""What quantization did to a network: accuracy, worst layers, size."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from rich.table import Table
+
+from tinyguard.quantize.layers import LayerError
+
+WORST_LAYERS = 5
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Shares of `samples` that are classified right, and given the same class by both networks."""
+
+    data: str
+    samples: int
+    float_network: float
+    quantized_network: float
+    same_prediction: float
+
+
+@dataclass(frozen=True)
+class Report:
+    """Everything `tinyguard quantize` says; `as_record` is what goes beside the model as JSON."""
+
+    source: str
+    kind: str
+    scheme: str
+    sha256: str
+    size_bytes: int
+    float_size_bytes: int
+    calibration: str
+    calibration_samples: int
+    input: dict[str, Any]
+    output: dict[str, Any]
+    conversion_error: float
+    """Largest difference between the source's own outputs and the float `.tflite`'s, over a few samples."""
+    layers: tuple[LayerError, ...]
+    accuracy: Accuracy | None = None
+    notes: tuple[str, ...] = ()
+
+    def as_record(self) -> dict[str, Any]:
+        """Plain types for JSON."""
+        return asdict(self)
+
+    def rows(self) -> Iterator[tuple[str, str]]:
+        """Label and text of each line that people read."""
+        yield "source", f"{self.source} ({self.kind})"
+        yield "scheme", self.scheme
+        yield "size", f"{self.size_bytes:,} bytes (float {self.float_size_bytes:,})"
+        yield "calibration", f"{self.calibration_samples} samples of {self.calibration}"
+        for label, border in (("input", self.input), ("output", self.output)):
+            shape = "x".join(map(str, border["shape"]))
+            yield (
+                label,
+                f"{border['dtype']} {shape}, scale {border['scale']:.6g}, zero point {border['zero_point']}",
+            )
+        if self.accuracy is not None:
+            found = self.accuracy
+            yield "evaluated on", f"{found.samples} samples of {found.data}"
+            yield "float accuracy", f"{100 * found.float_network:.2f} %"
+            yield f"{self.scheme} accuracy", f"{100 * found.quantized_network:.2f} %"
+            yield "same prediction", f"{100 * found.same_prediction:.2f} %"
+        for error in self.layers[:WORST_LAYERS]:
+            yield "worst layers", f"{error.sqnr_db:5.1f} dB  {short_name(error.name)}"
+        for note in self.notes:
+            yield "note", note
+
+    def table(self) -> Table:
+        """The rows for a terminal."""
+        table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+        previous = ""
+        for label, text in self.rows():
+            table.add_row("" if label == previous else label, text)
+            previous = label
+        return table
+
+
+def short_name(name: str) -> str:
+    """A fused layer's name is a list of all it was fused from: the first part says enough."""
+    first = name.split(";")[0]
+    return first if len(first) <= 60 else f"...{first[-57:]}"
