@@ -1,0 +1,24 @@
+"""ADD and SUB: equal shapes, broadcasting, constants on either side, fused activations."""
+
+import numpy as np
+
+from tests.operators.builder import ACTIVATIONS, GraphBuilder, activation_dtype, draw_zero_point
+from tests.operators.cases._operands import add_operands
+from tinyguard.graph import Graph
+
+
+def case(rng: np.random.Generator, scheme: str) -> Graph:
+    builder, dtype = GraphBuilder(), activation_dtype(scheme)
+    operands, shape = add_operands(builder, rng, scheme)
+    largest = max(builder.tensors[t].scale for t in operands)
+    builder.node(
+        str(rng.choice(["ADD", "SUB"], p=[0.65, 0.35])),
+        operands,
+        shape,
+        dtype,
+        largest * 2.0 ** rng.uniform(-5, 4),
+        draw_zero_point(rng, dtype),
+        fused_activation_function=str(rng.choice(ACTIVATIONS)),
+        pot_scale_int16=False,
+    )
+    return builder.graph()

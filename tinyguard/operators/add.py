@@ -1,0 +1,124 @@
+"""ADD and SUB. Source: TFLite `reference/integer_ops/add.h`, `reference/sub.h`, `kernels/add.cc`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tinyguard.arithmetic import Multiplier, fixed_point
+from tinyguard.operators._broadcast import Elementwise, c_rows
+from tinyguard.operators.base import Emission, c_shape
+
+if TYPE_CHECKING:
+    import torch
+
+_LEFT_SHIFT = {"int8": 20, "int16": 15}  # keeps a scaled sum inside int32
+
+
+class Add(Elementwise):
+    """Sum or difference of two broadcast operands with a fused activation; int8 and int16."""
+
+    names: ClassVar = ("ADD", "SUB")
+
+    def prepare(self) -> None:
+        self.prepare_broadcast()
+        a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]
+        self.subtract = self.node.operator == "SUB"
+        self.left_shift = _LEFT_SHIFT[output.dtype]
+        # TFLite: doubles of float32 scales; only the products with powers of two are exact.
+        twice_largest = np.float64(2 * max(np.float32(a.scale), np.float32(b.scale)))
+        smallest = np.float64(np.float32(1 << self.left_shift) * np.float32(output.scale))
+        self.require(
+            twice_largest < smallest, f"output scale {output.scale:g} far below the inputs' {twice_largest / 2:g}"
+        )
+        self.multipliers = tuple(
+            fixed_point.quantize_multiplier(float(np.float64(np.float32(t.scale)) / twice_largest)) for t in (a, b)
+        )
+        self.output_multiplier = fixed_point.quantize_multiplier(float(twice_largest / smallest))
+        self.low, self.high = self.activation_range(output)
+        if output.dtype == "int16" and self.option("pot_scale_int16", True):
+            powers = all(_is_power_of_two(np.float32(t.scale)) for t in (a, b, output))
+            self.require(not powers, "pot_scale_int16 on power-of-two scales, where runtimes disagree")
+
+    @property
+    def clamp(self) -> tuple[int, int]:
+        return self.low, self.high
+
+    def scaled(self, centred: np.ndarray, multiplier: Multiplier) -> np.ndarray:
+        """Codes without zero point on the common scale of both operands, int64."""
+        shifted = centred << self.left_shift
+        return fixed_point.multiply_by_quantized_multiplier(shifted, multiplier.value, multiplier.shift)
+
+    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        centred = self.operands(*inputs)
+        a, b = (self.scaled(x, m) for x, m in zip(centred, self.multipliers, strict=True))
+        final, output = self.output_multiplier, self.outputs[0]
+        codes = fixed_point.requantize(
+            a - b if self.subtract else a + b, final.value, final.shift, output.zero_point, self.low, self.high
+        )
+        return (codes.astype(output.dtype),)
+
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        import torch
+
+        from tinyguard.arithmetic import straight_through
+
+        operands = []
+        for k, multiplier in enumerate(self.multipliers):
+            x, zero_point = inputs[k], self.input_tensor(k).zero_point
+            assert x is not None
+            x = self.aligned(x, k)
+            if self.outputs[0].dtype == "int8":
+                codes = np.arange(-128, 128, dtype=np.int64)
+                table = torch.from_numpy(self.scaled(codes - zero_point, multiplier)).to(x.device)
+                exact = table[x.detach().to(torch.int64) + 128]
+            else:
+                exact = straight_through.multiply_by_quantized_multiplier(
+                    (x.detach().to(torch.int64) - zero_point) << self.left_shift,
+                    torch.tensor(multiplier.value, device=x.device),
+                    torch.tensor(multiplier.shift, device=x.device),
+                )
+            gain = multiplier.real * 2.0**self.left_shift
+            real = (x.to(torch.float64) - zero_point) * gain
+            operands.append(straight_through.replace_value(real, exact.to(torch.float64)))
+        a, b = operands
+        return (
+            straight_through.requantize(
+                a - b if self.subtract else a + b,
+                torch.tensor(self.output_multiplier.value, device=a.device),
+                torch.tensor(self.output_multiplier.shift, device=a.device),
+                self.outputs[0].zero_point,
+                self.low,
+                self.high,
+            ),
+        )
+
+    def emit(self, c: Emission) -> str:
+        a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]
+        c.kernel("add.h")
+        shape = c_shape(
+            "tg_add_shape",
+            a_offset=-a.zero_point,
+            b_offset=-b.zero_point,
+            left_shift=self.left_shift,
+            a_multiplier=self.multipliers[0].value,
+            a_shift=self.multipliers[0].shift,
+            b_multiplier=self.multipliers[1].value,
+            b_shift=self.multipliers[1].shift,
+            subtract=int(self.subtract),
+            output_multiplier=self.output_multiplier.value,
+            output_shift=self.output_multiplier.shift,
+            output_offset=output.zero_point,
+            low=self.low,
+            high=self.high,
+        )
+        suffix = "s8" if output.dtype == "int8" else "s16"
+        call = f"tg_add_{suffix}(&shape, &rows, {c.input(0)}, {c.input(1)}, {c.output()});"
+        return f"{c_rows(self.rows)}\n{shape}\n{call}"
+
+
+def _is_power_of_two(scale: np.float32) -> bool:
+    """TFLite's CheckedLog2: within a thousandth of an octave, in float32."""
+    octaves = np.log(scale) * (np.float32(1) / np.log(np.float32(2)))
+    return bool(abs(octaves - np.round(octaves)) < np.float32(1e-3))
