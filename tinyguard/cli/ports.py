@@ -1,0 +1,28 @@
+"""`tinyguard ports`: the serial ports that may lead to a board."""
+
+from dataclasses import asdict
+
+import click
+from rich.table import Table
+
+from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.device.ports import ports
+
+
+@click.command(help=__doc__)
+@json_option
+def command(as_json: bool) -> None:
+    found = ports()
+    if as_json:
+        print_json([asdict(port) for port in found])
+        return
+    if not found:
+        console.print(
+            "no board found: plug one in, or start one with `tinyguard flash MODEL --board mps2-an500`"
+        )
+        return
+    table = Table("port", "kind", "board", "description", "", box=None, pad_edge=False)
+    for port in found:
+        note = "" if port.usable else "no permission: sudo usermod -aG dialout $USER"
+        table.add_row(port.port, port.kind, " or ".join(port.boards) or "unknown", port.description, note)
+    console.print(table)
