@@ -1,0 +1,128 @@
+"""The runtimes a graph is put to: from samples, one array (N, *shape) of codes a graph input, to one
+array (N, *shape) a graph output.
+"""
+
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyguard.backends.execute import execute
+from tinyguard.codegen.batch import Batch
+from tinyguard.graph import Graph, Tensor
+from tinyguard.operators import resolve
+
+Arrays = list[np.ndarray]
+ARENA_BYTES = 1 << 20  # TFLM's, beside ten times the file
+
+
+class Refusal(Exception):  # noqa: N818 (an answer, compared with the known differences)
+    """The runtime does not take this file."""
+
+
+def tensorflow_reference(model: bytes, samples: Sequence[np.ndarray]) -> Arrays:
+    """TF 2.19's interpreter with its reference kernels: the oracle. Sample by sample."""
+    tf = _tensorflow()
+    try:
+        interpreter = tf.lite.Interpreter(
+            model_content=model,
+            num_threads=1,
+            experimental_op_resolver_type=tf.lite.experimental.OpResolverType.BUILTIN_REF,
+        )
+        interpreter.allocate_tensors()
+    except (RuntimeError, ValueError) as error:
+        raise Refusal(str(error).strip().splitlines()[-1]) from error
+    sources = [entry["index"] for entry in interpreter.get_input_details()]
+    results = [entry["index"] for entry in interpreter.get_output_details()]
+
+    def invoke(sample: list[np.ndarray]) -> Arrays:
+        for index, values in zip(sources, sample, strict=True):
+            interpreter.set_tensor(index, values)
+        interpreter.invoke()
+        return [interpreter.get_tensor(index) for index in results]
+
+    return _sample_by_sample(invoke, samples)
+
+
+def tflite_micro(model: bytes, samples: Sequence[np.ndarray], outputs: int) -> Arrays:
+    """TFLM on the host: the second oracle. Sample by sample."""
+    from tflite_micro.python.tflite_micro import runtime
+
+    try:
+        interpreter = runtime.Interpreter.from_bytes(model, arena_size=ARENA_BYTES + 10 * len(model))
+    except Exception as error:
+        raise Refusal(str(error).strip() or type(error).__name__) from error
+
+    def invoke(sample: list[np.ndarray]) -> Arrays:
+        for index, values in enumerate(sample):
+            interpreter.set_input(values, index)
+        interpreter.invoke()
+        return [np.array(interpreter.get_output(i)) for i in range(outputs)]
+
+    return _sample_by_sample(invoke, samples)
+
+
+def numpy_reference(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
+    """`Operator.run` node by node, all samples at once."""
+    found = dict(zip(graph.inputs, samples, strict=True))
+    for operator, results in execute(graph, resolve(graph), "run", samples, lambda tensor: tensor.data[None]):
+        for tensor, result in zip(operator.outputs, results, strict=True):
+            assert result.dtype == tensor.dtype, f"{tensor.name}: {result.dtype} for {tensor.dtype}"
+            assert result.shape[1:] == tensor.shape, f"{tensor.name}: {result.shape[1:]} for {tensor.shape}"
+            found[tensor.index] = result
+    return [_all_samples(found[i], samples) for i in graph.outputs]
+
+
+def torch_forward(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
+    """`Operator.forward` node by node on float tensors, all samples at once."""
+    import torch
+
+    torch.set_num_threads(1)
+    with torch.no_grad():
+        results = torch_outputs(graph, [torch.from_numpy(s.astype(np.float32)) for s in samples])
+    dtypes = [graph.tensors[i].dtype for i in graph.outputs]
+    return [_all_samples(r.numpy().astype(d), samples) for r, d in zip(results, dtypes, strict=True)]
+
+
+def torch_outputs(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
+    """The torch outputs of a graph for float tensors (N, *shape) of codes, differentiable."""
+    import torch
+
+    def constant(tensor: Tensor) -> Any:
+        assert tensor.data is not None
+        return torch.from_numpy(tensor.data[None].astype(np.float32))
+
+    found = dict(zip(graph.inputs, inputs, strict=True))
+    for operator, results in execute(graph, resolve(graph), "forward", inputs, constant):
+        for tensor, result in zip(operator.outputs, results, strict=True):
+            assert result.shape[1:] == tensor.shape, f"{tensor.name}: {result.shape[1:]} for {tensor.shape}"
+            found[tensor.index] = result
+    return [found[i] for i in graph.outputs]
+
+
+def host_c(cases: Sequence[tuple[Graph, Sequence[np.ndarray]]], directory: Path) -> list[Arrays]:
+    """The generated C of all graphs in one program under ASan and UBSan; one list of outputs a graph."""
+    batch = Batch([graph for graph, _ in cases], directory, sanitize=True)
+    return [list(outputs) for outputs in batch.run_all([(k, s) for k, (_, s) in enumerate(cases)])]
+
+
+def _sample_by_sample(invoke: Callable[[list[np.ndarray]], Arrays], samples: Sequence[np.ndarray]) -> Arrays:
+    rows = [invoke([s[k] for s in samples]) for k in range(len(samples[0]))]
+    return [np.stack(column) for column in zip(*rows, strict=True)]
+
+
+def _all_samples(values: np.ndarray, samples: Sequence[np.ndarray]) -> np.ndarray:
+    return np.broadcast_to(values, (len(samples[0]), *values.shape[1:]))  # an output may be a constant
+
+
+@functools.cache
+def _tensorflow() -> Any:
+    import os
+
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+    import tensorflow
+
+    return tensorflow

@@ -1,0 +1,109 @@
+"""Every operator on random shapes, options and quantizations, in every runtime, in every byte.
+
+NumPy (`Operator.run`) is compared with TF's reference kernels, TFLM, torch and the generated C on the
+host. The operators are the files in tests/operators/cases. To run a single case:
+TINYGUARD_CASE=17 pytest tests/operators -k "pad and int8"
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.operators import oracles
+from tests.operators.builder import SCHEMES
+from tests.operators.cases_of import Case, case_modules, drawn_cases
+from tests.operators.known_differences import Tally, known
+
+QUICK, ALL = 20, 200
+ONLY = os.environ.get("TINYGUARD_CASE")
+
+
+def _parameters() -> list[Any]:
+    ranges = [(range(QUICK), ()), (range(QUICK, ALL), (pytest.mark.slow,))]
+    if ONLY:
+        ranges = [(range(int(ONLY), int(ONLY) + 1), ())]
+    return [
+        pytest.param(
+            name,
+            scheme,
+            numbers,
+            id=f"{name}-{scheme}-{numbers.start}",
+            marks=[*marks, pytest.mark.xdist_group(f"{name}-{numbers.start}")],
+        )
+        for name, module in case_modules().items()
+        for scheme in getattr(module, "SCHEMES", SCHEMES)
+        for numbers, marks in ranges
+    ]
+
+
+every_operator = pytest.mark.parametrize(("name", "scheme", "numbers"), _parameters())
+
+
+def check_against(
+    cases: tuple[Case, ...], scheme: str, runtime: str, run: Callable[[Case], list[np.ndarray]]
+) -> None:
+    """Fail when a runtime differs from NumPy beyond what is known of it."""
+    tallies: dict[tuple[str, ...], Tally] = {}
+    first: dict[tuple[str, ...], str] = {}
+    for case in cases:
+        tally = tallies.setdefault(case.operators, Tally())
+        try:
+            actual = run(case)
+        except oracles.Refusal as reason:
+            tally.refusals.append(str(reason))
+            first.setdefault(case.operators, f"{case.describe()}\n  {runtime} refused: {reason}")
+            continue
+        difference = case.difference(actual, runtime)
+        if difference:
+            first.setdefault(case.operators, difference)
+        for expected, got in zip(case.expected, actual, strict=True):
+            if expected.shape == got.shape:
+                tally.count(expected, got)
+            else:
+                tally.refusals.append("output of another shape")
+    for operators, tally in tallies.items():
+        excess = tally.excess(known(operators, scheme, runtime))
+        if excess:
+            pytest.fail(f"{runtime}: {' '.join(operators)}: {excess}\n{first[operators]}", pytrace=False)
+
+
+@every_operator
+def test_tensorflow_reference_computes_the_same(name: str, scheme: str, numbers: range) -> None:
+    check_against(
+        drawn_cases(name, scheme, numbers),
+        scheme,
+        "tf",
+        lambda case: oracles.tensorflow_reference(case.model, case.samples),
+    )
+
+
+@every_operator
+def test_tflite_micro_computes_the_same(name: str, scheme: str, numbers: range) -> None:
+    check_against(
+        drawn_cases(name, scheme, numbers),
+        scheme,
+        "tflm",
+        lambda case: oracles.tflite_micro(case.model, case.samples, len(case.expected)),
+    )
+
+
+@every_operator
+def test_torch_computes_the_same(name: str, scheme: str, numbers: range) -> None:
+    check_against(
+        drawn_cases(name, scheme, numbers),
+        scheme,
+        "torch",
+        lambda case: oracles.torch_forward(case.graph, case.samples),
+    )
+
+
+@every_operator
+def test_generated_c_computes_the_same(name: str, scheme: str, numbers: range, tmp_path: Path) -> None:
+    cases = drawn_cases(name, scheme, numbers)
+    outputs = oracles.host_c([(case.graph, case.samples) for case in cases], tmp_path / "project")
+    by_label = {case.label: actual for case, actual in zip(cases, outputs, strict=True)}
+    check_against(cases, scheme, "host C", lambda case: by_label[case.label])
