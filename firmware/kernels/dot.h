@@ -1,46 +1,30 @@
-/* Dot products of int8 runs, the heart of convolution and fully connected layers. */
+/* Dot products of codes and int8 weights, the heart of convolution and fully connected layers. */
 #ifndef TG_DOT_H
 #define TG_DOT_H
 
-#include <stdint.h>
-#include <string.h>
+#include "dsp.h"
 
-#include "fixed_point.h"
-
-#if defined(__ARM_FEATURE_DSP)
-#include <arm_acle.h>
-
-TG_INLINE uint32_t tg_load_word(const int8_t *bytes)
-{
-    uint32_t word;
-    memcpy(&word, bytes, sizeof word); /* one LDR: these cores load unaligned words */
-    return word;
-}
-
-TG_INLINE uint32_t tg_rotate_8(uint32_t x)
-{
-    return (x >> 8) | (x << 24);
-}
-
-/* acc[k] += sum (input[i] + offset) * weights_k[i], for two rows of weights, four codes a step. */
+/* acc[k] += sum (input[i] + offset) * weights_k[i], for two rows of weights. */
 TG_INLINE void tg_dot_2(const int8_t *input, const int8_t *weights_0, const int8_t *weights_1, int32_t count,
                         int32_t offset, int32_t *acc_0, int32_t *acc_1)
 {
-    const uint32_t offsets = ((uint32_t)offset & 0xFFFFu) * 0x00010001u;
     int32_t sum_0 = *acc_0;
     int32_t sum_1 = *acc_1;
     int32_t i = 0;
+#if TG_DSP
+    const uint32_t offsets = tg_both_lanes(offset);
     for (; i + 4 <= count; i += 4) {
         const uint32_t x = tg_load_word(input + i);
         const uint32_t w0 = tg_load_word(weights_0 + i);
         const uint32_t w1 = tg_load_word(weights_1 + i);
-        const int16x2_t even = __sxtab16((int16x2_t)offsets, (int8x4_t)x);
-        const int16x2_t odd = __sxtab16((int16x2_t)offsets, (int8x4_t)tg_rotate_8(x));
-        sum_0 = __smlad(even, __sxtb16((int8x4_t)w0), sum_0);
-        sum_1 = __smlad(even, __sxtb16((int8x4_t)w1), sum_1);
-        sum_0 = __smlad(odd, __sxtb16((int8x4_t)tg_rotate_8(w0)), sum_0);
-        sum_1 = __smlad(odd, __sxtb16((int8x4_t)tg_rotate_8(w1)), sum_1);
+        const uint32_t even = tg_sxtab16(offsets, x);
+        const uint32_t odd = tg_sxtab16(offsets, tg_rotate_8(x));
+        sum_0 = tg_smlad(even, tg_sxtb16(w0), sum_0);
+        sum_1 = tg_smlad(even, tg_sxtb16(w1), sum_1);
+        sum_0 = tg_smlad(odd, tg_sxtb16(tg_rotate_8(w0)), sum_0);
+        sum_1 = tg_smlad(odd, tg_sxtb16(tg_rotate_8(w1)), sum_1);
     }
+#endif
     for (; i < count; i++) {
         const int32_t x = input[i] + offset;
         sum_0 += x * weights_0[i];
@@ -50,31 +34,41 @@ TG_INLINE void tg_dot_2(const int8_t *input, const int8_t *weights_0, const int8
     *acc_1 = sum_1;
 }
 
-#else
-
-TG_INLINE void tg_dot_2(const int8_t *input, const int8_t *weights_0, const int8_t *weights_1, int32_t count,
-                        int32_t offset, int32_t *acc_0, int32_t *acc_1)
+/* acc + sum input[i] * weights[i] for 16-bit codes with zero point 0, in 64 bits. */
+TG_INLINE int64_t tg_dot_s16(const int16_t *input, const int8_t *weights, int32_t count, int64_t acc)
 {
-    int32_t sum_0 = *acc_0;
-    int32_t sum_1 = *acc_1;
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t x = input[i] + offset;
-        sum_0 += x * weights_0[i];
-        sum_1 += x * weights_1[i];
+    int32_t i = 0;
+#if TG_DSP
+    for (; i + 4 <= count; i += 4) {
+        const uint32_t x01 = tg_load_word(input + i);
+        const uint32_t x23 = tg_load_word(input + i + 2);
+        const uint32_t w = tg_load_word(weights + i);
+        const uint32_t even = (x01 & 0xFFFFu) | (x23 << 16);
+        const uint32_t odd = (x01 >> 16) | (x23 & 0xFFFF0000u);
+        acc = tg_smlald(even, tg_sxtb16(w), acc);
+        acc = tg_smlald(odd, tg_sxtb16(tg_rotate_8(w)), acc);
     }
-    *acc_0 = sum_0;
-    *acc_1 = sum_1;
-}
-
 #endif
-
-/* The same for one row of weights. */
-TG_INLINE int32_t tg_dot(const int8_t *input, const int8_t *weights, int32_t count, int32_t offset, int32_t acc)
-{
-    for (int32_t i = 0; i < count; i++) {
-        acc += (input[i] + offset) * weights[i];
+    for (; i < count; i++) {
+        acc += input[i] * weights[i];
     }
     return acc;
+}
+
+/* Accumulator to int8 code. */
+TG_INLINE int8_t tg_requantize_s8(int32_t acc, int32_t multiplier, int32_t shift, int32_t offset, int32_t low,
+                                  int32_t high)
+{
+    return (int8_t)tg_clamp(tg_scale(acc, multiplier, shift) + offset, low, high);
+}
+
+/* Accumulator to int16 code: `wide` is the rule for 64-bit accumulators, else the sum fits 32 bits. */
+TG_INLINE int16_t tg_requantize_s16(int64_t acc, int32_t multiplier, int32_t shift, int32_t low, int32_t high,
+                                    int32_t wide)
+{
+    const int32_t scaled =
+        wide ? tg_scale_wide(acc, multiplier, shift) : tg_scale((int32_t)acc, multiplier, shift);
+    return (int16_t)tg_clamp(scaled, low, high);
 }
 
 #endif

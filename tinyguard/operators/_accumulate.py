@@ -7,81 +7,123 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
-from tinyguard.operators.base import Emission, Operator
+from tinyguard.graph import Tensor
+from tinyguard.operators.base import CODE_RANGE, Emission, Operator
 
 if TYPE_CHECKING:
     import torch
 
 FLOAT32_EXACT = 2**24  # integers up to here are exact in float32
-FLOAT64_EXACT = 2**53
 
 
 class Accumulating(Operator):
     """Base of the operators that sum int8 weights times codes and requantize per output channel.
 
-    After `prepare_requantization`: `bias` (int64, one an output channel), `multipliers` (int32),
-    `shifts` (int8), `low`, `high` (clamp), `wide` (the int16x8 rule on 64-bit accumulators).
+    After `prepare_sums`: `weights` (int8), `bias` (int64, one an output channel), `multipliers`
+    (int32), `shifts` (int8), `low`, `high` (clamp), `wide` (the int16x8 rule on 64-bit accumulators)
+    and `exact_in_float32` (every partial sum without bias is an integer below 2**24).
     """
 
+    weights: np.ndarray
     bias: np.ndarray
     multipliers: np.ndarray
     shifts: np.ndarray
     low: int
     high: int
     wide: bool
+    exact_in_float32: bool
 
-    def prepare_requantization(self, weights_index: int, bias_index: int, channels: int) -> None:
-        """Check weights and bias and compute one multiplier an output channel (QuantizeMultiplier)."""
-        source, weights, output = self.input_tensor(0), self.input_tensor(weights_index), self.outputs[0]
+    def prepare_sums(self, source_index: int, weights_index: int, bias_index: int, channel_axis: int) -> None:
+        """Check codes, weights and bias; one multiplier an output channel; refuse sums that overflow."""
+        source, tensor, output = (
+            self.input_tensor(source_index),
+            self.input_tensor(weights_index),
+            self.outputs[0],
+        )
         self.require_codes(source, output)
-        self.require(weights.dtype == "int8", f"{weights.dtype} weights, int8 is needed")
-        self.require(weights.quantization is not None, "weights without quantization")
-        assert weights.quantization is not None
-        scales = np.array(weights.quantization.scales, np.float32)
+        self.require(tensor.dtype == "int8", f"{tensor.dtype} weights, int8 is needed")
+        self.require(tensor.quantization is not None, "weights without quantization")
+        assert tensor.quantization is not None
+        self.weights = self.constant_input(weights_index)
+        channels = self.weights.shape[channel_axis]
+        scales = np.array(tensor.quantization.scales, np.float32)
         self.require(len(scales) in (1, channels), f"{len(scales)} weight scales for {channels} channels")
-        self.require(not any(weights.quantization.zero_points), "weights with a zero point")
+        if len(scales) > 1:
+            axis = tensor.quantization.axis
+            self.require(axis == channel_axis, f"weight scales along axis {axis}, {channel_axis} is needed")
+        self.require(not any(tensor.quantization.zero_points), "weights with a zero point")
 
-        bias = self.inputs[bias_index] if bias_index < len(self.inputs) else None
-        self.wide = source.dtype == "int16" and (bias is None or bias.dtype == "int64")
-        if bias is None:
-            self.bias = np.zeros(channels, np.int64)
-        else:
-            self.require(bias.dtype in ("int32", "int64"), f"{bias.dtype} bias")
-            self.require(bias.shape == (channels,), f"bias of shape {bias.shape} for {channels} channels")
-            self.bias = self.constant_input(bias_index).astype(np.int64)
-
-        # TFLite: double(input scale) * double(weight scale) / double(output scale), from float32 scales.
-        real = np.float64(np.float32(source.scale)) * scales.astype(np.float64)
-        pairs = [fixed_point.quantize_multiplier(r / np.float64(np.float32(output.scale))) for r in real]
+        self._prepare_bias(source, bias_index, channels)
+        pairs = [fixed_point.quantize_multiplier(r) for r in self.real_multipliers(source, scales, output)]
         pairs = pairs * (channels // len(pairs))
         self.multipliers = np.array([p.value for p in pairs], np.int32)
         self.shifts = np.array([p.shift for p in pairs], np.int8)
-        limit = 14 if self.wide else 30
-        self.require(max(self.shifts, default=0) <= limit, "output scale far below the accumulator's")
         self.low, self.high = self.activation_range(output)
+        self._check_range(source, channel_axis)
+
+    def real_multipliers(self, source: Tensor, scales: np.ndarray, output: Tensor) -> np.ndarray:
+        """Input scale * weight scales / output scale, in doubles from float32 scales as TFLite has it."""
+        products = np.float64(np.float32(source.scale)) * scales.astype(np.float64)
+        return np.asarray(products / np.float64(np.float32(output.scale)))
+
+    def _prepare_bias(self, source: Tensor, index: int, channels: int) -> None:
+        bias = self.inputs[index] if index < len(self.inputs) else None
+        if bias is None:
+            self.bias = np.zeros(channels, np.int64)
+            kind = "int32" if self.option("quantized_bias_type") == "INT32" else "int64"
+        else:
+            kinds = ("int32",) if source.dtype == "int8" else ("int32", "int64")
+            self.require(bias.dtype in kinds, f"{bias.dtype} bias on {source.dtype} codes")
+            self.require(bias.shape == (channels,), f"bias of shape {bias.shape} for {channels} channels")
+            self.bias = self.constant_input(index).astype(np.int64)
+            kind = bias.dtype
+        self.wide = source.dtype == "int16" and kind == "int64"
+
+    def _check_range(self, source: Tensor, channel_axis: int) -> None:
+        """Refuse what the reference leaves undefined: partial sums or scaled sums beyond its registers."""
+        low, high = (code - source.zero_point for code in CODE_RANGE[source.dtype])
+        rows = np.moveaxis(self.weights, channel_axis, 0).reshape(len(self.bias), -1).astype(np.int64)
+        positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
+        most, least = positive * high + negative * low, positive * low + negative * high
+        largest = np.maximum(most, -least)
+        self.exact_in_float32 = bool(largest.max(initial=0) < FLOAT32_EXACT)
+        largest = np.maximum(most + np.maximum(self.bias, 0), -(least + np.minimum(self.bias, 0)))
+        if self.wide:
+            self.require(max(self.shifts, default=0) <= 14, "output scale far below the accumulator's")
+            scaled = np.ldexp(largest.astype(np.float64), self.shifts.astype(np.int64))
+            self.require(bool((largest < 2**47).all()), "sums may exceed 48 bits")
+            self.require(bool((scaled < 2**31).all()), "scaled sums may exceed 32 bits")
+        else:
+            shifted = np.ldexp(largest.astype(np.float64), np.maximum(self.shifts, 0).astype(np.int64))
+            self.require(bool((shifted < 2**31).all()), "sums may exceed 32 bits")
 
     @property
     def clamp(self) -> tuple[int, int]:
         return self.low, self.high
 
-    def requantize(self, accumulators: np.ndarray) -> np.ndarray:
-        """Accumulators (..., channels), bias included, to output codes."""
+    @property
+    def float_type(self) -> type[np.floating[Any]]:
+        """The NumPy float type in which the sums are exact."""
+        return np.float32 if self.exact_in_float32 else np.float64
+
+    def requantize(self, sums: np.ndarray) -> np.ndarray:
+        """Sums (..., channels) without bias, integers in any dtype, to output codes."""
         rule = (
             fixed_point.multiply_by_quantized_multiplier_int64
             if self.wide
             else fixed_point.multiply_by_quantized_multiplier
         )
         output = self.outputs[0]
+        accumulators = sums.astype(np.int64) + self.bias
         codes = rule(accumulators, self.multipliers.astype(np.int64), self.shifts) + output.zero_point
         return np.clip(codes, self.low, self.high).astype(output.dtype)
 
-    def exact_dtype(self, weights: np.ndarray) -> Any:
-        """torch dtype whose sums are exact: float32 while sum|w| * max|x - zero point| < 2**24."""
+    @property
+    def torch_dtype(self) -> torch.dtype:
+        """The torch dtype in which the sums are exact."""
         import torch
 
-        flat = np.abs(weights.reshape(weights.shape[0], -1).astype(np.int64)).sum(axis=1).max(initial=0)
-        largest = 255 if self.input_tensor(0).dtype == "int8" else 32768
-        return torch.float32 if flat * largest < FLOAT32_EXACT else torch.float64
+        return torch.float32 if self.exact_in_float32 else torch.float64
 
     def requantize_torch(self, sums: torch.Tensor) -> torch.Tensor:
         """Sums (..., channels) without bias to float32 output codes, straight-through."""
@@ -103,9 +145,22 @@ class Accumulating(Operator):
             self.wide,
         )
 
+    def requantization_fields(self, source: Tensor) -> dict[str, int]:
+        """The last fields of every kernel's shape: offsets, clamp and the int16x8 rule."""
+        return {
+            "input_offset": -source.zero_point,
+            "output_offset": self.outputs[0].zero_point,
+            "low": self.low,
+            "high": self.high,
+            "wide": int(self.wide),
+        }
+
     def emit_parameters(self, c: Emission) -> str:
-        """Declare bias, multipliers and shifts; the three C names, comma separated."""
-        bias = self.bias.astype(np.int64 if self.wide else np.int32)
+        """Declare bias, multipliers and shifts; the three C names, comma separated.
+
+        The bias is int32 for int8 codes and int64 for int16 codes.
+        """
+        bias = self.bias.astype(np.int32 if self.outputs[0].dtype == "int8" else np.int64)
         return ", ".join(
             (
                 c.constant("bias", bias, "accumulator units"),

@@ -1,8 +1,16 @@
 """Sliding windows: TFLite's padding rules and patches, shared by convolutions and pooling."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from tinyguard.operators.base import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 
 @dataclass(frozen=True)
@@ -22,6 +30,11 @@ class Axis:
         reach = (self.output - 1) * self.stride + (self.kernel - 1) * self.dilation + 1
         return max(0, reach - self.before - self.input)
 
+    def taps(self, kernel_index: int) -> slice:
+        """The padded elements that tap `kernel_index` sees, one an output element."""
+        start = kernel_index * self.dilation
+        return slice(start, start + (self.output - 1) * self.stride + 1, self.stride)
+
 
 def axis(size: int, kernel: int, stride: int, dilation: int, padding: str) -> Axis:
     """TFLite's ComputeOutSize and ComputePadding for padding "SAME" or "VALID"."""
@@ -34,10 +47,43 @@ def axis(size: int, kernel: int, stride: int, dilation: int, padding: str) -> Ax
     return Axis(size, kernel, stride, dilation, output, before)
 
 
+def axes(
+    operator: Operator, shape: tuple[int, ...], kernel: tuple[int, int], dilation: tuple[int, int]
+) -> tuple[Axis, Axis]:
+    """Rows and columns of a window over `shape` (N, H, W, C), from the operator's stride and padding."""
+    stride = operator.option("stride_h", 1), operator.option("stride_w", 1)
+    padding = operator.option("padding", "SAME")
+    operator.require(padding in ("SAME", "VALID"), f"padding {padding}")
+    operator.require(min(*kernel, *stride, *dilation) > 0, "a window, stride or dilation below 1")
+    rows, columns = (axis(shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in range(2))
+    operator.require(rows.output > 0 and columns.output > 0, "a window larger than its input")
+    return rows, columns
+
+
+def fields(rows: Axis, columns: Axis) -> dict[str, int]:
+    """The window in the words of every kernel's shape, but for dilation."""
+    return {
+        "kernel_height": rows.kernel,
+        "kernel_width": columns.kernel,
+        "stride_height": rows.stride,
+        "stride_width": columns.stride,
+        "pad_top": rows.before,
+        "pad_left": columns.before,
+    }
+
+
 def padded(x: np.ndarray, rows: Axis, columns: Axis, fill: int) -> np.ndarray:
     """x (N, H, W, C) with `fill` around, as far as the windows reach."""
     widths = ((0, 0), (rows.before, rows.after), (columns.before, columns.after), (0, 0))
     return np.pad(x, widths, constant_values=fill)
+
+
+def padded_torch(x: torch.Tensor, rows: Axis, columns: Axis, fill: float) -> torch.Tensor:
+    """x (N, C, H, W) with `fill` around, as far as the windows reach."""
+    from torch.nn import functional
+
+    sides = (columns.before, columns.after, rows.before, rows.after)
+    return functional.pad(x, sides, value=fill) if any(sides) else x
 
 
 def patches(x: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:
