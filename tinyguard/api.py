@@ -1,0 +1,88 @@
+"""The small Python API for researchers: load a network, run it, differentiate it, compare back ends.
+
+    model = tinyguard.load("model.tflite")
+    outputs = model.run(codes)                    # exact integer network, (N, classes) codes
+    gradient = model.gradient(codes, labels)      # through that integer network, straight-through
+    print(tinyguard.compare(model, "litert", codes))
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyguard.backends import Backend
+from tinyguard.backends.choose import open_backend
+from tinyguard.data import load_data, to_codes
+from tinyguard.evaluation.agreement import Agreement, agreement
+from tinyguard.tflite import read_graph, read_metadata
+
+if TYPE_CHECKING:
+    from tinyguard.backends.simulator import Simulator
+
+
+class Model:
+    """An int8 or int16x8 network. `graph` is its structure, `metadata` its tinyguard record or None."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.graph = read_graph(self.path)
+        self.metadata = read_metadata(self.path)
+
+    @cached_property
+    def simulator(self) -> Simulator:
+        """The network as a differentiable torch module on codes."""
+        from tinyguard.backends.simulator import Simulator
+
+        return Simulator(self.graph)
+
+    def codes(self, data: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Input codes (N, *shape) and labels (N,) or None of a DATA argument, as the commands take it."""
+        tensor = self.graph.tensors[self.graph.inputs[0]]
+        names = self.metadata.class_names if self.metadata else None
+        samples = load_data(data, tensor, class_names=names, limit=limit)
+        return to_codes(samples, tensor, self.metadata), samples.y
+
+    def run(self, *codes: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
+        """Output codes of the integer network, (N, *shape); a tuple where it has several outputs."""
+        outputs = self.simulator.run(*codes)
+        return outputs[0] if len(outputs) == 1 else outputs
+
+    def logits(self, codes: np.ndarray) -> np.ndarray:
+        """Real-valued logits (N, classes): what feeds the final softmax, dequantized."""
+        import torch
+
+        with torch.no_grad():
+            return self.simulator.logits(torch.from_numpy(codes.astype(np.float32))).numpy()
+
+    def gradient(self, codes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+        """Gradient of the cross-entropy with respect to each input code, float32 (N, *shape).
+
+        The loss reads the logits before a final softmax, dequantized; rounding passes straight
+        through, and a clamped activation has gradient zero.
+        """
+        import torch
+        from torch.nn import functional
+
+        x = torch.from_numpy(codes.astype(np.float32)).requires_grad_()
+        target = torch.from_numpy(np.asarray(labels, np.int64))
+        loss = functional.cross_entropy(self.simulator.logits(x), target, reduction="sum")
+        (gradient,) = torch.autograd.grad(loss, x)
+        return gradient.numpy()
+
+
+def load(path: str | Path) -> Model:
+    """Read a .tflite file. Raises TinyguardError naming everything unsupported at once."""
+    return Model(path)
+
+
+def compare(model: Model, backend: str | Backend, codes: np.ndarray) -> Agreement:
+    """Agreement of the simulator with another back end on input codes (N, *shape).
+
+    `backend` is "litert", "compiled", "reference", a serial port, or any Backend.
+    """
+    other = open_backend(backend, model.path, model.graph) if isinstance(backend, str) else backend
+    return agreement(model.simulator.run(codes), other.run(codes))

@@ -1,0 +1,47 @@
+"""Back ends by name, as the command line and the API give them."""
+
+import importlib.util
+from pathlib import Path
+
+from tinyguard.backends import Backend
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
+
+HOST_BACKENDS = ("simulator", "litert", "reference", "compiled")
+
+
+def open_backend(name: str, path: Path, graph: Graph) -> Backend:
+    """A back end for the network at `path`, read as `graph`: one of HOST_BACKENDS or a serial port.
+
+    Raises TinyguardError when a package it needs is missing or the port does not answer.
+    """
+    if name == "simulator":
+        return exact_host_backend(graph)
+    if name == "reference":
+        from tinyguard.backends.reference import ReferenceBackend
+
+        return ReferenceBackend(graph)
+    if name == "compiled":
+        from tinyguard.backends.compiled import CompiledBackend
+
+        return CompiledBackend(graph)
+    if name == "litert":
+        from tinyguard.backends.litert import LiteRTBackend
+
+        return LiteRTBackend(path)
+    if "/" in name or "\\" in name or name.upper().startswith("COM") or ":" in name:
+        from tinyguard.backends.device import DeviceBackend
+
+        return DeviceBackend(name, graph)
+    raise TinyguardError(f"no back end named {name!r}; known: {', '.join(HOST_BACKENDS)}, or a serial port")
+
+
+def exact_host_backend(graph: Graph) -> Backend:
+    """The simulator where torch is installed, otherwise the NumPy reference: the same bytes."""
+    if importlib.util.find_spec("torch") is None:
+        from tinyguard.backends.reference import ReferenceBackend
+
+        return ReferenceBackend(graph)
+    from tinyguard.backends.simulator import Simulator
+
+    return Simulator(graph)
