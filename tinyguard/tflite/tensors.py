@@ -14,7 +14,7 @@ _MAX_RANK = 8
 _MAX_TENSOR_BYTES = 256 << 20
 _MAX_TOTAL_BYTES = 256 << 20
 # Far beyond any network's; within them no quotient of scales overflows a float32.
-_MIN_SCALE, _MAX_SCALE = 1e-18, 1e18
+_MIN_SCALE, _MAX_SCALE = 1e-30, 1e18
 _CODE_LIMITS = {"int8": 2**7, "int16": 2**15, "int32": 2**31, "int64": 2**63}
 
 
