@@ -6,7 +6,7 @@ _LINK_FIXED_BYTES = 64
 
 
 def runtime_state_bytes(chunk_bytes: int) -> int:
-    """Size in bytes of the runtime's one struct (firmware/runtime/link.h) for TG_CHUNK_BYTES, a multiple of 8."""
+    """Bytes of the runtime's one struct (firmware/runtime/link.h); `chunk_bytes` is a multiple of 8."""
     frame_bytes = HEADER_BYTES + FIXED_BYTES + chunk_bytes + CRC_BYTES
     return _LINK_FIXED_BYTES + 2 * frame_bytes
 

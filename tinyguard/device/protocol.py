@@ -13,6 +13,7 @@ REPLY = 0x80
 NO_LAYER = 0xFFFF
 CHUNK_MIN = 32
 CHUNK_MAX = 16384
+MAX_RANK = 6
 
 HEADER_BYTES = 8
 FIXED_BYTES = 12
@@ -128,9 +129,7 @@ DESCRIBE_REPLY = Layout(
 LAYER_INFO_REQUEST = Layout("tg_layer_info_request", layer="H")
 LAYER_INFO_REPLY = Layout("tg_layer_info_reply", output_count="H")
 WRITE_REQUEST = Layout("tg_write_request", offset="I", index="H")
-INVOKE_REQUEST = Layout(
-    "tg_invoke_request", input_crc="I", first_layer="H", last_layer="H", output_bytes="H"
-)
+INVOKE_REQUEST = Layout("tg_invoke_request", input_crc="I", first_layer="H", last_layer="H", output_bytes="H")
 INVOKE_REPLY = Layout("tg_invoke_reply", count="Q", flags="B")
 READ_OUTPUT_REQUEST = Layout("tg_read_output_request", offset="I", count="H", index="H")
 READ_LAYER_REQUEST = Layout("tg_read_layer_request", offset="I", count="H", layer="H", output="H")
