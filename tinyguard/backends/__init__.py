@@ -12,6 +12,7 @@ class Backend(Protocol):
     dtype, batch first, and returns one such array a graph output.
     """
 
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]: ...

@@ -1,12 +1,19 @@
 """The generated C, compiled for the host: the firmware's arithmetic without a board."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from tinyguard.codegen.batch import Batch
 from tinyguard.graph import Graph
+
+
+def with_every_tensor_as_output(graph: Graph) -> Graph:
+    """The same network with each computed tensor an output, so that the plan keeps them all."""
+    every = tuple(index for node in graph.nodes for index in node.outputs)
+    return replace(graph, outputs=every)
 
 
 class CompiledBackend:
@@ -24,3 +31,10 @@ class CompiledBackend:
         outputs = self._batch.run(0, *inputs)
         shapes = [self.graph.tensors[index].shape[1:] for index in self.graph.outputs]
         return tuple(y.reshape(len(y), *shape) for y, shape in zip(outputs, shapes, strict=True))
+
+    def tensors(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Every computed tensor by its index, shape (N, *tensor.shape): compiles the network anew."""
+        every = with_every_tensor_as_output(self.graph)
+        with tempfile.TemporaryDirectory(prefix="tinyguard-") as folder:
+            outputs = Batch([every], Path(folder) / "project", optimize="-O2").run(0, *inputs)
+        return dict(zip(every.outputs, outputs, strict=True))

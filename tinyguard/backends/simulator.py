@@ -75,6 +75,18 @@ class Simulator(torch.nn.Module):
             for pieces, dtype in zip(zip(*parts, strict=True), dtypes, strict=True)
         )
 
+    def tensors(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Every computed tensor by its index, shape (N, *tensor.shape), in its own dtype."""
+        check_inputs(self.graph, inputs)
+        codes = [torch.from_numpy(x.astype(np.float32)) for x in inputs]
+        with torch.no_grad():
+            steps = execute(self.graph, self.operators, "forward", codes, self._constant)
+            return {
+                index: result.numpy().astype(self.graph.tensors[index].dtype)
+                for operator, results in steps
+                for index, result in zip(operator.node.outputs, results, strict=True)
+            }
+
     def _constant(self, tensor: Tensor) -> torch.Tensor:
         if tensor.index not in self._constants:
             assert tensor.data is not None

@@ -2,5 +2,18 @@
 
 from tinyguard.evaluation.agreement import Agreement, agreement, predictions
 from tinyguard.evaluation.difference import LayerDifference, differences
+from tinyguard.evaluation.evaluate import Evaluation, evaluate_device, evaluate_host
+from tinyguard.evaluation.record import RunRecord, run_key
 
-__all__ = ["Agreement", "LayerDifference", "agreement", "differences", "predictions"]
+__all__ = [
+    "Agreement",
+    "Evaluation",
+    "LayerDifference",
+    "RunRecord",
+    "agreement",
+    "differences",
+    "evaluate_device",
+    "evaluate_host",
+    "predictions",
+    "run_key",
+]

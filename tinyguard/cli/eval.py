@@ -1,0 +1,163 @@
+"""tinyguard eval: accuracy, agreement and cost on the host or on a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tinyguard.cli._model import model_argument, read_codes
+from tinyguard.cli._options import console, json_option, print_json, progress_console
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tinyguard.evaluation import Evaluation
+    from tinyguard.graph import Graph
+
+_RUNS = Path(".tinyguard") / "runs"
+
+
+@click.command()
+@model_argument
+@click.option("--data", required=True, help="digits, mnist, cifar10, an .npz or a folder of class folders.")
+@click.option("--backend", default=None, help="simulator (default), litert, reference or compiled.")
+@click.option("--serial", help="Port of a board: device path, PTY or any pyserial URL; `auto` finds it.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
+@click.option("--resume", is_flag=True, help="Take up an interrupted run on a board where it stopped.")
+@json_option
+def command(
+    model: Path,
+    data: str,
+    backend: str | None,
+    serial: str | None,
+    limit: int | None,
+    resume: bool,
+    as_json: bool,
+) -> None:
+    """Evaluate MODEL, a .tflite file, on DATA.
+
+    Every result is compared with the exact host simulation, byte for byte.
+    """
+    from tinyguard.tflite import read_graph
+
+    if serial is not None and backend is not None:
+        raise click.UsageError("--serial runs the board, --backend the host: give one of them")
+    graph = read_graph(model)
+    codes, labels = read_codes(model, graph, data, limit)
+    if serial is not None:
+        result = _on_board(graph, serial, codes, labels, resume)
+    else:
+        result = _on_host(model, graph, backend or "simulator", codes, labels)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        _show(result)
+
+
+def _on_host(
+    model: Path, graph: Graph, name: str, codes: np.ndarray, labels: np.ndarray | None
+) -> Evaluation:
+    from tinyguard.backends.choose import exact_host_backend, open_backend
+    from tinyguard.evaluation import evaluate_host
+
+    exact = exact_host_backend(graph)
+    backend = exact if name == "simulator" else open_backend(name, model, graph)
+    with _progress(name, len(codes)) as update:
+        return evaluate_host(backend, exact, codes, labels, update)
+
+
+def _on_board(
+    graph: Graph, serial: str, codes: np.ndarray, labels: np.ndarray | None, resume: bool
+) -> Evaluation:
+    from dataclasses import replace
+
+    from tinyguard.backends.choose import exact_host_backend
+    from tinyguard.device.client import Device
+    from tinyguard.device.ports import find_port
+    from tinyguard.errors import TinyguardError
+    from tinyguard.evaluation import RunRecord, evaluate_device, run_key
+
+    port = find_port().port if serial == "auto" else serial
+    record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), "device"))
+    done = record.load() if resume else 0
+    with Device(port) as device:
+        description = device.connect(expected_sha256=graph.sha256)
+        try:
+            with _progress(description.board, len(codes), done) as update:
+                result = evaluate_device(device, exact_host_backend(graph), codes, labels, record, update)
+        except (TinyguardError, KeyboardInterrupt) as error:
+            kept = f"{len(record.outputs)} of {len(codes)} samples are kept; repeat the command with --resume"
+            if isinstance(error, KeyboardInterrupt):
+                raise TinyguardError(f"interrupted; {kept}") from None
+            raise TinyguardError(f"{error} ({kept})") from None
+    record.discard()
+    flash_bytes, ram_bytes = _image_sizes(graph, description.board)
+    return replace(result, flash_bytes=flash_bytes, ram_bytes=ram_bytes)
+
+
+def _image_sizes(graph: Graph, board: str) -> tuple[int | None, int | None]:
+    """Flash and RAM of the image that `flash` built here for the board, None when it did not."""
+    from tinyguard import boards
+    from tinyguard.codegen import default_directory
+    from tinyguard.errors import TinyguardError
+    from tinyguard.toolchain.build import read_image
+
+    try:
+        image = read_image(default_directory(graph, boards.load(board)))
+    except TinyguardError:
+        return None, None
+    return image.flash_bytes, image.ram_bytes
+
+
+class _progress:  # noqa: N801 (used as a function)
+    """A progress bar on stderr; the body gets a function that takes the number of samples done."""
+
+    def __init__(self, what: str, total: int, done: int = 0) -> None:
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            console=progress_console,
+            transient=True,
+        )
+        self._task = self._bar.add_task(what, total=total, completed=done)
+
+    def __enter__(self):  # type: ignore[no-untyped-def]
+        self._bar.start()
+        return lambda done: self._bar.update(self._task, completed=done)
+
+    def __exit__(self, *error: object) -> None:
+        self._bar.stop()
+
+
+def _show(result: Evaluation) -> None:
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("samples", f"{result.samples:,}")
+    table.add_row("back end", result.backend)
+    if result.accuracy is not None:
+        table.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
+        table.add_row("host accuracy", f"{100 * (result.host_accuracy or 0):.2f} %")
+    agreement = result.agreement
+    style = "green" if agreement.differing_bytes == 0 else "bold red"
+    table.add_row("differing bytes", f"[{style}]{agreement.differing_bytes:,}[/]")
+    table.add_row("differing predictions", f"[{style}]{agreement.differing_predictions:,}[/]")
+    if result.per_inference is not None:
+        table.add_row(f"{result.unit} an inference", f"{result.per_inference:,}")
+    table.add_row("throughput", f"{result.samples_per_second:,.1f} samples/s")
+    for name, value in (
+        ("flash", result.flash_bytes),
+        ("RAM", result.ram_bytes),
+        ("stack used", result.stack_bytes),
+    ):
+        if value is not None:
+            table.add_row(name, f"{value:,} bytes")
+    console.print(table)
+    if agreement.differing_bytes:
+        console.print("`tinyguard diff` names the first layer that differs")

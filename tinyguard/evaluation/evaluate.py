@@ -1,0 +1,110 @@
+"""Accuracy of a network on a back end or a board, and its agreement with the exact host network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyguard.backends import Backend
+from tinyguard.evaluation.agreement import Agreement, agreement, predictions
+from tinyguard.evaluation.record import RunRecord
+
+if TYPE_CHECKING:
+    from tinyguard.device.client import Device
+
+_HOST_BATCH = 64
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """`accuracy` and `host_accuracy` in [0, 1], None without labels. `per_inference`: median count of one
+    inference in `unit` ("cycles" on hardware, "instructions" on an emulator), None on the host.
+    `samples_per_second` is what the whole way takes, transfer included."""
+
+    samples: int
+    accuracy: float | None
+    host_accuracy: float | None
+    backend: str
+    agreement: Agreement
+    per_inference: int | None
+    unit: str | None
+    samples_per_second: float
+    stack_bytes: int | None = None
+    flash_bytes: int | None = None
+    ram_bytes: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        result = asdict(self)
+        result["agreement"].pop("samples")
+        return result
+
+
+def evaluate_host(
+    backend: Backend, exact: Backend, codes: np.ndarray, labels: np.ndarray | None, progress: Progress
+) -> Evaluation:
+    """Run `backend` on input codes (N, *shape) and compare it with the `exact` host network."""
+    started = time.monotonic()
+    parts: list[Sequence[np.ndarray]] = []
+    for start in range(0, len(codes), _HOST_BATCH):
+        parts.append(backend.run(codes[start : start + _HOST_BATCH]))
+        progress(min(start + _HOST_BATCH, len(codes)))
+    seconds = time.monotonic() - started
+    outputs = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    reference = outputs if backend is exact else exact.run(codes)
+    return Evaluation(
+        samples=len(codes),
+        accuracy=_accuracy(outputs, labels),
+        host_accuracy=_accuracy(reference, labels),
+        backend=backend.name,
+        agreement=agreement(reference, outputs),
+        per_inference=None,
+        unit=None,
+        samples_per_second=len(codes) / max(seconds, 1e-9),
+    )
+
+
+def evaluate_device(
+    device: Device,
+    exact: Backend,
+    codes: np.ndarray,
+    labels: np.ndarray | None,
+    record: RunRecord,
+    progress: Progress,
+) -> Evaluation:
+    """Run a connected board on input codes (N, *shape), from where `record` stands.
+
+    Whatever interrupts the run, `record` is saved first.
+    """
+    started, first = time.monotonic(), len(record.outputs)
+    try:
+        for index in range(first, len(codes)):
+            inference = device.infer(codes[index])
+            record.append(inference.outputs, inference.count)
+            progress(index + 1)
+    finally:
+        record.save()
+    seconds = time.monotonic() - started
+    outputs = record.columns()
+    reference = exact.run(codes)
+    return Evaluation(
+        samples=len(codes),
+        accuracy=_accuracy(outputs, labels),
+        host_accuracy=_accuracy(reference, labels),
+        backend="device",
+        agreement=agreement(reference, outputs),
+        per_inference=int(np.median(record.counts)),
+        unit=device.description.unit,
+        samples_per_second=(len(codes) - first) / max(seconds, 1e-9),
+        stack_bytes=device.status().stack_high_water,
+    )
+
+
+def _accuracy(outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> float | None:
+    return None if labels is None else float((predictions(outputs) == labels).mean())
