@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Faults:
-    """Probabilities a byte (drop, corrupt) and a frame (duplicate, reorder); silences by frames, in seconds."""
+    """Probabilities a byte (drop, corrupt) and a frame (duplicate, reorder); silences."""
 
     drop: float = 0.0
     corrupt: float = 0.0
