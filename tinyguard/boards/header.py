@@ -1,11 +1,13 @@
 """board.h: what C needs to know of a board, and the sizes it is held to."""
 
+from tinyguard import __version__
 from tinyguard.boards.board import Board
 from tinyguard.paths import data_folder
 
 _PORT_FIXED_BYTES = 40
 _LINK_ALIGNMENT = 16
 _SYSTEM_VECTORS = 16
+_BUILD_ID_LENGTH = 16
 
 
 def port_state_bytes(board: Board) -> int:
@@ -45,6 +47,10 @@ def board_header(board: Board, runtime_state_bytes: int | None = None) -> str:
         f"#define TG_CHUNK_BYTES {board.link.chunk_bytes}u",
         f"#define TG_PORT_STATE_BYTES {port_state_bytes(board)}u",
         f"#define TG_RUNTIME_STATE_BYTES {runtime}u",
+        "",
+        "#ifndef TG_BUILD_ID",
+        f'#define TG_BUILD_ID "{__version__[:_BUILD_ID_LENGTH]}"',
+        "#endif",
     ]
     body = "\n".join(lines)
     return (
