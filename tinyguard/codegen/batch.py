@@ -19,9 +19,10 @@ from tinyguard.codegen.source import ModelSource, emit_model
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.operators import resolve
-from tinyguard.toolchain import build, host_compiler, makefile
+from tinyguard.toolchain import build, host_compiler
 from tinyguard.toolchain.build import first_error
 from tinyguard.toolchain.compilers import find_tool
+from tinyguard.toolchain.makefile import makefile
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion")

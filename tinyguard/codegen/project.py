@@ -14,7 +14,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.operators import resolve
 from tinyguard.paths import data_folder
-from tinyguard.toolchain import makefile
+from tinyguard.toolchain.makefile import makefile
 
 _OURS = "Makefile"  # a folder without it is not one of ours, and is not overwritten
 
