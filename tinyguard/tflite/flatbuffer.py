@@ -67,9 +67,7 @@ def decode(data: bytes, root: str = "Model") -> Table:
     if len(data) > MAX_FILE_BYTES:
         raise TinyguardError(f"the file has {len(data)} bytes, more than the {MAX_FILE_BYTES} that are read")
     if len(data) < 8 or data[4:8] != FILE_IDENTIFIER:
-        raise TinyguardError(
-            "not a .tflite file: the identifier TFL3 is missing; give a TensorFlow Lite model"
-        )
+        raise TinyguardError("not a .tflite file (no identifier TFL3); `tinyguard quantize` writes one")
     return _Decoder(data).root(root)
 
 

@@ -1,0 +1,124 @@
+"""What `tinyguard inspect` says of a network, as one JSON-ready dict."""
+
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tinyguard.boards import Board
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.tflite import survey
+from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
+
+
+def inspection(model: Path, board: Board | None = None) -> dict[str, Any]:
+    """Sizes in bytes; what cannot be known (unsupported layers, not built yet) is None.
+
+    `fits` is False when constants or RAM alone exceed the board, True when an image was linked.
+    Raises TinyguardError when the file cannot be read at all.
+    """
+    graph, unsupported = survey(model)
+    record = {"normalization": None, "class_names": None}
+    if RECORD_NAME in graph.metadata:
+        try:
+            record = _record(graph.metadata[RECORD_NAME])
+        except TinyguardError as error:
+            unsupported = [*unsupported, str(error)]
+    layers = [_layer(graph, node) for node in graph.nodes]
+    weights = _weights(graph)
+    result: dict[str, Any] = {
+        "operators": dict(Counter(node.operator for node in graph.nodes)),
+        "macs": None if unsupported else sum(layer["macs"] for layer in layers),
+        "parameters": sum(tensor.elements for tensor in weights),
+        "weights_bytes": sum(tensor.size_bytes for tensor in weights),
+        "arena_bytes": None,
+        "inputs": [_border(graph.tensors[index]) for index in graph.inputs],
+        "outputs": [_border(graph.tensors[index]) for index in graph.outputs],
+        "unsupported": unsupported,
+        "sha256": graph.sha256,
+        **record,
+        "layers": layers,
+    }
+    result |= _sizes(graph, board, runs=not unsupported)
+    return result
+
+
+def _record(content: bytes) -> dict[str, Any]:
+    metadata = parse_metadata(content)
+    normalization = metadata.normalization
+    return {
+        "normalization": normalization and {"mean": normalization.mean, "std": normalization.std},
+        "class_names": metadata.class_names,
+    }
+
+
+def _sizes(graph: Graph, board: Board | None, runs: bool) -> dict[str, Any]:
+    from tinyguard.codegen import default_directory, predict
+    from tinyguard.toolchain import check_fit
+    from tinyguard.toolchain.build import read_image
+
+    sizes = predict(graph, board) if runs else None
+    found: dict[str, Any] = {"arena_bytes": sizes and sizes.arena_bytes}
+    if board is None:
+        return found
+    found |= {
+        "board": board.name,
+        "constant_bytes": sizes and sizes.constant_bytes,
+        "ram_bytes": sizes and sizes.ram_bytes,
+        "flash_bytes": None,
+        "fits": None,
+        "refusal": None,
+    }
+    if sizes is None:
+        return found
+    try:
+        check_fit(board, sizes.constant_bytes, sizes.ram_bytes)
+    except TinyguardError as error:
+        return found | {"fits": False, "refusal": str(error)}
+    try:
+        image = read_image(default_directory(graph, board))
+    except TinyguardError:
+        return found
+    return found | {"flash_bytes": image.flash_bytes, "fits": True}
+
+
+def _layer(graph: Graph, node: Node) -> dict[str, Any]:
+    output = graph.tensors[node.outputs[0]]
+    weights = _weights(replace(graph, nodes=(node,)))
+    return {
+        "operator": node.operator,
+        "name": graph.node_name(node),
+        "shape": output.shape,
+        "macs": _macs(graph, node),
+        "weights_bytes": sum(tensor.size_bytes for tensor in weights),
+    }
+
+
+def _macs(graph: Graph, node: Node) -> int | None:
+    """Multiply-accumulates of one layer, None when it cannot be resolved."""
+    from tinyguard.operators import resolve
+
+    try:
+        (operator,) = resolve(replace(graph, nodes=(node,)))
+    except TinyguardError:
+        return None
+    return operator.macs
+
+
+def _weights(graph: Graph) -> list[Tensor]:
+    """Constants that the layers compute with: float ones, and integers with a quantization (no shapes)."""
+    indices = {index for node in graph.nodes for index in node.inputs if index >= 0}
+    constants = [graph.tensors[index] for index in sorted(indices) if graph.tensors[index].is_constant]
+    return [tensor for tensor in constants if tensor.quantization is not None or tensor.dtype == "float32"]
+
+
+def _border(tensor: Tensor) -> dict[str, Any]:
+    quantization = tensor.quantization
+    return {
+        "name": tensor.name,
+        "shape": tensor.shape,
+        "dtype": tensor.dtype,
+        "scale": quantization and quantization.scale,
+        "zero_point": quantization and quantization.zero_point,
+    }

@@ -1,0 +1,103 @@
+"""tinyguard inspect: what a network is made of, what of it runs, and what it takes on a board."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.markup import escape
+from rich.table import Table
+
+from tinyguard.cli._options import console, json_option, print_json
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--board", help="Board to fit the network to (see `tinyguard boards`).")
+@json_option
+def command(model: Path, board: str | None, as_json: bool) -> None:
+    """Show layers, sizes and everything unsupported of MODEL, a .tflite file, without compiling."""
+    from tinyguard.boards import load
+    from tinyguard.cli._inspection import inspection
+
+    found = inspection(model, load(board) if board else None)
+    if as_json:
+        print_json(found)
+    else:
+        _show(model, found)
+
+
+def _show(model: Path, found: dict[str, Any]) -> None:
+    console.print(f"{escape(str(model))}  sha256 {found['sha256'][:16]}")
+    _show_layers(found["layers"])
+    for role in ("inputs", "outputs"):
+        for tensor in found[role]:
+            console.print(f"{role[:-1]:7}{_describe(tensor)}", soft_wrap=True)
+    if found["normalization"]:
+        mean, std = found["normalization"]["mean"], found["normalization"]["std"]
+        console.print(f"pixels: real = (pixel - {_numbers(mean)}) / {_numbers(std)}")
+    if found["class_names"]:
+        console.print(escape(f"classes: {', '.join(found['class_names'])}"))
+    console.print(
+        f"MACs {_count(found['macs'])}, parameters {_count(found['parameters'])}, "
+        f"weights {_count(found['weights_bytes'])} bytes, arena {_count(found['arena_bytes'])} bytes"
+    )
+    if "board" in found:
+        _show_board(found)
+    if found["unsupported"]:
+        console.print(f"[red]{len(found['unsupported'])} unsupported:[/]")
+        for problem in found["unsupported"]:
+            console.print(f"  {escape(problem)}", soft_wrap=True)
+
+
+def _show_layers(layers: list[dict[str, Any]]) -> None:
+    table = Table("", "operator", "layer", "output", box=None, pad_edge=False)
+    for title in ("MACs", "weights"):
+        table.add_column(title, justify="right")
+    for index, layer in enumerate(layers):
+        table.add_row(
+            str(index),
+            layer["operator"],
+            escape(_short(layer["name"])),
+            _shape(layer["shape"]),
+            _count(layer["macs"]),
+            _count(layer["weights_bytes"]),
+        )
+    console.print(table)
+
+
+def _show_board(found: dict[str, Any]) -> None:
+    console.print(
+        f"on {found['board']}: constants {_count(found['constant_bytes'])} bytes, "
+        f"RAM {_count(found['ram_bytes'])} bytes, flash {_count(found['flash_bytes'])} bytes"
+    )
+    if found["refusal"]:
+        console.print(f"[red]{escape(found['refusal'])}[/]", soft_wrap=True)
+    elif found["fits"]:
+        console.print("fits")
+    elif found["constant_bytes"] is not None:
+        console.print(f"code size is known after `tinyguard build MODEL --board {found['board']}`")
+
+
+def _describe(tensor: dict[str, Any]) -> str:
+    text = f"{tensor['name']}  {tensor['dtype']} {_shape(tensor['shape'])}"
+    if tensor["scale"] is not None:
+        text += f"  scale {tensor['scale']:.6g}, zero point {tensor['zero_point']}"
+    return escape(text)
+
+
+def _short(name: str) -> str:
+    """Converters join the names of fused layers with semicolons; the first tells enough."""
+    first = name.split(";")[0]
+    return first if len(first) <= 44 else f"...{first[-41:]}"
+
+
+def _shape(shape: tuple[int, ...]) -> str:
+    return "x".join(map(str, shape)) or "scalar"
+
+
+def _count(number: int | None) -> str:
+    return "-" if number is None else f"{number:,}"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)
