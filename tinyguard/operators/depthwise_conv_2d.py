@@ -1,0 +1,108 @@
+"""DEPTHWISE_CONV_2D. Source: TFLite `reference/integer_ops/depthwise_conv.h`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tinyguard.operators import _window
+from tinyguard.operators._accumulate import Accumulating
+from tinyguard.operators.base import Emission, c_shape
+
+if TYPE_CHECKING:
+    import torch
+
+_CHUNK_BYTES = 64 << 20  # sums are held for so many samples at a time
+
+
+class DepthwiseConv2D(Accumulating):
+    """NHWC input, 1HWO weights with O = input channels * depth multiplier; int8 and int16x8."""
+
+    names: ClassVar = ("DEPTHWISE_CONV_2D",)
+
+    def prepare(self) -> None:
+        source, output = self.input_tensor(0), self.outputs[0]
+        self.require(len(source.shape) == 4, f"input of rank {len(source.shape)}")
+        weights = self.input_tensor(1)
+        self.require(len(weights.shape) == 4 and weights.shape[0] == 1, f"weights of shape {weights.shape}")
+        _, kernel_height, kernel_width, channels = weights.shape
+        self.require(
+            source.shape[3] > 0 and channels % source.shape[3] == 0,
+            f"{channels} output channels of {source.shape[3]} input channels",
+        )
+        self.multiplier = channels // source.shape[3]
+        self.rows, self.columns = _window.axes(
+            self,
+            source.shape,
+            (kernel_height, kernel_width),
+            (self.option("dilation_h_factor", 1), self.option("dilation_w_factor", 1)),
+        )
+        expected = (source.shape[0], self.rows.output, self.columns.output, channels)
+        self.require(output.shape == expected, f"output of shape {output.shape}, expected {expected}")
+        self.prepare_sums(0, 1, 2, channel_axis=3)
+
+    @property
+    def macs(self) -> int:
+        return self.outputs[0].elements * self.rows.kernel * self.columns.kernel
+
+    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        x = inputs[0]
+        assert x is not None
+        source, output = self.input_tensor(0), self.outputs[0]
+        images = x.reshape(-1, *source.shape[1:])
+        weights = self.weights[0].astype(self.float_type)
+        step = max(1, _CHUNK_BYTES // max(1, output.elements // source.shape[0] * 8))
+        parts = []
+        for start in range(0, len(images), step):
+            centred = images[start : start + step].astype(self.float_type) - source.zero_point
+            padded = _window.padded(centred, self.rows, self.columns, 0)
+            sums = np.zeros((len(centred), *output.shape[1:]), self.float_type)
+            for i in range(self.rows.kernel):
+                for j in range(self.columns.kernel):
+                    seen = padded[:, self.rows.taps(i), self.columns.taps(j), :]
+                    sums += np.repeat(seen, self.multiplier, axis=3) * weights[i, j]
+            parts.append(self.requantize(sums))
+        return (np.concatenate(parts).reshape(len(x), *output.shape),)
+
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        import torch
+        from torch.nn import functional
+
+        x = inputs[0]
+        assert x is not None
+        source, output = self.input_tensor(0), self.outputs[0]
+        exact = self.torch_dtype
+        weights = torch.from_numpy(self.weights).to(x.device, exact).permute(3, 0, 1, 2)
+        images = (x.reshape(-1, *source.shape[1:]).to(exact) - source.zero_point).permute(0, 3, 1, 2)
+        sums = functional.conv2d(
+            _window.padded_torch(images, self.rows, self.columns, 0.0),
+            weights,
+            stride=(self.rows.stride, self.columns.stride),
+            dilation=(self.rows.dilation, self.columns.dilation),
+            groups=source.shape[3],
+        )
+        return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)
+
+    def emit(self, c: Emission) -> str:
+        source, output = self.input_tensor(0), self.outputs[0]
+        c.kernel("depthwise_conv_2d.h")
+        suffix = "s8" if source.dtype == "int8" else "s16"
+        weights = c.constant("weights", self.weights, "row, column, output channel")
+        parameters = self.emit_parameters(c)
+        shape = c_shape(
+            "tg_depthwise_conv_2d_shape",
+            batches=source.shape[0],
+            input_height=source.shape[1],
+            input_width=source.shape[2],
+            input_channels=source.shape[3],
+            output_height=output.shape[1],
+            output_width=output.shape[2],
+            depth_multiplier=self.multiplier,
+            **_window.fields(self.rows, self.columns),
+            dilation_height=self.rows.dilation,
+            dilation_width=self.columns.dilation,
+            **self.requantization_fields(source),
+        )
+        call = f"{c.input(0)}, {weights}, {parameters}, {c.output()}"
+        return f"{shape}\ntg_depthwise_conv_2d_{suffix}(&shape, {call});"

@@ -1,0 +1,113 @@
+"""TRANSPOSE_CONV. Source: TFLite `reference/integer_ops/transpose_conv.h`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tinyguard.operators import _window
+from tinyguard.operators._accumulate import Accumulating
+from tinyguard.operators.base import Emission, c_shape
+
+if TYPE_CHECKING:
+    import torch
+
+
+class TransposeConv(Accumulating):
+    """Inputs: output shape, OHWI weights, NHWC codes, optional bias; int8 and int16x8.
+
+    `rows` and `columns` describe the window that the reference slides over the *output*.
+    """
+
+    names: ClassVar = ("TRANSPOSE_CONV",)
+
+    def prepare(self) -> None:
+        weights, source, output = self.input_tensor(1), self.input_tensor(2), self.outputs[0]
+        self.require(len(source.shape) == 4, f"input of rank {len(source.shape)}")
+        self.require(len(weights.shape) == 4, f"weights of rank {len(weights.shape)}")
+        channels, kernel_height, kernel_width, depth = weights.shape
+        self.require(depth == source.shape[3], f"{depth} weight channels on {source.shape[3]} input channels")
+        shape = tuple(int(n) for n in self.constant_input(0))
+        self.require(output.shape == shape, f"output of shape {output.shape}, expected {shape}")
+        self.require(
+            len(shape) == 4 and shape[0] == source.shape[0] and shape[3] == channels,
+            f"output of shape {shape} for input {source.shape} and {channels} channels",
+        )
+        kernel = (kernel_height, kernel_width)
+        self.rows, self.columns = _window.axes(self, output.shape, kernel, (1, 1))
+        self.prepare_sums(2, 1, 3, channel_axis=0)
+
+    @property
+    def macs(self) -> int:
+        return self.input_tensor(2).elements * int(np.prod(self.weights.shape[:3]))
+
+    def _reach(self, size: tuple[int, ...]) -> tuple[int, int]:
+        """Rows and columns that all taps together write, padding included."""
+        return (
+            (size[1] - 1) * self.rows.stride + self.rows.kernel,
+            (size[2] - 1) * self.columns.stride + self.columns.kernel,
+        )
+
+    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        x = inputs[2]
+        assert x is not None
+        source, output = self.input_tensor(2), self.outputs[0]
+        centred = x.reshape(-1, *source.shape[1:]).astype(self.float_type) - source.zero_point
+        top, left = self.rows.before, self.columns.before
+        height, width = self._reach(source.shape)
+        canvas = np.zeros(
+            (
+                len(centred),
+                max(height, top + output.shape[1]),
+                max(width, left + output.shape[2]),
+                output.shape[3],
+            ),
+            self.float_type,
+        )
+        for i in range(self.rows.kernel):
+            for j in range(self.columns.kernel):
+                rows = slice(i, i + (source.shape[1] - 1) * self.rows.stride + 1, self.rows.stride)
+                columns = slice(j, j + (source.shape[2] - 1) * self.columns.stride + 1, self.columns.stride)
+                canvas[:, rows, columns] += centred @ self.weights[:, i, j].T.astype(self.float_type)
+        sums = canvas[:, top : top + output.shape[1], left : left + output.shape[2]]
+        return (self.requantize(sums).reshape(len(x), *output.shape),)
+
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        import torch
+        from torch.nn import functional
+
+        x = inputs[2]
+        assert x is not None
+        source, output = self.input_tensor(2), self.outputs[0]
+        exact = self.torch_dtype
+        weights = torch.from_numpy(self.weights).to(x.device, exact).permute(3, 0, 1, 2)
+        images = (x.reshape(-1, *source.shape[1:]).to(exact) - source.zero_point).permute(0, 3, 1, 2)
+        canvas = functional.conv_transpose2d(images, weights, stride=(self.rows.stride, self.columns.stride))
+        top, left = self.rows.before, self.columns.before
+        height, width = self._reach(source.shape)
+        # A negative side of pad crops: taps that fall outside the output are dropped.
+        bottom, right = output.shape[1] + top - height, output.shape[2] + left - width
+        sums = functional.pad(canvas, (-left, right, -top, bottom))
+        return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)
+
+    def emit(self, c: Emission) -> str:
+        source, output = self.input_tensor(2), self.outputs[0]
+        c.kernel("transpose_conv.h")
+        suffix = "s8" if source.dtype == "int8" else "s16"
+        weights = c.constant("weights", self.weights, "output channel, row, column, input channel")
+        parameters = self.emit_parameters(c)
+        shape = c_shape(
+            "tg_transpose_conv_shape",
+            batches=source.shape[0],
+            input_height=source.shape[1],
+            input_width=source.shape[2],
+            input_channels=source.shape[3],
+            output_height=output.shape[1],
+            output_width=output.shape[2],
+            output_channels=output.shape[3],
+            **_window.fields(self.rows, self.columns),
+            **self.requantization_fields(source),
+        )
+        call = f"{c.input(2)}, {weights}, {parameters}, {c.output()}"
+        return f"{shape}\ntg_transpose_conv_{suffix}(&shape, {call});"
