@@ -26,12 +26,12 @@ TG_INLINE int32_t tg_row_start(const int32_t step[6], const int32_t i[5])
                 for (i[3] = 0; i[3] < (rows)->size[3]; i[3]++)                                         \
                     for (i[4] = 0; i[4] < (rows)->size[4]; i[4]++)
 
-/* output = combine(s, left(s, a), right(s, b)) for every element, all three int32_t functions. What
+/* output = combine(s, left(s, first), right(s, second)) for every element, all three int32_t functions. What
    is broadcast along a row is computed once a row: the output may lie on an operand that is not. */
-#define TG_BROADCAST(type, s, rows, a, b, output, left, right, combine)                                \
+#define TG_BROADCAST(type, s, rows, first, second, output, left, right, combine)                       \
     TG_EACH_ROW(rows, level) {                                                                         \
-        const type *x = (a) + tg_row_start((rows)->a, level);                                          \
-        const type *y = (b) + tg_row_start((rows)->b, level);                                          \
+        const type *x = (first) + tg_row_start((rows)->a, level);                                      \
+        const type *y = (second) + tg_row_start((rows)->b, level);                                     \
         if ((rows)->a[5] == 0) {                                                                       \
             const int32_t fixed = left(s, *x);                                                         \
             for (int32_t k = 0; k < (rows)->size[5]; k++) {                                            \

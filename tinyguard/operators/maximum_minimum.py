@@ -1,0 +1,46 @@
+"""MAXIMUM and MINIMUM. Source: TFLite `reference/maximum_minimum.h`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+
+from tinyguard.operators._broadcast import Elementwise, c_rows
+from tinyguard.operators.base import Emission
+
+if TYPE_CHECKING:
+    import torch
+
+
+class MaximumMinimum(Elementwise):
+    """The larger or smaller of two broadcast operands; int8 and int16.
+
+    TFLite compares codes, whatever they stand for, so all three tensors must share one quantization.
+    """
+
+    names: ClassVar = ("MAXIMUM", "MINIMUM")
+
+    def prepare(self) -> None:
+        self.prepare_broadcast()
+        tensors = (self.input_tensor(0), self.input_tensor(1), self.outputs[0])
+        quantizations = {(np.float32(t.scale), t.zero_point) for t in tensors}
+        self.require(len(quantizations) == 1, "inputs and output of different scales or zero points")
+        self.largest = self.node.operator == "MAXIMUM"
+
+    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        a, b = (self.aligned(x, k) for k, x in enumerate(inputs[:2]))
+        return (np.maximum(a, b) if self.largest else np.minimum(a, b),)
+
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        import torch
+
+        a, b = (self.aligned(x, k) for k, x in enumerate(inputs[:2]))
+        return (torch.maximum(a, b) if self.largest else torch.minimum(a, b),)
+
+    def emit(self, c: Emission) -> str:
+        c.kernel("maximum_minimum.h")
+        name = "maximum" if self.largest else "minimum"
+        suffix = "s8" if self.outputs[0].dtype == "int8" else "s16"
+        call = f"tg_{name}_{suffix}(&rows, {c.input(0)}, {c.input(1)}, {c.output()});"
+        return f"{c_rows(self.rows)}\n{call}"
