@@ -1,0 +1,102 @@
+"""The simulator: exact whatever the batch, and differentiable straight through the rounding."""
+
+import numpy as np
+import pytest
+import torch
+
+from tests.codegen.networks import chain, convolution
+from tests.operators.builder import GraphBuilder
+from tinyguard.backends.compiled import CompiledBackend
+from tinyguard.backends.reference import ReferenceBackend
+from tinyguard.backends.simulator import Simulator
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
+
+
+def _codes(graph: Graph, count: int, seed: int = 0) -> np.ndarray:
+    shape = graph.tensors[graph.inputs[0]].shape[1:]
+    return np.random.default_rng(seed).integers(-128, 128, (count, *shape)).astype(np.int8)
+
+
+def test_the_batch_does_not_change_the_codes():
+    graph = chain()
+    codes = _codes(graph, 37)
+    (whole,) = Simulator(graph, batch_size=64).run(codes)
+    (pieces,) = Simulator(graph, batch_size=5).run(codes)
+    singles = np.concatenate([Simulator(graph).run(row[None])[0] for row in codes])
+    np.testing.assert_array_equal(whole, pieces)
+    np.testing.assert_array_equal(whole, singles)
+
+
+def test_reference_simulator_and_compiled_c_agree_on_every_tensor():
+    graph = chain()
+    codes = _codes(graph, 3)
+    reference = ReferenceBackend(graph).tensors(codes)
+    for other in (Simulator(graph), CompiledBackend(graph, sanitize=True)):
+        found = other.tensors(codes)
+        assert found.keys() == reference.keys()
+        for index, expected in reference.items():
+            np.testing.assert_array_equal(found[index], expected, err_msg=f"{other.name} tensor {index}")
+
+
+def test_forward_gives_the_same_codes_with_and_without_a_gradient():
+    graph = chain()
+    x = torch.from_numpy(_codes(graph, 4).astype(np.float32))
+    with torch.no_grad():
+        (plain,) = Simulator(graph)(x)
+    (traced,) = Simulator(graph)(x.clone().requires_grad_())
+    assert torch.equal(plain, traced.detach())
+
+
+def test_the_gradient_of_a_convolution_is_its_real_multiplier_inside_the_clamp():
+    rng = np.random.default_rng(1)
+    builder = GraphBuilder()
+    last = convolution(builder, rng, builder.input((1, 6, 6, 4), "int8", 0.05, 3), 5)
+    graph = builder.graph([last])
+    simulator = Simulator(graph)
+    operator = simulator.operators[0]
+    x = torch.from_numpy(_codes(graph, 2).astype(np.float32)).requires_grad_()
+    (y,) = simulator(x)
+    upstream = torch.from_numpy(rng.normal(size=y.shape).astype(np.float32))
+    y.backward(upstream)
+
+    real = torch.tensor(np.ldexp(operator.multipliers.astype(np.float64), operator.shifts.astype(int) - 31))
+    weights = torch.from_numpy(operator.weights.astype(np.float64)).permute(0, 3, 1, 2)
+    z = x.detach().double().requires_grad_()
+    sums = torch.nn.functional.conv2d((z - 3).permute(0, 3, 1, 2), weights, padding=1).permute(0, 2, 3, 1)
+    unrounded = (sums + torch.from_numpy(operator.bias)) * real - 3
+    torch.clamp(unrounded, operator.low, operator.high).backward(upstream.double())
+    assert (x.grad != 0).any()
+    torch.testing.assert_close(x.grad.double(), z.grad, rtol=1e-5, atol=1e-6)
+
+
+def test_a_step_along_the_gradient_raises_the_output():
+    graph = chain(channels=(6, 6))
+    simulator = Simulator(graph)
+    x = torch.from_numpy((_codes(graph, 16) // 4).astype(np.float32)).requires_grad_()
+    simulator(x)[0].sum().backward()
+    with torch.no_grad():
+        before = simulator(x.detach())[0].flatten(1).sum(1)
+        after = simulator((x + 2 * x.grad.sign()).clamp(-128, 127))[0].flatten(1).sum(1)
+    assert (after > before).all()
+
+
+def test_logits_are_the_dequantized_input_of_the_final_softmax():
+    rng = np.random.default_rng(2)
+    builder = GraphBuilder()
+    last = convolution(builder, rng, builder.input((1, 4, 4, 4), "int8", 0.05, 3), 3, "NONE")
+    flat = builder.node("RESHAPE", [last, builder.constant(np.array([1, 48]))], (1, 48), "int8", 0.3, -3)
+    output = builder.node("SOFTMAX", [flat], (1, 48), "int8", 1 / 256, -128, beta=1.0)
+    graph = builder.graph([output])
+    simulator = Simulator(graph)
+    codes = _codes(graph, 3)
+    assert simulator.logits_tensor.index == flat
+    expected = (simulator.tensors(codes)[flat].reshape(3, -1).astype(np.float32) + 3) * np.float32(0.3)
+    logits = simulator.logits(torch.from_numpy(codes.astype(np.float32)))
+    np.testing.assert_allclose(logits.numpy(), expected, rtol=1e-6)
+
+
+def test_a_wrong_shape_is_one_clear_line():
+    graph = chain()
+    with pytest.raises(TinyguardError, match=r"expected \(samples, 8, 8, 4\)"):
+        Simulator(graph).run(np.zeros((1, 8, 8, 3), np.int8))
