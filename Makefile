@@ -22,6 +22,9 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $@
 
+demo: setup
+	@bash models/digits/demo.sh demo
+
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not board" tests
 
