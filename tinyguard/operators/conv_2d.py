@@ -70,7 +70,6 @@ class Conv2D(Accumulating):
 
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         import torch
-        from torch.nn import functional
 
         x = inputs[0]
         assert x is not None
@@ -78,13 +77,8 @@ class Conv2D(Accumulating):
         exact = self.torch_dtype
         weights = torch.from_numpy(self.weights).to(x.device, exact).permute(0, 3, 1, 2)
         images = (x.reshape(-1, *source.shape[1:]).to(exact) - source.zero_point).permute(0, 3, 1, 2)
-        sums = functional.conv2d(
-            _window.padded_torch(images, self.rows, self.columns, 0.0),
-            weights.contiguous(memory_format=torch.channels_last),
-            stride=(self.rows.stride, self.columns.stride),
-            dilation=(self.rows.dilation, self.columns.dilation),
-            groups=self.groups,
-        )
+        images = _window.padded_torch(images, self.rows, self.columns, 0.0)
+        sums = _window.convolved_torch(images, weights, self.rows, self.columns, self.groups)
         return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)
 
     def emit(self, c: Emission) -> str:

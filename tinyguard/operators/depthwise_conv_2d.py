@@ -67,7 +67,6 @@ class DepthwiseConv2D(Accumulating):
 
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         import torch
-        from torch.nn import functional
 
         x = inputs[0]
         assert x is not None
@@ -75,13 +74,8 @@ class DepthwiseConv2D(Accumulating):
         exact = self.torch_dtype
         weights = torch.from_numpy(self.weights).to(x.device, exact).permute(3, 0, 1, 2)
         images = (x.reshape(-1, *source.shape[1:]).to(exact) - source.zero_point).permute(0, 3, 1, 2)
-        sums = functional.conv2d(
-            _window.padded_torch(images, self.rows, self.columns, 0.0),
-            weights,
-            stride=(self.rows.stride, self.columns.stride),
-            dilation=(self.rows.dilation, self.columns.dilation),
-            groups=source.shape[3],
-        )
+        images = _window.padded_torch(images, self.rows, self.columns, 0.0)
+        sums = _window.convolved_torch(images, weights, self.rows, self.columns, source.shape[3])
         return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)
 
     def emit(self, c: Emission) -> str:

@@ -81,7 +81,7 @@ class TransposeConv(Accumulating):
         assert x is not None
         source, output = self.input_tensor(2), self.outputs[0]
         exact = self.torch_dtype
-        weights = torch.from_numpy(self.weights).to(x.device, exact).permute(3, 0, 1, 2)
+        weights = torch.from_numpy(self.weights.transpose(3, 0, 1, 2).copy()).to(x.device, exact)
         images = (x.reshape(-1, *source.shape[1:]).to(exact) - source.zero_point).permute(0, 3, 1, 2)
         canvas = functional.conv_transpose2d(images, weights, stride=(self.rows.stride, self.columns.stride))
         top, left = self.rows.before, self.columns.before
