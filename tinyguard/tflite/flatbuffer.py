@@ -16,8 +16,8 @@ from tinyguard.tflite.schema import BUFFER_ALIGNMENT, ENUMS, FILE_IDENTIFIER, TA
 from tinyguard.tflite.schema import field as schema_field
 
 MAX_FILE_BYTES = 64 << 20
-_MAX_TABLES = 100_000
-_MAX_NUMBERS = 4_000_000
+_MAX_TABLES = 50_000
+_MAX_NUMBERS = 2_000_000
 
 _NUMBERS = {
     "bool": np.dtype("?"),

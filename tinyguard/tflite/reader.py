@@ -7,11 +7,15 @@ from types import MappingProxyType
 from typing import Any
 
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.graph import Graph, Node
 from tinyguard.tflite.flatbuffer import MAX_FILE_BYTES, Table, decode
 from tinyguard.tflite.schema import ENUMS, TABLES, Field, options_table
 from tinyguard.tflite.support import problems, shortened
 from tinyguard.tflite.tensors import damaged, read_tensors, readable
+
+_MAX_NODES = 10_000
+_FIX_BATCH = "export it with batch 1 (`tinyguard quantize` fixes the batch)"
+_FIX_SHAPE = "export it with a fixed input shape (`tinyguard quantize` fixes the batch)"
 
 
 def read_graph(source: Path | bytes, check: bool = True) -> Graph:
@@ -68,6 +72,8 @@ def _graph(model: Table, sha256: str) -> Graph:
     )
     if not nodes:
         raise damaged("no operators")
+    if len(nodes) > _MAX_NODES:
+        raise TinyguardError(f"{len(nodes)} operators; at most {_MAX_NODES} are accepted")
     inputs, outputs = subgraph["inputs"], subgraph["outputs"]
     _check_indices("the graph", (*inputs, *outputs), len(tensors), 0)
     graph = Graph(tensors, nodes, inputs, outputs, _metadata(model), sha256)
@@ -167,13 +173,3 @@ def _check_inputs(graph: Graph, tables: tuple[Table, ...]) -> None:
             raise TinyguardError(f"input '{tensor.name}' has batch {tensor.shape[0]}; {_FIX_BATCH}")
         if any(dimension < 0 for dimension in signature[1:]) or len(signature) not in (0, len(tensor.shape)):
             raise TinyguardError(f"input '{tensor.name}' has the dynamic shape {signature}; {_FIX_SHAPE}")
-
-
-_FIX_BATCH = "export it with batch 1 (`tinyguard quantize` fixes the batch)"
-_FIX_SHAPE = "export it with a fixed input shape (`tinyguard quantize` fixes the batch)"
-
-
-def activations(graph: Graph) -> list[Tensor]:
-    """The tensors that are computed or fed, not constant."""
-    used = {*graph.inputs, *(index for node in graph.nodes for index in node.outputs)}
-    return [graph.tensors[index] for index in sorted(used)]

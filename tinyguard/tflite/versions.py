@@ -67,7 +67,7 @@ def _raised(node: Node, tensors: Sequence[Tensor], data: Tensor) -> int:
     present = [index for index in node.inputs if index >= 0]
     match node.operator:
         case "FULLY_CONNECTED":
-            return 6 if len(present) == 2 else 5 if options.get("keep_num_dims") else 1
+            return 6 if len(node.inputs) == 2 else 5 if options.get("keep_num_dims") else 1
         case "TRANSPOSE_CONV":
             activation = options.get("fused_activation_function", "NONE")
             return 4 if activation != "NONE" else 3 if len(present) == 4 else 1
