@@ -49,7 +49,7 @@ class ResNet8(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = F.relu(self.norm(self.stem(x)))
         y = self.stack3(self.stack2(self.stack1(y)))
-        return self.dense(y.mean((2, 3)))
+        return self.dense(F.adaptive_avg_pool2d(y, 1).flatten(1))
 
 
 def save_weights(network: nn.Module, path: Path = WEIGHTS) -> None:

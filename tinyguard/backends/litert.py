@@ -6,7 +6,6 @@ per-channel FULLY_CONNECTED, tflite-runtime 2.14 is wrong on per-channel FULLY_C
 """
 
 import importlib
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import ModuleType
@@ -16,6 +15,7 @@ import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Quantization, Tensor
+from tinyguard.quiet import quiet
 
 RUNTIMES = {
     "tensorflow": ("tensorflow.lite.python.interpreter", "tensorflow==2.19.0"),
@@ -147,7 +147,8 @@ def _open(content: bytes, runtime: str | None, preserve_all_tensors: bool) -> tu
     for name in [runtime] if runtime else RUNTIMES:
         module, package = RUNTIMES[name]
         try:
-            opened = _interpreter(importlib.import_module(module), content, preserve_all_tensors)
+            with quiet(f"opening {name}", raw=True):
+                opened = _interpreter(importlib.import_module(module), content, preserve_all_tensors)
         except ImportError:
             reasons.append(f"{name} is not installed (type pip install {package})")
             continue
@@ -162,13 +163,11 @@ def _open(content: bytes, runtime: str | None, preserve_all_tensors: bool) -> tu
 
 
 def _interpreter(module: ModuleType, content: bytes, preserve_all_tensors: bool) -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        interpreter = module.Interpreter(
-            model_content=content,
-            experimental_op_resolver_type=module.OpResolverType.BUILTIN_REF,
-            experimental_preserve_all_tensors=preserve_all_tensors,
-        )
+    interpreter = module.Interpreter(
+        model_content=content,
+        experimental_op_resolver_type=module.OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=preserve_all_tensors,
+    )
     interpreter.allocate_tensors()
     return interpreter
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.quiet import quiet
 from tinyguard.quantize.source import Source
+from tinyguard.quiet import quiet
 
 SCHEMES = ("int8", "int16x8")
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.quiet import one_line, quiet
 from tinyguard.quantize.source import Source, as_arrays, fixed_batch, input_shape
+from tinyguard.quiet import one_line, quiet
 
 
 def load_keras(path: Path) -> Source:

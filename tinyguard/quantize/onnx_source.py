@@ -11,10 +11,11 @@ import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.quantize.keras_source import load_saved_model
-from tinyguard.quantize.quiet import SHOWN_LINES, one_line
 from tinyguard.quantize.source import Source
+from tinyguard.quiet import SHOWN_LINES, one_line
 
 SAMPLE_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"
+INPUT_NAME = "network_input"
 
 
 def load_onnx(path: Path, calibration: np.ndarray, kind: str = "onnx", name: str | None = None) -> Source:
@@ -42,7 +43,7 @@ def load_onnx(path: Path, calibration: np.ndarray, kind: str = "onnx", name: str
 
     notes = (f"input {first} (channels first) became {shape} (channels last)",) if transposed else ()
     with tempfile.TemporaryDirectory(prefix="tinyguard-onnx-") as folder:
-        converted = _onnx2tf(path, Path(folder), calibration, None if transposed else key)
+        converted = _onnx2tf(path, Path(folder), calibration, keep=not transposed)
         source = load_saved_model(converted, kind)
     if source.shape != tuple(shape):
         raise TinyguardError(f"{path}: onnx2tf made the input {source.shape}, the data is {tuple(shape)}")
@@ -85,14 +86,15 @@ def _session(path: Path) -> Any:
         raise TinyguardError(f"{path} is no ONNX network that can be run ({one_line(error)})") from None
 
 
-def _onnx2tf(path: Path, folder: Path, calibration: np.ndarray, keep: str | None) -> Path:
-    """The SavedModel that onnx2tf makes of the file, batch 1. `keep` names an input not to be transposed.
+def _onnx2tf(path: Path, folder: Path, calibration: np.ndarray, keep: bool) -> Path:
+    """The SavedModel that onnx2tf makes of the file, batch 1. With `keep` the input is not transposed.
 
     onnx2tf downloads SAMPLE_FILE unless its working directory has one, so it gets one of the user's data.
     """
     np.save(folder / SAMPLE_FILE, _sample_images(calibration))
-    command = [sys.executable, "-m", "onnx2tf", "-i", str(path.resolve()), "-o", "saved", "-b", "1"]
-    command += ["-osd"] + ([] if keep is None else ["-kat", keep])
+    _save_renamed(path, folder / "network.onnx")
+    command = [sys.executable, "-m", "onnx2tf", "-i", "network.onnx", "-o", "saved", "-b", "1", "-osd"]
+    command += ["-kat", INPUT_NAME] if keep else []
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     environment = os.environ | {"PATH": search, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -100,6 +102,30 @@ def _onnx2tf(path: Path, folder: Path, calibration: np.ndarray, keep: str | None
         sys.stderr.write("\n".join((done.stdout + done.stderr).splitlines()[-SHOWN_LINES:]) + "\n")
         raise TinyguardError(f"onnx2tf could not convert {path}: its last words are above")
     return folder / "saved"
+
+
+def _save_renamed(path: Path, target: Path) -> None:
+    """A copy with a batch of 1, whose input and outputs a SavedModel signature can name, in order.
+
+    Every size is inferred anew: where a batch is open onnx2tf guesses layouts, and can guess wrong.
+    """
+    import onnx
+
+    model = onnx.load(str(path))
+    stored = {constant.name for constant in model.graph.initializer}
+    inputs = [value for value in model.graph.input if value.name not in stored]
+    names = {inputs[0].name: INPUT_NAME}
+    names |= {value.name: f"output_{place:02d}" for place, value in enumerate(model.graph.output)}
+    for value in (*model.graph.input, *model.graph.output):
+        value.name = names.get(value.name, value.name)
+    inputs[0].type.tensor_type.shape.dim[0].dim_value = 1
+    del model.graph.value_info[:]
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+        node.output[:] = [names.get(name, name) for name in node.output]
+    for output in model.graph.output:
+        output.type.tensor_type.ClearField("shape")
+    onnx.save(onnx.shape_inference.infer_shapes(model), str(target))
 
 
 def _sample_images(calibration: np.ndarray) -> np.ndarray:

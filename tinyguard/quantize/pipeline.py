@@ -1,6 +1,7 @@
 """From a trained network to one quantized `.tflite` and a report on what that cost."""
 
 import hashlib
+import importlib
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +18,11 @@ from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.report import Accuracy, Report
 from tinyguard.quantize.source import Source
 from tinyguard.quantize.torch_source import load_torch
+from tinyguard.quiet import quiet
 from tinyguard.tflite import Metadata, Normalization, with_metadata
 
 CHECKED_SAMPLES = 16
+CONVERSION_TOLERANCE = 0.01
 
 
 def quantize(
@@ -51,6 +54,7 @@ def quantize(
     if chosen.x.dtype == np.uint8 and normalization is not None:
         x = spanning_pixels(x, pixel_values(normalization, x.shape[-1]))
     float_model = to_tflite(network, None)
+    conversion_error = _conversion_error(network, float_model, x)
     metadata = Metadata(normalization=normalization, class_names=class_names)
     model = with_metadata(to_tflite(network, scheme, x), metadata)
     backend = LiteRTBackend(model)
@@ -65,7 +69,7 @@ def quantize(
         calibration_samples=len(chosen),
         input=_border(backend.inputs[0]),
         output=_border(backend.outputs[0]),
-        conversion_error=_conversion_error(network, float_model, x),
+        conversion_error=conversion_error,
         layers=layer_errors(float_model, model, x),
         accuracy=_accuracy(network, backend, evaluation, metadata),
         notes=(*network.notes, *_pixel_note(chosen, normalization)),
@@ -75,6 +79,8 @@ def quantize(
 
 def load_source(text: str, x: np.ndarray) -> Source:
     """The network that SOURCE names; `x` is calibration data, float32 (N, ...), channels last."""
+    with quiet("loading TensorFlow"):
+        importlib.import_module("tensorflow")
     path = Path(text)
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
@@ -123,8 +129,19 @@ def _accuracy(
 
 def _conversion_error(network: Source, float_model: bytes, x: np.ndarray) -> float:
     x = x[:CHECKED_SAMPLES]
-    pairs = zip(network.predict(x), LiteRTBackend(float_model).run(x), strict=True)
-    return max(float(np.abs(a.reshape(b.shape) - b).max()) for a, b in pairs)
+    wanted, found = network.predict(x), LiteRTBackend(float_model).run(x)
+    if [output.size for output in wanted] != [output.size for output in found]:
+        raise TinyguardError(
+            f"the converter gave {network.name} outputs of other sizes: save it in another format"
+        )
+    errors = [np.abs(a.reshape(b.shape) - b).max() for a, b in zip(wanted, found, strict=True)]
+    for error, output in zip(errors, wanted, strict=True):
+        if not error <= CONVERSION_TOLERANCE * max(1e-6, float(np.abs(output).max())):
+            raise TinyguardError(
+                f"the converter changed what {network.name} computes: its outputs differ by up to "
+                f"{error:.3g} where they reach {np.abs(output).max():.3g}: save it in another format"
+            )
+    return float(max(errors))
 
 
 def _check_shape(network: Source, shape: tuple[int, ...], data: str) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.quiet import quiet
+from tinyguard.quiet import quiet
 
 BATCH = 200
 

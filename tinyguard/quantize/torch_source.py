@@ -17,8 +17,8 @@ import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.quantize.onnx_source import channels_first, load_onnx
-from tinyguard.quantize.quiet import one_line, quiet
-from tinyguard.quantize.source import Source
+from tinyguard.quantize.source import Source, as_arrays
+from tinyguard.quiet import one_line, quiet
 
 ENDINGS = (".pt2", ".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
@@ -50,9 +50,11 @@ def torch_source(network: Any, name: str, calibration: np.ndarray, torch: Any) -
     def forward(x: np.ndarray) -> tuple[np.ndarray, ...]:
         x = np.ascontiguousarray(x.transpose(axes)) if len(shape) > 1 else x
         with torch.no_grad():
-            outputs = network(torch.from_numpy(x))
-        listed = outputs if isinstance(outputs, list | tuple) else [outputs]
-        return tuple(output.numpy() for output in listed)
+            try:
+                return as_arrays(network(torch.from_numpy(x)))
+            except (AssertionError, RuntimeError):  # traced or exported for a batch of 1
+                rows = [as_arrays(network(torch.from_numpy(row[None]))) for row in x]
+        return tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
 
     return Source("pytorch", name, source.shape, forward, source.function, source.owner, source.notes)
 
@@ -117,11 +119,14 @@ def _load_exported(path: Path) -> Any:
         if "expr_str" in json.dumps(records):
             raise TinyguardError(f"{path} has symbolic sizes: export it without dynamic shapes")
         with _weights_only():
-            return torch.export.load(path).module()
+            network = torch.export.load(path).module()
     except TinyguardError:
         raise
     except Exception as error:
         raise TinyguardError(f"{path} is no torch.export file of plain tensors ({one_line(error)})") from None
+    # the exporter sets the mode, which an exported graph refuses although it has none
+    setattr(network, "train", lambda mode=True: network)  # noqa: B010
+    return network
 
 
 @contextlib.contextmanager

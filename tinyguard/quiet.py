@@ -1,4 +1,4 @@
-"""The converters' chatter: kept in a file, shown only when something fails."""
+"""Other libraries' chatter: kept in a file, shown only when something fails."""
 
 import contextlib
 import os
@@ -13,10 +13,11 @@ SHOWN_LINES = 15
 
 
 @contextlib.contextmanager
-def quiet(doing: str) -> Iterator[None]:
-    """Silence both standard streams, from Python and from C++, while `doing` something with a converter.
+def quiet(doing: str, *, raw: bool = False) -> Iterator[None]:
+    """Silence both standard streams, from Python and from C++, while `doing` something with another library.
 
-    An exception is turned into a TinyguardError, after the last lines of the chatter went to stderr.
+    An exception is turned into a TinyguardError, after the last lines of the chatter went to stderr; with
+    `raw` it passes as it is.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     failure = None
@@ -33,6 +34,8 @@ def quiet(doing: str) -> Iterator[None]:
             except (TinyguardError, KeyboardInterrupt):
                 raise
             except (Exception, SystemExit) as error:
+                if raw:
+                    raise
                 failure = error
         if failure is not None:
             chatter.seek(0)
