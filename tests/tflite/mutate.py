@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from tests.operators.builder import SCHEMES
+from tests.operators.cases_of import case_modules, generator
 from tests.tflite.conftest import shared_models
-from tests.tflite.test_writer import addition, convolution, fully_connected, softmax
 from tinyguard.errors import TinyguardError
 from tinyguard.operators import resolve
 from tinyguard.tflite import Metadata, Normalization, read_graph, read_metadata, with_metadata, write_graph
@@ -28,16 +29,16 @@ NUMBERS = (0, 1, -1, 2, 3, 4, 7, 16, 127, 128, 255, 256, 65535, 65536, 2**24, 2*
 
 
 def corpus() -> list[bytes]:
-    """Valid files: of one operator each, the digits network and the MLPerf networks where they are."""
+    """Valid files: two of each operator and scheme, the digits and MLPerf networks where they are."""
     files = [
-        with_metadata(write_graph(build(scheme)), RECORD)
-        for build in (convolution, addition, fully_connected, softmax)
-        for scheme in ("int8", "int16x8")
+        with_metadata(write_graph(module.case(generator(name, scheme, number), scheme)), RECORD)
+        for name, module in case_modules().items()
+        for scheme in getattr(module, "SCHEMES", SCHEMES)
+        for number in (0, 1)
     ]
     digits = Path(__file__).parents[2] / "models/digits/model.tflite"
-    return files + [
-        path.read_bytes() for path in (digits, *sorted(shared_models().glob("*.tflite"))) if path.exists()
-    ]
+    networks = [path for path in (digits, *sorted(shared_models().glob("*.tflite"))) if path.exists()]
+    return files + [path.read_bytes() for path in networks for _ in range(max(1, len(files) // 8))]
 
 
 def flip(data: bytearray, rng: np.random.Generator, files: list[bytes]) -> None:
@@ -87,34 +88,48 @@ def _tables(table: Table) -> list[Table]:
 
 
 def _edit_table(table: Table, rng: np.random.Generator) -> None:
-    names = [name for name in table.values if field(table.kind, name).kind in ("scalar", "numbers")]
+    names = [name for name in table.values if field(table.kind, name).kind in ("scalar", "numbers", "bytes")]
     if not names or rng.random() < 0.1:
         table.values.pop(next(iter(table.values), None), None)
         return
     name = names[rng.integers(len(names))]
     described, value = field(table.kind, name), table.values[name]
     if described.kind == "scalar":
-        table.values[name] = _hostile(described.type, rng)
+        table.values[name] = _hostile(described.type, value, rng)
+    elif described.kind == "bytes":
+        table.values[name] = _hostile_bytes(value, rng)
     elif value:
         values = list(value)
-        values[rng.integers(len(values))] = _hostile(described.type, rng)
-        table.values[name] = tuple(
-            values[: int(rng.integers(len(values) + 1))] if rng.random() < 0.3 else values
+        at = rng.integers(len(values))
+        values[at] = _hostile(described.type, values[at], rng)
+        length = int(rng.integers(len(values) + 1)) if rng.random() < 0.3 else len(values)
+        table.values[name] = tuple(values[:length])
+
+
+def _hostile_bytes(value: bytes, rng: np.random.Generator) -> bytes:
+    """A constant with one of its words replaced: axes, shapes, widths of padding and slices."""
+    words = bytearray(value)
+    if len(words) >= 4:
+        at = 4 * int(rng.integers(len(words) // 4))
+        words[at : at + 4] = _hostile("int32", int.from_bytes(words[at : at + 4], "little"), rng).to_bytes(
+            4, "little", signed=True
         )
+    return bytes(words)
 
 
-def _hostile(kind: str, rng: np.random.Generator) -> Any:
+def _hostile(kind: str, value: Any, rng: np.random.Generator) -> Any:
+    near = rng.random() < 0.5
     if kind == "float32":
-        return float(np.float32(rng.choice([0, -1, 1e-30, 1e-18, 1e-9, 1e9, 1e18, 3e38, np.inf, np.nan])))
+        factor = rng.choice([-1, 1e-9, 0.5, 2, 1e9])
+        drawn = rng.choice([0, -1, 1e-30, 1e-18, 1e-9, 1e9, 1e18, 3e38, np.inf, np.nan])
+        with np.errstate(over="ignore"):
+            return float(np.float32(value * factor if near else drawn))
     if kind == "bool":
-        return bool(rng.integers(2))
-    value = int(rng.choice(NUMBERS))
+        return not value
+    number = int(value + rng.choice([-2, -1, 1, 2])) if near else int(rng.choice(NUMBERS))
     bits = int("".join(c for c in kind if c.isdigit()))
-    return (
-        value % (1 << bits)
-        if kind.startswith("u")
-        else (value + (1 << bits - 1)) % (1 << bits) - (1 << bits - 1)
-    )
+    half = 0 if kind.startswith("u") else 1 << (bits - 1)
+    return (number + half) % (1 << bits) - half
 
 
 MUTATIONS: tuple[Callable[..., None], ...] = (flip, truncate, overwrite, splice, edit)
@@ -138,11 +153,17 @@ def attempt(data: bytes) -> str | None:
 def survey_mutations(count: int, seed: int) -> dict[str, Any]:
     """Read `count` mutations, the same for the same seed."""
     files = corpus()
-    result: dict[str, Any] = {"files": len(files), "read": 0, "refused": 0, "seconds": 0.0, "findings": []}
+    result: dict[str, Any] = {
+        "files": len(set(files)),
+        "read": 0,
+        "refused": 0,
+        "seconds": 0.0,
+        "findings": [],
+    }
     for index in range(count):
         rng = np.random.default_rng((seed, index))
-        data = bytearray(files[index % len(files)])
-        mutate = MUTATIONS[(index // len(files)) % len(MUTATIONS)]
+        data = bytearray(files[rng.integers(len(files))])
+        mutate = MUTATIONS[rng.integers(len(MUTATIONS))]
         mutate(data, rng, files)
         start = time.perf_counter()
         try:
