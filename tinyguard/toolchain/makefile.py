@@ -15,7 +15,7 @@ CORE := {core}
 OPTIMIZE ?= {optimize}
 CFLAGS := $(CORE) -std=c11 $(OPTIMIZE) -g -ffunction-sections -fdata-sections -fno-common -ffp-contract=off \\
     -fno-exceptions -fno-asynchronous-unwind-tables -fno-strict-aliasing \\
-    -Wall -Wextra -Werror -Wshadow -Wconversion -ffile-prefix-map=$(CURDIR)=. {includes}
+    -Wall -Wextra -Werror -Wshadow -Wconversion "-ffile-prefix-map=$(CURDIR)=." {includes}
 LDFLAGS := $(CORE) -nostartfiles --specs=nano.specs -T board.ld -Wl,--gc-sections -Wl,--build-id=none \\
     -Wl,-Map=$(BUILD)/firmware.map
 
