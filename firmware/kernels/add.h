@@ -35,7 +35,8 @@ TG_INLINE int32_t tg_add_right(const tg_add_shape *s, int32_t y)
 TG_INLINE int32_t tg_add_combine(const tg_add_shape *s, int32_t x, int32_t y)
 {
     const int32_t sum = s->subtract ? x - y : x + y;
-    const int32_t scaled = tg_rounding_shift(tg_doubling_high_mul(sum, s->output_multiplier), -s->output_shift);
+    const int32_t product = tg_doubling_high_mul(sum, s->output_multiplier);
+    const int32_t scaled = tg_rounding_shift(product, -s->output_shift);
     return tg_clamp(scaled + s->output_offset, s->low, s->high);
 }
 

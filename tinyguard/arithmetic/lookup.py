@@ -27,13 +27,12 @@ def table_of_codes(
 ) -> np.ndarray:
     """int8 codes (256,), indexed by a code cast to uint8: a real function of int8 codes.
 
-    TFLite computes in float32; `function` gets float64 and its result is rounded to float32.
+    TFLite computes in float32: `function` takes and returns float32.
     """
     centred = ALL_INT8.astype(np.int32) - input_zero_point
     real = np.float32(input_scale) * centred.astype(np.float32)
-    transformed = function(real.astype(np.float64)).astype(np.float32)
     inverse = np.float32(1) / np.float32(output_scale)
-    rescaled = round_half_away(transformed * inverse) + np.float32(output_zero_point)
+    rescaled = round_half_away(function(real) * inverse) + np.float32(output_zero_point)
     return np.clip(rescaled, -128, 127).astype(np.int8)
 
 
@@ -69,14 +68,33 @@ def interpolate(x: np.ndarray, table: np.ndarray) -> np.ndarray:
     return base + ((slope * (x & 127) + 64) >> 7)
 
 
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), each step rounded to float32, exp correctly."""
+    with np.errstate(over="ignore"):
+        exp = np.exp(-x.astype(np.float64)).astype(np.float32)
+    return np.float32(1) / (np.float32(1) + exp)
+
+
+def tanh(x: np.ndarray) -> np.ndarray:
+    """tanh(x), correctly rounded to float32."""
+    return np.tanh(x.astype(np.float64)).astype(np.float32)
+
+
 def sigmoid_table() -> np.ndarray:
     """sigmoid(i / 24) in Q0.16, uint16 (256,): each entry moved by half the midpoint's error after it."""
 
-    def sigmoid(x: np.ndarray) -> np.ndarray:
+    def value(x: np.ndarray) -> np.ndarray:
         return 65536 / (1 + np.exp(-x / 24))
 
     at = np.arange(SIGMOID_ENTRIES, dtype=np.float64)
-    error = (sigmoid(at) + sigmoid(at + 1)) / 2 - sigmoid(at + 0.5)
-    entries = round_half_away(sigmoid(at) - error / 2).astype(np.uint16)
+    error = (value(at) + value(at + 1)) / 2 - value(at + 0.5)
+    entries = round_half_away(value(at) - error / 2).astype(np.uint16)
     entries[-1] = 65535  # the published table ends at its limit
     return entries
+
+
+def checked_log2(x: np.float32) -> tuple[int, bool]:
+    """TFLite's CheckedLog2: the nearest power of two, and whether x is within a thousandth of an octave."""
+    octaves = np.log(x) * (np.float32(1) / np.log(np.float32(2)))
+    nearest = round_half_away(octaves)
+    return int(nearest), bool(abs(octaves - nearest) < np.float32(1e-3))

@@ -80,9 +80,9 @@ class Rescaled(Unary):
     low: int
     high: int
 
-    def prepare_multipliers(self, positive: np.float32, negative: np.float32) -> None:
-        """Quantize both real multipliers, as TFLite a float32 promoted to double."""
-        pairs = [fixed_point.quantize_multiplier(abs(float(m))) for m in (positive, negative)]
+    def prepare_multipliers(self, positive: np.floating, negative: np.floating) -> None:
+        """Quantize both real multipliers, not negative, in the precision that TFLite computes them in."""
+        pairs = [fixed_point.quantize_multiplier(float(m)) for m in (positive, negative)]
         self.positive, self.negative = pairs[0], pairs[1]
         largest = 22 if self.input_tensor(0).dtype == "int8" else 14  # shifted codes stay inside int32
         needed = max(m.shift for m in pairs)

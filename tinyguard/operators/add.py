@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.arithmetic import Multiplier, fixed_point
+from tinyguard.arithmetic import Multiplier, fixed_point, lookup
 from tinyguard.operators._broadcast import Elementwise, c_rows
 from tinyguard.operators.base import Emission, c_shape
 
@@ -30,15 +30,17 @@ class Add(Elementwise):
         twice_largest = np.float64(2 * max(np.float32(a.scale), np.float32(b.scale)))
         smallest = np.float64(np.float32(1 << self.left_shift) * np.float32(output.scale))
         self.require(
-            twice_largest < smallest, f"output scale {output.scale:g} far below the inputs' {twice_largest / 2:g}"
+            bool(twice_largest < smallest),
+            f"output scale {output.scale:g} far below the inputs' {twice_largest / 2:g}",
         )
         self.multipliers = tuple(
-            fixed_point.quantize_multiplier(float(np.float64(np.float32(t.scale)) / twice_largest)) for t in (a, b)
+            fixed_point.quantize_multiplier(float(np.float64(np.float32(t.scale)) / twice_largest))
+            for t in (a, b)
         )
         self.output_multiplier = fixed_point.quantize_multiplier(float(twice_largest / smallest))
         self.low, self.high = self.activation_range(output)
         if output.dtype == "int16" and self.option("pot_scale_int16", True):
-            powers = all(_is_power_of_two(np.float32(t.scale)) for t in (a, b, output))
+            powers = all(lookup.checked_log2(np.float32(t.scale))[1] for t in (a, b, output))
             self.require(not powers, "pot_scale_int16 on power-of-two scales, where runtimes disagree")
 
     @property
@@ -55,7 +57,12 @@ class Add(Elementwise):
         a, b = (self.scaled(x, m) for x, m in zip(centred, self.multipliers, strict=True))
         final, output = self.output_multiplier, self.outputs[0]
         codes = fixed_point.requantize(
-            a - b if self.subtract else a + b, final.value, final.shift, output.zero_point, self.low, self.high
+            a - b if self.subtract else a + b,
+            final.value,
+            final.shift,
+            output.zero_point,
+            self.low,
+            self.high,
         )
         return (codes.astype(output.dtype),)
 
@@ -116,9 +123,3 @@ class Add(Elementwise):
         suffix = "s8" if output.dtype == "int8" else "s16"
         call = f"tg_add_{suffix}(&shape, &rows, {c.input(0)}, {c.input(1)}, {c.output()});"
         return f"{c_rows(self.rows)}\n{shape}\n{call}"
-
-
-def _is_power_of_two(scale: np.float32) -> bool:
-    """TFLite's CheckedLog2: within a thousandth of an octave, in float32."""
-    octaves = np.log(scale) * (np.float32(1) / np.log(np.float32(2)))
-    return bool(abs(octaves - np.round(octaves)) < np.float32(1e-3))

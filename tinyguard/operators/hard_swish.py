@@ -27,7 +27,9 @@ class HardSwish(Unary):
         relu_scale = np.float32(3) / np.float32(32768)
         self.output_multiplier = _multiplier_16(float(fine_scale / np.float32(output.scale)))
         self.relu_multiplier = _multiplier_16(float(fine_scale / relu_scale))
-        self.require(-15 <= self.output_multiplier[1] <= 0, f"output scale {output.scale:g} far from the input's")
+        self.require(
+            -15 <= self.output_multiplier[1] <= 0, f"output scale {output.scale:g} far from the input's"
+        )
         self.require(-15 <= self.relu_multiplier[1] <= 15, f"input scale {source.scale:g} out of reach")
         self.prepare_table()
 

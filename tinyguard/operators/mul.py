@@ -28,7 +28,9 @@ class Mul(Elementwise):
         real = np.float32(a.scale) * np.float32(b.scale) / np.float32(output.scale)
         self.multiplier = fixed_point.quantize_multiplier(float(real))
         limit = _LARGEST_SHIFT[output.dtype]
-        self.require(self.multiplier.shift <= limit, f"output scale {output.scale:g} far below the inputs' product")
+        self.require(
+            self.multiplier.shift <= limit, f"output scale {output.scale:g} far below the inputs' product"
+        )
         self.low, self.high = self.activation_range(output)
 
     @property

@@ -25,7 +25,9 @@ class Prelu(Elementwise):
         self.prepare_broadcast()
         source, alpha, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]
         self.require(source.dtype == "int8", f"{source.dtype}, int8 is needed")
-        self.require(source.shape == output.shape, f"slopes {alpha.shape} larger than the input {source.shape}")
+        self.require(
+            source.shape == output.shape, f"slopes {alpha.shape} larger than the input {source.shape}"
+        )
         # TFLite multiplies and divides the scales in float32.
         ratio = np.float32(source.scale) / np.float32(output.scale)
         slope = np.float32(source.scale) * np.float32(alpha.scale) / np.float32(output.scale)

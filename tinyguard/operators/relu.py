@@ -36,7 +36,7 @@ class Relu(Rescaled):
 
     def _code(self, real: float) -> int:
         output = self.outputs[0]
-        steps = float(round_half_away(np.float32(real) / np.float32(output.scale)))
+        steps = float(round_half_away(np.asarray(np.float32(real) / np.float32(output.scale))))
         self.require(abs(steps) < 2**31 - 256, f"output scale {output.scale:g} too small for the bounds")
         return output.zero_point + int(steps)
 
