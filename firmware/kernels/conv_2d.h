@@ -71,8 +71,8 @@ TG_INLINE void tg_conv_2d_s8(const tg_conv_2d_shape *s, const int8_t *input, con
                 tg_conv_2d_pixel_s8(s, in, y, x, weights + c * filter, weights + (c + pair) * filter, &acc[0],
                                     &acc[1]);
                 for (int32_t k = c; k <= c + pair; k++) {
-                    output[k] = tg_requantize_s8(acc[k - c], multipliers[k], shifts[k], s->output_offset, s->low,
-                                                 s->high);
+                    output[k] = tg_requantize_s8(acc[k - c], multipliers[k], shifts[k], s->output_offset,
+                                                 s->low, s->high);
                 }
             }
         }

@@ -44,14 +44,15 @@ TG_INLINE tg_depthwise_window tg_depthwise_window_at(const tg_depthwise_conv_2d_
 }
 
 /* Index of the input pixel under tap (i, j). */
-TG_INLINE int32_t tg_depthwise_pixel(const tg_depthwise_conv_2d_shape *s, const tg_depthwise_window *w, int32_t i,
-                                     int32_t j)
+TG_INLINE int32_t tg_depthwise_pixel(const tg_depthwise_conv_2d_shape *s, const tg_depthwise_window *w,
+                                     int32_t i, int32_t j)
 {
     return (w->y + i * s->dilation_height) * s->input_width + w->x + j * s->dilation_width;
 }
 
 TG_INLINE int32_t tg_depthwise_sum_s8(const tg_depthwise_conv_2d_shape *s, const tg_depthwise_window *w,
-                                      const int8_t *input, const int8_t *weights, int32_t channel, int32_t acc)
+                                      const int8_t *input, const int8_t *weights, int32_t channel,
+                                      int32_t acc)
 {
     const int32_t channels = s->input_channels * s->depth_multiplier;
     const int8_t *in = input + channel / s->depth_multiplier;
@@ -101,8 +102,8 @@ TG_INLINE void tg_depthwise_pixel_s8(const tg_depthwise_conv_2d_shape *s, const 
         int32_t acc[4] = {bias[c], bias[c + 1], bias[c + 2], bias[c + 3]};
         tg_depthwise_sum_4_s8(s, w, input + c, weights + c, acc);
         for (int32_t k = 0; k < 4; k++) {
-            output[c + k] = tg_requantize_s8(acc[k], multipliers[c + k], shifts[c + k], s->output_offset, s->low,
-                                             s->high);
+            output[c + k] = tg_requantize_s8(acc[k], multipliers[c + k], shifts[c + k], s->output_offset,
+                                             s->low, s->high);
         }
     }
 #endif
@@ -129,7 +130,8 @@ TG_INLINE void tg_depthwise_conv_2d_s8(const tg_depthwise_conv_2d_shape *s, cons
 }
 
 TG_INLINE int64_t tg_depthwise_sum_s16(const tg_depthwise_conv_2d_shape *s, const tg_depthwise_window *w,
-                                       const int16_t *input, const int8_t *weights, int32_t channel, int64_t acc)
+                                       const int16_t *input, const int8_t *weights, int32_t channel,
+                                       int64_t acc)
 {
     const int32_t channels = s->input_channels * s->depth_multiplier;
     const int16_t *in = input + channel / s->depth_multiplier;
@@ -143,8 +145,8 @@ TG_INLINE int64_t tg_depthwise_sum_s16(const tg_depthwise_conv_2d_shape *s, cons
 }
 
 TG_INLINE void tg_depthwise_conv_2d_s16(const tg_depthwise_conv_2d_shape *s, const int16_t *input,
-                                        const int8_t *weights, const int64_t *bias, const int32_t *multipliers,
-                                        const int8_t *shifts, int16_t *output)
+                                        const int8_t *weights, const int64_t *bias,
+                                        const int32_t *multipliers, const int8_t *shifts, int16_t *output)
 {
     for (int32_t batch = 0; batch < s->batches; batch++) {
         for (int32_t row = 0; row < s->output_height; row++) {

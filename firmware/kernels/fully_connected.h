@@ -22,8 +22,8 @@ TG_INLINE void tg_fully_connected_s8(const tg_fully_connected_shape *s, const in
         for (int32_t c = 0; c < s->output_channels; c += 2) {
             const int32_t pair = c + 1 < s->output_channels ? 1 : 0;
             int32_t acc[2] = {bias[c], bias[c + pair]};
-            tg_dot_2(input, weights + c * depth, weights + (c + pair) * depth, depth, s->input_offset, &acc[0],
-                     &acc[1]);
+            tg_dot_2(input, weights + c * depth, weights + (c + pair) * depth, depth, s->input_offset,
+                     &acc[0], &acc[1]);
             for (int32_t k = c; k <= c + pair; k++) {
                 output[k] = tg_requantize_s8(acc[k - c], multipliers[k], shifts[k], s->output_offset, s->low,
                                              s->high);
@@ -38,12 +38,13 @@ TG_INLINE void tg_fully_connected_s16(const tg_fully_connected_shape *s, const i
                                       const int8_t *weights, const int64_t *bias, const int32_t *multipliers,
                                       const int8_t *shifts, int16_t *output)
 {
+    const int32_t depth = s->input_channels;
     for (int32_t batch = 0; batch < s->batches; batch++) {
         for (int32_t c = 0; c < s->output_channels; c++) {
-            const int64_t acc = tg_dot_s16(input, weights + c * s->input_channels, s->input_channels, bias[c]);
+            const int64_t acc = tg_dot_s16(input, weights + c * depth, depth, bias[c]);
             *output++ = tg_requantize_s16(acc, multipliers[c], shifts[c], s->low, s->high, s->wide);
         }
-        input += s->input_channels;
+        input += depth;
     }
 }
 

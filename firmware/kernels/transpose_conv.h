@@ -53,9 +53,9 @@ TG_INLINE void tg_transpose_pair_s8(const tg_transpose_conv_shape *s, tg_transpo
     }
 }
 
-TG_INLINE void tg_transpose_conv_s8(const tg_transpose_conv_shape *s, const int8_t *input, const int8_t *weights,
-                                    const int32_t *bias, const int32_t *multipliers, const int8_t *shifts,
-                                    int8_t *output)
+TG_INLINE void tg_transpose_conv_s8(const tg_transpose_conv_shape *s, const int8_t *input,
+                                    const int8_t *weights, const int32_t *bias, const int32_t *multipliers,
+                                    const int8_t *shifts, int8_t *output)
 {
     const int32_t filter = s->kernel_height * s->kernel_width * s->input_channels;
     for (int32_t batch = 0; batch < s->batches; batch++) {
