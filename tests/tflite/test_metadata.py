@@ -47,6 +47,12 @@ def test_the_file_with_its_record_is_read_from_disk(tmp_path: Path) -> None:
     assert read_metadata(path) == RECORD
 
 
+def test_data_outside_the_flatbuffer_is_not_lost() -> None:
+    data = encode(Table("Model", {"buffers": (Table("Buffer", {"offset": 4096, "size": 9}),)}))
+    with pytest.raises(TinyguardError, match="outside the FlatBuffer"):
+        with_metadata(data, RECORD)
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [

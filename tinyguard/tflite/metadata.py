@@ -65,9 +65,11 @@ def with_metadata(data: bytes, metadata: Metadata) -> bytes:
     Raises TinyguardError when the file is damaged or holds parts that would be lost.
     """
     model = decode(data)
-    for buffer in model["buffers"]:
-        if buffer["offset"] > 1:
-            raise TinyguardError("cannot rewrite a file whose buffers lie outside the FlatBuffer")
+    operators = [operator for subgraph in model["subgraphs"] for operator in subgraph["operators"]]
+    outside = [buffer["offset"] for buffer in model["buffers"]]
+    outside += [operator["large_custom_options_offset"] for operator in operators]
+    if any(offset > 1 for offset in outside):
+        raise TinyguardError("cannot rewrite a file that keeps data outside the FlatBuffer; export it again")
     record = Table("Buffer", {"data": format_metadata(metadata)})
     values = dict(model.values)
     buffers, entries = list(model["buffers"]), list(model["metadata"])
