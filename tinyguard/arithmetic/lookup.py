@@ -37,7 +37,7 @@ def table_of_codes(
 
 
 def interpolated_table(function: Callable[[np.ndarray], np.ndarray], low: float, high: float) -> np.ndarray:
-    """int16 (513,): `function` at 513 even steps of [low, high] in Q0.15, biased against the midpoints' error."""
+    """`function` at 513 even steps of [low, high] in Q0.15, biased against the midpoints' error; int16."""
     at = low + np.arange(INTERPOLATED_ENTRIES) * ((high - low) / 512)
     middle = low + np.arange(512) * ((high - low) / 512) + (high - low) / 1024
     gain = 65536 / (2.0 / 65535 * 65535)

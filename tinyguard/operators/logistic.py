@@ -1,4 +1,7 @@
-"""LOGISTIC and TANH. Source: TFLite `kernels/activations.cc`, `reference/integer_ops/logistic.h` and `tanh.h`."""
+"""LOGISTIC and TANH.
+
+Source: TFLite `kernels/activations.cc`, `reference/integer_ops/logistic.h` and `tanh.h`.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ class Logistic(Unary):
         )
         self.require(
             output.scale * steps == 1 and output.zero_point == zero_point,
-            f"output scale {output.scale:g} and zero point {output.zero_point}, not 1/{steps} and {zero_point}",
+            f"output scale {output.scale:g}, zero point {output.zero_point}, not 1/{steps}, {zero_point}",
         )
         if source.dtype == "int16":
             self._prepare_int16(np.float32(source.scale))

@@ -49,7 +49,8 @@ class Mul(Elementwise):
         from tinyguard.arithmetic import straight_through
 
         a, b = inputs[:2]
-        assert a is not None and b is not None
+        assert a is not None
+        assert b is not None
         exact = torch.float32 if self.outputs[0].dtype == "int8" else torch.float64
         left = self.aligned(a, 0).to(exact) - self.input_tensor(0).zero_point
         right = self.aligned(b, 1).to(exact) - self.input_tensor(1).zero_point

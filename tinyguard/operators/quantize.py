@@ -48,7 +48,7 @@ class Quantize(Rescaled):
             return super().run(x)
         with np.errstate(over="ignore"):
             steps = x / np.float32(output.scale)
-        # Far outside the range TFLite's conversion to int32 is undefined: here it saturates, NaN to the lowest.
+        # Far outside the range TFLite's conversion to int32 is undefined; here it saturates, NaN at low.
         steps = np.clip(np.nan_to_num(steps, nan=-65536.0), -65536, 65536)
         codes = round_half_away(steps).astype(np.int64) + output.zero_point
         return (np.clip(codes, self.low, self.high).astype(output.dtype),)

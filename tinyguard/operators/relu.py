@@ -1,4 +1,7 @@
-"""RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1 standing alone, with a rescale. Source: TFLite `kernels/activations.cc`."""
+"""RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1 standing alone, with a rescale.
+
+Source: TFLite `kernels/activations.cc`.
+"""
 
 from __future__ import annotations
 

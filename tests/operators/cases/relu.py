@@ -1,4 +1,4 @@
-"""RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1 standing alone, from scales where the bound lies inside or outside."""
+"""RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1 standing alone, with bounds inside and outside the codes."""
 
 import numpy as np
 
