@@ -6,6 +6,8 @@ folder data/ of TINYGUARD_SHARED, the copy that Keras downloads and keeps in ~/.
 
 import gzip
 import os
+import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +51,7 @@ def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _images(name: str, split: str, path: Path | None) -> tuple[np.ndarray, np.ndarray]:
     if path is not None:
-        found = _read_local(name, split, path)
+        found = _read_checked(name, split, path)
         if found is None:
             raise TinyguardError(
                 f"no {name} {split} images in {path}: give a folder with the binary files of {name} or "
@@ -57,7 +59,7 @@ def _images(name: str, split: str, path: Path | None) -> tuple[np.ndarray, np.nd
             )
         return found
     shared = shared_folder()
-    found = _read_local(name, split, shared / "data" / name) if shared else None
+    found = _read_checked(name, split, shared / "data" / name) if shared else None
     return found if found is not None else _from_keras(name, split)
 
 
@@ -66,6 +68,15 @@ def shared_folder() -> Path | None:
     beside = Path(__file__).resolve().parents[2].parent / "shared"
     folder = Path(os.environ.get("TINYGUARD_SHARED", beside))
     return folder if folder.is_dir() else None
+
+
+def _read_checked(name: str, split: str, path: Path) -> tuple[np.ndarray, np.ndarray] | None:
+    try:
+        return _read_local(name, split, path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise TinyguardError(
+            f"the {name} {split} files in {path} are damaged ({type(error).__name__}): fetch them again"
+        ) from None
 
 
 def _read_local(name: str, split: str, path: Path) -> tuple[np.ndarray, np.ndarray] | None:

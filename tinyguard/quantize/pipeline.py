@@ -17,11 +17,14 @@ from tinyguard.quantize.layers import layer_errors
 from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.report import Accuracy, Report
 from tinyguard.quantize.source import Source
+from tinyguard.quantize.torch_source import ENDINGS as TORCH_ENDINGS
 from tinyguard.quantize.torch_source import load_torch
 from tinyguard.quiet import quiet
 from tinyguard.tflite import Metadata, Normalization, with_metadata
 
 CHECKED_SAMPLES = 16
+KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
+ENDINGS = (*KERAS_ENDINGS, ".onnx", ".tflite", *TORCH_ENDINGS)
 CONVERSION_TOLERANCE = 0.01
 
 
@@ -86,9 +89,9 @@ def load_source(text: str, x: np.ndarray) -> Source:
         if (path / "saved_model.pb").is_file():
             return load_saved_model(path)
         raise TinyguardError(f"{text} is a folder without saved_model.pb: give a SavedModel or a file")
-    if path.suffix in (".keras", ".h5", ".hdf5", ".onnx") and not path.is_file():
+    if path.suffix in ENDINGS and not path.is_file():
         raise TinyguardError(f"{text} is not there")
-    if path.suffix in (".keras", ".h5", ".hdf5"):
+    if path.suffix in KERAS_ENDINGS:
         return load_keras(path)
     if path.suffix == ".onnx":
         return load_onnx(path, x)

@@ -94,8 +94,6 @@ def _load_file(path: Path) -> Any:
     """TorchScript and torch.export archives; pickles, which run code when read, are refused."""
     import torch
 
-    if not path.is_file():
-        raise TinyguardError(f"{path} is not there")
     if path.suffix == ".pt2":
         return _load_exported(path)
     try:
