@@ -1,5 +1,6 @@
 """The one entry: choose the runner, run it, say what was done."""
 
+import shlex
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -39,30 +40,31 @@ def flash(
 
     Returns `board, runner, port, image, flash_bytes, ram_bytes, sha256`, and `pid` for an emulator. `port` is
     the serial port the board answers on: given, found by USB ids, or None. With `dry_run` nothing is done and
-    the result has `command` (a list of arguments) and `address` besides. `progress` gets lines to show.
+    the result has `command` (a line for a shell) and `address` besides. `progress` gets lines to show.
 
     Raises TinyguardError: a runner the board does not have, a missing tool, no probe, a failed verification.
     """
-    name = _choose(board, runner)
+    name = check_runner(board, runner)
     chosen = _RUNNERS[name]
     result: dict[str, Any] = {
         "board": board.name,
         "runner": name,
         "port": port,
-        "image": str(image.elf if name == "emulator" else image.bin),
+        "image": str((image.elf if name == "emulator" else image.bin).resolve()),
         "flash_bytes": image.flash_bytes,
         "ram_bytes": image.ram_bytes,
         "sha256": image.sha256,
     }
     if dry_run:
-        return result | {"command": chosen.command(image, board), "address": board.flash_address}
+        return result | {"command": shlex.join(chosen.command(image, board)), "address": board.flash_address}
     result |= chosen.run(image, board, progress)
     if result["port"] is None:
         result["port"] = _usb_port(board)
     return result
 
 
-def _choose(board: Board, runner: str | None) -> str:
+def check_runner(board: Board, runner: str | None) -> str:
+    """`runner`, or the board's first when None; raises TinyguardError when the board has no such runner."""
     if runner is None:
         if not board.runners:
             raise TinyguardError(f"board {board.name} names no way to flash it; add [probe] to its .toml")

@@ -36,7 +36,6 @@ def end(pid: int, started: str) -> bool:
             _signal(pid, signal.SIGKILL)
             deadline = float("inf")
         time.sleep(0.02)
-    _reap(pid)
     return True
 
 
@@ -44,11 +43,4 @@ def _signal(pid: int, number: signal.Signals) -> None:
     try:
         os.kill(pid, number)
     except ProcessLookupError:
-        return
-
-
-def _reap(pid: int) -> None:
-    try:
-        os.waitpid(pid, os.WNOHANG)
-    except ChildProcessError:
         return
