@@ -7,15 +7,14 @@ out=${1:-demo}
 board=${2:-mps2-an500}
 mkdir -p "$out"
 
-step() {
-    printf '\n\033[1m$ %s\033[0m\n' "$*"
-    "$@"
-}
+show() { printf '\n\033[1m$ %s\033[0m\n' "$*"; }
+step() { show "$@"; "$@"; }
 
 step tinyguard quantize models/digits/model.keras -o "$out/digits.tflite" \
     --calibration digits:train --evaluate digits:test
 step tinyguard inspect "$out/digits.tflite" --board "$board"
-step tinyguard flash "$out/digits.tflite" --board "$board" --json | tee "$out/flash.json"
+show tinyguard flash "$out/digits.tflite" --board "$board" --json
+tinyguard flash "$out/digits.tflite" --board "$board" --json | tee "$out/flash.json"
 port=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["port"])' "$out/flash.json")
 trap 'tinyguard stop "$port" >/dev/null 2>&1 || true' EXIT
 step tinyguard diff "$out/digits.tflite" --serial "$port" --data digits:test
