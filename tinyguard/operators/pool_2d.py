@@ -23,9 +23,9 @@ class Pool2D(Operator):
         source, output = self.input_tensor(0), self.outputs[0]
         self.require_codes(source, output)
         self.require(len(source.shape) == 4, f"input of rank {len(source.shape)}")
+        apart = abs(float(np.float32(source.scale) - np.float32(output.scale)))
         self.require(
-            abs(np.float32(source.scale) - np.float32(output.scale)) <= _SCALE_TOLERANCE
-            and source.zero_point == output.zero_point,
+            apart <= _SCALE_TOLERANCE and source.zero_point == output.zero_point,
             "input and output quantized differently",
         )
         kernel = (self.option("filter_height", 1), self.option("filter_width", 1))

@@ -1,6 +1,7 @@
 """Random windows for convolutions and pooling."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -19,11 +20,11 @@ class Windows:
     output: tuple[int, int]
 
     @property
-    def options(self) -> dict[str, int | str]:
+    def options(self) -> dict[str, Any]:
         return {"padding": self.padding, "stride_h": self.stride[0], "stride_w": self.stride[1]}
 
     @property
-    def dilations(self) -> dict[str, int]:
+    def dilations(self) -> dict[str, Any]:
         return {"dilation_h_factor": self.dilation[0], "dilation_w_factor": self.dilation[1]}
 
 

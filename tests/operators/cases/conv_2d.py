@@ -15,12 +15,12 @@ def case(rng: np.random.Generator, scheme: str) -> Graph:
     groups = int(rng.integers(2, 5)) if rng.random() < 0.2 else 1
     b = GraphBuilder()
     x = b.input((1, *w.size, depth * groups), dtype, rng=rng)
-    bias_dtypes = ("int32",) if dtype == "int8" else ("int64", "int64", "int32")
-    sums = draw_sums(b, rng, x, (per_group * groups, *w.kernel, depth), bias_dtypes=bias_dtypes)
-    assert sums.bias is not None  # the reference refuses quantized CONV_2D without one
+    bias_dtypes = ("int32",) * 9 if dtype == "int8" else ("int64",) * 6 + ("int32",) * 3
+    weights = (per_group * groups, *w.kernel, depth)
+    sums = draw_sums(b, rng, x, weights, bias_dtypes=(*bias_dtypes, None))
     b.node(
         "CONV_2D",
-        [x, sums.weights, sums.bias],
+        [x, *sums.inputs],
         (1, *w.output, per_group * groups),
         dtype,
         sums.output_scale,
