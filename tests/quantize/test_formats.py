@@ -72,7 +72,6 @@ def test_a_file_of_keras_2() -> None:
         "CONV_2D",
         "DEPTHWISE_CONV_2D",
         "FULLY_CONNECTED",
-        "RESHAPE",
         "SOFTMAX",
     }
 
