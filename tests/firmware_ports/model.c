@@ -13,10 +13,11 @@ static void layer(void) {
     }
 }
 
-static const tg_tensor inputs[] = {{.data = tg_arena, .size_bytes = VALUES, .scale = 1.0f, .dtype = TG_INT8,
-                                    .rank = 2, .shape = {1, VALUES}}};
-static const tg_tensor outputs[] = {{.data = tg_arena + 16, .size_bytes = VALUES, .scale = 1.0f, .dtype = TG_INT8,
-                                     .rank = 2, .shape = {1, VALUES}}};
+#define TENSOR(where)                                                                                        \
+    {.data = (where), .size_bytes = VALUES, .scale = 1.0f, .dtype = TG_INT8, .rank = 2, .shape = {1, VALUES}}
+
+static const tg_tensor inputs[] = {TENSOR(tg_arena)};
+static const tg_tensor outputs[] = {TENSOR(tg_arena + 16)};
 static const tg_layer layers[] = {{.run = layer, .outputs = outputs, .output_count = 1}};
 
 const tg_model tg_the_model = {

@@ -35,9 +35,9 @@ def test_what_fits_to_the_byte_fits_and_one_more_does_not() -> None:
 
 def test_parts_in_different_memories_are_counted_apart() -> None:
     board = load("mps3-an547")
-    check_fit(board, 1000, board.stack_bytes + link_bytes(board) + 1024 * 1024)
-    with pytest.raises(TinyguardError, match=r"sram needs 1,048,577 bytes, 1,048,576 there"):
-        check_fit(board, 1000, board.stack_bytes + link_bytes(board) + 1024 * 1024 + 1)
+    check_fit(board, 1000, board.stack_bytes + link_bytes(board) + 4 * 1024 * 1024)
+    with pytest.raises(TinyguardError, match=r"sram needs 4,194,305 bytes, 4,194,304 there"):
+        check_fit(board, 1000, board.stack_bytes + link_bytes(board) + 4 * 1024 * 1024 + 1)
 
 
 def test_the_linkers_overflow_becomes_bytes_needed() -> None:

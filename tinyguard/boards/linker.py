@@ -22,7 +22,7 @@ SECTIONS
         . = ALIGN(8);
     }} > {constants}
 
-    /* At the low end of its memory: an overflow faults instead of overwriting what lies below. */
+    /* At the low end of its memory: an overflow faults, or at worst writes to nowhere. */
     .tg_stack (NOLOAD) : ALIGN(16) {{
         tg_stack_bottom = .;
         . += {stack_bytes};

@@ -66,7 +66,7 @@ void tg_uart_interrupt(void) {
     const uint32_t status = SR;
 
     if (status & (SR_RXNE | SR_ORE)) {
-        /* Reading DR after SR clears both flags; after an overrun DR still holds the byte before the lost one. */
+        /* Reading DR after SR clears both flags; after an overrun DR holds the byte before the lost one. */
         const uint8_t byte = (uint8_t)DR;
         if (status & SR_RXNE) {
             tg_ring_push(byte);

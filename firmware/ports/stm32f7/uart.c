@@ -1,4 +1,4 @@
-/* STM32F74x and F76x (RM0385, RM0410): USART3 on PD8 (out) and PD9 (in), the ST-LINK's virtual serial port. */
+/* STM32F74x and F76x (RM0385, RM0410): USART3 on PD8 (out) and PD9 (in), the ST-LINK's virtual port. */
 #include "state.h"
 
 #define RCC_AHB1ENR TG_REGISTER(0x40023830u)
