@@ -2,6 +2,7 @@
 
 import json
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from tinyguard.cli import group
 from tinyguard.data import Samples, load_data, to_codes
 from tinyguard.errors import TinyguardError
 from tinyguard.quantize import Report, quantize
+from tinyguard.quantize.pipeline import load_source
 from tinyguard.tflite import Normalization, read_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.keras"
@@ -179,3 +181,28 @@ def test_options_that_contradict(tmp_path: Path) -> None:
         done = CliRunner().invoke(group, [*arguments, *extra])
         assert isinstance(done.exception, TinyguardError)
         assert words in str(done.exception)
+
+
+def test_labels_beyond_the_outputs_are_refused() -> None:
+    evaluation = Samples(np.zeros((2, 8, 8, 1), np.uint8), np.array([3, 10]), name="mine")
+    with pytest.raises(TinyguardError, match=r"mine has label 10 and model\.keras has 10 outputs"):
+        quantize(DIGITS, pixels(4, 8, 8, 1), evaluation=evaluation)
+
+
+def test_an_operator_the_scheme_lacks(tmp_path: Path) -> None:
+    from tensorflow import keras
+
+    inputs = keras.Input((8, 8, 1))
+    x = keras.layers.PReLU(shared_axes=[1, 2])(keras.layers.Conv2D(4, 3)(inputs))
+    keras.Model(inputs, x).save(tmp_path / "network.keras")
+    with pytest.raises(
+        TinyguardError, match=r"converting network\.keras to int16x8 \.tflite failed: .*PRELU"
+    ):
+        quantize(tmp_path / "network.keras", pixels(4, 8, 8, 1), "int16x8")
+
+
+def test_a_converter_that_changes_the_network_is_caught() -> None:
+    source = load_source(str(DIGITS), np.zeros((1, 8, 8, 1), np.float32))
+    wrong = replace(source, forward=lambda x: (np.roll(np.asarray(source.forward(x)[0]), 1, axis=1),))
+    with pytest.raises(TinyguardError, match=r"the converter changed what model\.keras computes"):
+        quantize(wrong, load_data("digits:train", limit=20))

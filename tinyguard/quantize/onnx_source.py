@@ -92,7 +92,8 @@ def _onnx2tf(path: Path, folder: Path, calibration: np.ndarray, keep: bool) -> P
     onnx2tf downloads SAMPLE_FILE unless its working directory has one, so it gets one of the user's data.
     """
     np.save(folder / SAMPLE_FILE, _sample_images(calibration))
-    _save_renamed(path, folder / "network.onnx")
+    shape = calibration.shape[1:]
+    _save_renamed(path, folder / "network.onnx", shape if keep else channels_first(shape))
     command = [sys.executable, "-m", "onnx2tf", "-i", "network.onnx", "-o", "saved", "-b", "1", "-osd"]
     command += ["-kat", INPUT_NAME] if keep else []
     search = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
@@ -104,10 +105,10 @@ def _onnx2tf(path: Path, folder: Path, calibration: np.ndarray, keep: bool) -> P
     return folder / "saved"
 
 
-def _save_renamed(path: Path, target: Path) -> None:
-    """A copy with a batch of 1, whose input and outputs a SavedModel signature can name, in order.
+def _save_renamed(path: Path, target: Path, shape: tuple[int, ...]) -> None:
+    """A copy for one sample of `shape`, whose input and outputs a SavedModel signature can name, in order.
 
-    Every size is inferred anew: where a batch is open onnx2tf guesses layouts, and can guess wrong.
+    Every size is inferred anew: where the batch is open onnx2tf guesses layouts, and can guess wrong.
     """
     import onnx
 
@@ -118,7 +119,8 @@ def _save_renamed(path: Path, target: Path) -> None:
     names |= {value.name: f"output_{place:02d}" for place, value in enumerate(model.graph.output)}
     for value in (*model.graph.input, *model.graph.output):
         value.name = names.get(value.name, value.name)
-    inputs[0].type.tensor_type.shape.dim[0].dim_value = 1
+    for size, dimension in zip((1, *shape), inputs[0].type.tensor_type.shape.dim, strict=True):
+        dimension.dim_value = size
     del model.graph.value_info[:]
     for node in model.graph.node:
         node.input[:] = [names.get(name, name) for name in node.input]

@@ -53,7 +53,8 @@ def quantize(
         normalization = normalization or UNIT
     x = real_values(chosen, normalization)
     network = source if isinstance(source, Source) else load_source(str(source), x)
-    _check_shape(network, x.shape[1:], chosen.name)
+    for data in (chosen, evaluation or chosen):
+        _check_shape(network, data.x.shape[1:], data.name)
     if chosen.x.dtype == np.uint8 and normalization is not None:
         x = spanning_pixels(x, pixel_values(normalization, x.shape[-1]))
     float_model = to_tflite(network, None)
@@ -82,8 +83,14 @@ def quantize(
 
 def load_source(text: str, x: np.ndarray) -> Source:
     """The network that SOURCE names; `x` is calibration data, float32 (N, ...), channels last."""
-    with quiet("loading TensorFlow"):
-        importlib.import_module("tensorflow")
+    with quiet("loading TensorFlow", raw=True):
+        try:
+            importlib.import_module("tensorflow")
+        except ImportError:
+            raise TinyguardError(
+                "quantize needs TensorFlow: type pip install 'tinyguard[keras]', or 'tinyguard[onnx]' for "
+                "PyTorch and ONNX too"
+            ) from None
     path = Path(text)
     if path.is_dir():
         if (path / "saved_model.pb").is_file():
@@ -116,8 +123,14 @@ def _accuracy(
     """Float and quantized accuracy, on the first output of each."""
     if evaluation is None or evaluation.y is None:
         return None
-    _check_shape(network, evaluation.x.shape[1:], evaluation.name)
-    floats = classes(network.predict(real_values(evaluation, metadata.normalization))[0])
+    real = network.predict(real_values(evaluation, metadata.normalization))[0]
+    real = real.reshape(len(evaluation), -1)
+    if evaluation.y.max() >= max(2, real.shape[1]):
+        raise TinyguardError(
+            f"{evaluation.name} has label {evaluation.y.max()} and {network.name} has {real.shape[1]} "
+            "outputs: give data of the network's classes"
+        )
+    floats = classes(real)
     output = backend.outputs[0]
     codes = backend.run(to_codes(evaluation, backend.inputs[0], metadata))[0]
     wholes = classes(np.float32(output.scale) * (codes.astype(np.float32) - output.zero_point))

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
+from rich.text import Text
 
 from tinyguard.quantize.layers import LayerError
 
@@ -74,7 +75,7 @@ class Report:
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
         previous = ""
         for label, text in self.rows():
-            table.add_row("" if label == previous else label, text)
+            table.add_row("" if label == previous else label, Text(text))
             previous = label
         return table
 

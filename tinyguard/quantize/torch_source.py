@@ -97,7 +97,8 @@ def _load_file(path: Path) -> Any:
     if path.suffix == ".pt2":
         return _load_exported(path)
     try:
-        return torch.jit.load(str(path), map_location="cpu").eval()
+        with quiet(f"loading {path}", raw=True):
+            return torch.jit.load(str(path), map_location="cpu").eval()
     except Exception:
         raise TinyguardError(
             f"{path} is no TorchScript or torch.export file; weights alone name no network: give a function "
