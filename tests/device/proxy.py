@@ -29,7 +29,7 @@ class _Direction:
         self._faults = faults
         self._random = random.Random(seed)
         self._partial = bytearray()
-        self._held: list[bytes] = []
+        self._held: list[tuple[int, bytes]] = []  # how many frames shall overtake it, and the frame
         self._previous = b""
         self.frames = 0
 
@@ -43,9 +43,8 @@ class _Direction:
         return bytes(out)
 
     def release(self) -> bytes:
-        """What has waited long enough: the line was quiet."""
-        out = b"".join(map(self._damage, [*self._held, bytes(self._partial)]))
-        self._held.clear()
+        """The rest of a frame that was cut short: the line was quiet."""
+        out = self._damage(bytes(self._partial))
         self._partial.clear()
         return out
 
@@ -58,10 +57,10 @@ class _Direction:
             out.append(self._previous)  # a late one
         self._previous = frame
         if self._random.random() < self._faults.reorder:
-            self._held += out
+            self._held += [(self._random.randint(1, 3), held) for held in out]
             return b""
-        out += self._held
-        self._held.clear()
+        out += [held for left, held in self._held if left == 1]
+        self._held = [(left - 1, held) for left, held in self._held if left > 1]
         return b"".join(map(self._damage, out))
 
     def _damage(self, frame: bytes) -> bytes:

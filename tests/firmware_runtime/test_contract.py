@@ -41,7 +41,14 @@ def _compiled(folder: Path, names: set[str], chunk_bytes: int) -> dict[str, int]
     (folder / "contract_body.h").write_text("\n".join(lines) + "\n")
     firmware = data_folder("firmware")
     includes = [f"-I{path}" for path in (folder, firmware / "include", firmware / "runtime", SOURCES)]
-    command = ["gcc", "-std=c11", f"-DTG_CHUNK_BYTES={chunk_bytes}", *includes, "-o", str(folder / "contract")]
+    command = [
+        "gcc",
+        "-std=c11",
+        f"-DTG_CHUNK_BYTES={chunk_bytes}",
+        *includes,
+        "-o",
+        str(folder / "contract"),
+    ]
     subprocess.run([*command, str(SOURCES / "contract.c")], check=True)
     printed = subprocess.run([folder / "contract"], check=True, capture_output=True, text=True).stdout
     return {name: int(value) for name, value in (line.rsplit(" ", 1) for line in printed.splitlines())}

@@ -66,6 +66,16 @@ class DeviceError(TinyguardError):
         )
 
 
+class NonsenseError(TinyguardError):
+    """A reply that is well framed and yet not what the protocol says."""
+
+    def __init__(self, port: str, command: int) -> None:
+        name = Command(command).name if command in Command._value2member_map_ else str(command)
+        super().__init__(
+            f"the board on {port} answered {name} with something else: flash it again with tinyguard flash"
+        )
+
+
 class SessionLostError(Exception):
     """The board answers but has forgotten the session; a new HELLO is due."""
 

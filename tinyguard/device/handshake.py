@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from tinyguard.device.description import Description, TensorDescription, tensor_description, text
-from tinyguard.device.failures import ShrinkError, WrongModelError, WrongVersionError
+from tinyguard.device.failures import NonsenseError, ShrinkError, WrongModelError, WrongVersionError
 from tinyguard.device.link import Link
 from tinyguard.device.protocol import (
     BOARD_INFO,
@@ -16,7 +16,6 @@ from tinyguard.device.protocol import (
     Command,
     Describe,
 )
-from tinyguard.errors import TinyguardError
 
 PATIENCE_S = 10.0
 _INFO_SLICE_BYTES = 64
@@ -57,7 +56,7 @@ def _greet(link: Link, patience_s: float) -> dict[str, int]:
             "flash it again with tinyguard flash"
         )
     if len(reply) != HELLO_REPLY.size:
-        raise nonsense(link, Command.HELLO)
+        raise NonsenseError(link.port, Command.HELLO)
     fields = HELLO_REPLY.unpack(reply)
     link.allow_chunk(fields["chunk_bytes"])
     return fields
@@ -78,14 +77,14 @@ def describe(link: Link, kind: Describe, index: int, layer: int = 0) -> TensorDe
             DESCRIBE_REPLY.unpack(ask(link, Command.DESCRIBE, payload, DESCRIBE_REPLY.size))
         )
     except ValueError:
-        raise nonsense(link, Command.DESCRIBE) from None
+        raise NonsenseError(link.port, Command.DESCRIBE) from None
 
 
 def ask(link: Link, command: Command, payload: bytes, reply_bytes: int) -> bytes:
     """A small request with a reply of known length."""
     reply = link.request(command, payload, patience_s=PATIENCE_S, reply_bytes=reply_bytes)
     if len(reply) != reply_bytes:
-        raise nonsense(link, command)
+        raise NonsenseError(link.port, command)
     return reply
 
 
@@ -105,14 +104,6 @@ def read_slices(
         except ShrinkError:
             continue
         if len(part) != count:
-            raise nonsense(link, command)
+            raise NonsenseError(link.port, command)
         data += part
     return bytes(data)
-
-
-def nonsense(link: Link, command: Command) -> TinyguardError:
-    """For a reply that is well framed and yet not what the protocol says."""
-    return TinyguardError(
-        f"the board on {link.port} answered {command.name} with something else: flash it again with "
-        "tinyguard flash"
-    )

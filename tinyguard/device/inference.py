@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyguard.device.description import Description
-from tinyguard.device.failures import DeviceError, ShrinkError
-from tinyguard.device.handshake import PATIENCE_S, ask, describe, nonsense, read_slices
+from tinyguard.device.failures import DeviceError, NonsenseError, ShrinkError
+from tinyguard.device.handshake import PATIENCE_S, ask, describe, read_slices
 from tinyguard.device.link import Link
 from tinyguard.device.protocol import (
     FLAG_DISTURBED,
@@ -75,7 +75,7 @@ def _infer_in_one_frame(link: Link, board: Description, blobs: Sequence[bytes]) 
         reply_bytes=reply_bytes,
     )
     if len(reply) != reply_bytes:
-        raise nonsense(link, Command.RUN)
+        raise NonsenseError(link.port, Command.RUN)
     return _raw(reply)
 
 
@@ -121,7 +121,7 @@ def _invoke(link: Link, blobs: Sequence[bytes], first: int, last: int, output_by
         reply_bytes=reply_bytes,
     )
     if len(reply) != reply_bytes:
-        raise nonsense(link, Command.INVOKE)
+        raise NonsenseError(link.port, Command.INVOKE)
     return _raw(reply)
 
 

@@ -4,7 +4,7 @@ import os
 import time
 from collections.abc import Hashable
 
-from tinyguard.device.failures import DeviceError, NoReplyError, SessionLostError, ShrinkError
+from tinyguard.device.failures import DeviceError, NonsenseError, NoReplyError, SessionLostError, ShrinkError
 from tinyguard.device.framing import Frame, FrameReader, encode_frame
 from tinyguard.device.pace import ChunkSize, Patience
 from tinyguard.device.protocol import CHUNK_MIN, ERROR_REPLY, REPLY, Command, ErrorCode
@@ -124,6 +124,8 @@ class Link:
     def _payload(self, reply: Frame) -> bytes:
         if reply.command != REPLY | Command.ERROR:
             return reply.payload
+        if len(reply.payload) != ERROR_REPLY.size:
+            raise NonsenseError(self.port, Command.ERROR)
         error = ERROR_REPLY.unpack(reply.payload)
         if error["code"] == ErrorCode.SESSION:
             raise SessionLostError
