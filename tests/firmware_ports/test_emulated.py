@@ -11,7 +11,7 @@ from tests.firmware_ports.project import Session, echo_image
 from tinyguard.boards import load
 from tinyguard.toolchain import Image
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("ports")]
 
 # SysTick or TIMER0 ticks per instruction at shift=6 (64 ns an instruction).
 TICKS_PER_INSTRUCTION = {
@@ -91,7 +91,7 @@ def test_sections_are_as_predicted(image: Image, board_name: str) -> None:
     assert ".bss" not in image.sections
 
 
-@pytest.mark.parametrize("fault", [STACK_OVERFLOW, UNDEFINED])
+@pytest.mark.parametrize("fault", [pytest.param(STACK_OVERFLOW, marks=pytest.mark.slow), UNDEFINED])
 def test_reset_starts_again_and_a_fault_is_silence(board_name: str, image: Image, fault: int) -> None:
     with Session(image, load(board_name)) as session:
         calibration = session.words(1, 5)

@@ -13,7 +13,7 @@ from tinyguard.boards import load
 from tinyguard.flashing import flash, stop
 from tinyguard.toolchain import build
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("stm32")]
 
 HSE_WORKS, PLL_WORKS, OVER_DRIVE_WORKS = 1, 2, 4
 RCC_CR, RCC_PLLCFGR, RCC_CFGR = 0x40023800, 0x40023804, 0x40023808

@@ -11,7 +11,7 @@ from tinyguard.boards import Board, link_bytes, load, names
 from tinyguard.errors import TinyguardError
 from tinyguard.toolchain import Image, build, sections
 
-pytestmark = pytest.mark.emulator
+pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("link")]
 
 
 def one_layer(board: Board, directory: Path) -> Image:
@@ -19,10 +19,17 @@ def one_layer(board: Board, directory: Path) -> Image:
     return build(directory, board)
 
 
-@pytest.mark.parametrize("name", names())
-def test_sections_are_predicted_to_the_byte(name: str, tmp_path: Path) -> None:
-    board = load(name)
-    image = one_layer(board, tmp_path)
+@pytest.fixture(scope="module", params=names())
+def board(request: pytest.FixtureRequest) -> Board:
+    return load(request.param)
+
+
+@pytest.fixture(scope="module")
+def image(board: Board, tmp_path_factory: pytest.TempPathFactory) -> Image:
+    return one_layer(board, tmp_path_factory.mktemp(board.name))
+
+
+def test_sections_are_predicted_to_the_byte(board: Board, image: Image) -> None:
     assert image.sections[".tg_link"] == link_bytes(board)
     assert image.sections[".tg_stack"] == board.stack_bytes
     assert image.sections[".tg_arena"] == 48
@@ -32,9 +39,7 @@ def test_sections_are_predicted_to_the_byte(name: str, tmp_path: Path) -> None:
     assert image.flash_bytes == image.bin.stat().st_size
 
 
-@pytest.mark.parametrize("name", names())
-def test_everything_lies_where_the_board_says(name: str, tmp_path: Path) -> None:
-    board = load(name)
+def test_everything_lies_where_the_board_says(board: Board, image: Image) -> None:
     parts = {
         ".vectors": "code",
         ".text": "code",
@@ -43,12 +48,12 @@ def test_everything_lies_where_the_board_says(name: str, tmp_path: Path) -> None
         ".tg_link": "link",
         ".tg_arena": "arena",
     }
-    for section in sections(one_layer(board, tmp_path).elf).values():
+    for section in sections(image.elf).values():
         memory = board.region(parts[section.name])
         assert memory.base <= section.address
         assert section.address + section.size <= memory.base + memory.size
         assert section.stored == (memory.kind == "rom")
-    assert sections(tmp_path / "build/firmware.elf")[".vectors"].address == board.flash_address
+    assert sections(image.elf)[".vectors"].address == board.flash_address
 
 
 def test_the_same_input_gives_the_same_image_in_any_folder(tmp_path: Path) -> None:
