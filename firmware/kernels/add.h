@@ -13,13 +13,22 @@ typedef struct {
     int32_t low, high;
 } tg_add_shape;
 
+/* tg_rounding_shift in three instructions, for |x| <= 2^30. */
+TG_INLINE int32_t tg_add_shift(int32_t x, int32_t exponent)
+{
+    if (exponent < 1 || exponent > 30) {
+        return tg_rounding_shift(x, exponent);
+    }
+    return (x + (x >> 31) + (1 << (exponent - 1))) >> exponent;
+}
+
 /* x times 2^left_shift times a multiplier of at most a half; the larger scale's is a half exactly. */
 TG_INLINE int32_t tg_add_scale(int32_t x, int32_t left_shift, int32_t multiplier, int32_t shift)
 {
     if (multiplier == 1 << 30 && shift == 0) {
         return x * (1 << (left_shift - 1));
     }
-    return tg_rounding_shift(tg_doubling_high_mul(x * (1 << left_shift), multiplier), -shift);
+    return tg_add_shift(tg_doubling_high_mul(x * (1 << left_shift), multiplier), -shift);
 }
 
 TG_INLINE int32_t tg_add_left(const tg_add_shape *s, int32_t x)
@@ -36,7 +45,7 @@ TG_INLINE int32_t tg_add_combine(const tg_add_shape *s, int32_t x, int32_t y)
 {
     const int32_t sum = s->subtract ? x - y : x + y;
     const int32_t product = tg_doubling_high_mul(sum, s->output_multiplier);
-    const int32_t scaled = tg_rounding_shift(product, -s->output_shift);
+    const int32_t scaled = tg_add_shift(product, -s->output_shift);
     return tg_clamp(scaled + s->output_offset, s->low, s->high);
 }
 

@@ -36,11 +36,4 @@ TG_INLINE void tg_rescale_s16_s8(const tg_rescale_shape *s, const int16_t *input
     }
 }
 
-TG_INLINE void tg_rescale_s8_s16(const tg_rescale_shape *s, const int8_t *input, int16_t *output)
-{
-    for (int32_t i = 0; i < s->count; i++) {
-        output[i] = (int16_t)tg_rescale(s, input[i]);
-    }
-}
-
 #endif

@@ -1,13 +1,18 @@
-"""NumPy broadcasting of two operands: checks, exact and torch shapes, and the row loops of the C kernels."""
+"""Operators on two broadcast operands: checks, simulation, and the row loops of the C kernels."""
 
 from __future__ import annotations
 
+import functools
+from abc import abstractmethod
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinyguard.operators.base import Operator
+
+if TYPE_CHECKING:
+    import torch
 
 MAX_LEVELS = 6  # nested loops of the C kernels, the row included
 
@@ -82,18 +87,54 @@ class Elementwise(Operator):
         whole = (k for k, t in enumerate(self.inputs[:2]) if t is not None and t.elements == elements)
         return tuple(k for k in whole if not self.input_tensor(k).is_constant)
 
-    def operands(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """Both inputs (N, *shape) as int64 without zero points, of output rank: they broadcast."""
-        a, b = (self._centred(x, k) for k, x in enumerate(inputs[:2]))
-        return a, b
+    @abstractmethod
+    def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        """Exact output codes of int64 codes without zero points, which broadcast."""
 
-    def _centred(self, x: np.ndarray | None, index: int) -> np.ndarray:
-        assert x is not None
-        tensor = self.input_tensor(index)
-        return self.aligned(x, index).astype(np.int64) - tensor.zero_point
+    @abstractmethod
+    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        """The real function of real values, for the gradient."""
+
+    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        a, b = (self.aligned(x, k).astype(np.int64) - self._zero_point(k) for k, x in enumerate(inputs[:2]))
+        return (self.function(a, b).astype(self.outputs[0].dtype),)
+
+    @functools.cached_property
+    def pairs(self) -> np.ndarray:
+        """Output codes of all pairs of int8 codes, float32 (65536,), at (a + 128) * 256 + b + 128."""
+        codes = np.arange(-128, 128, dtype=np.int64)
+        table = self.function(codes[:, None] - self._zero_point(0), codes - self._zero_point(1))
+        return table.astype(np.float32).ravel()
+
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        import torch
+
+        from tinyguard.arithmetic import straight_through
+
+        if self.outputs[0].dtype != "int8":
+            return super().forward(*inputs)
+        a, b = (self.aligned(x, k) for k, x in enumerate(inputs[:2]))
+        place = torch.add(b.detach(), a.detach(), alpha=256).to(torch.int32).add_(128 * 257)
+        table = torch.from_numpy(self.pairs).to(place.device)
+        exact = table.index_select(0, place.flatten()).view(place.shape)
+        if not (a.requires_grad or b.requires_grad):
+            return (exact,)
+        real = torch.clamp(self.surrogate(*inputs)[0], *self.clamp)
+        return (straight_through.replace_value(real, exact),)
+
+    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        a, b = (
+            (self.aligned(x, k) - self._zero_point(k)) * self.input_tensor(k).scale
+            for k, x in enumerate(inputs[:2])
+        )
+        output = self.outputs[0]
+        return (self.real(a, b) / output.scale + output.zero_point,)
 
     def aligned(self, x: Any, index: int) -> Any:
         """x (N, *shape) of input `index`, NumPy or torch, with ones after N up to the output's rank."""
         shape = self.input_tensor(index).shape
         ones = (1,) * (len(self.outputs[0].shape) - len(shape))
         return x.reshape(x.shape[0], *ones, *shape)
+
+    def _zero_point(self, index: int) -> int:
+        return self.input_tensor(index).zero_point

@@ -52,54 +52,14 @@ class Add(Elementwise):
         shifted = centred << self.left_shift
         return fixed_point.multiply_by_quantized_multiplier(shifted, multiplier.value, multiplier.shift)
 
-    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        centred = self.operands(*inputs)
-        a, b = (self.scaled(x, m) for x, m in zip(centred, self.multipliers, strict=True))
-        final, output = self.output_multiplier, self.outputs[0]
-        codes = fixed_point.requantize(
-            a - b if self.subtract else a + b,
-            final.value,
-            final.shift,
-            output.zero_point,
-            self.low,
-            self.high,
-        )
-        return (codes.astype(output.dtype),)
+    def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        a, b = (self.scaled(x, m) for x, m in zip((a, b), self.multipliers, strict=True))
+        final, zero_point = self.output_multiplier, self.outputs[0].zero_point
+        total = a - b if self.subtract else a + b
+        return fixed_point.requantize(total, final.value, final.shift, zero_point, self.low, self.high)
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        from tinyguard.arithmetic import straight_through
-
-        operands = []
-        for k, multiplier in enumerate(self.multipliers):
-            x, zero_point = inputs[k], self.input_tensor(k).zero_point
-            assert x is not None
-            x = self.aligned(x, k)
-            if self.outputs[0].dtype == "int8":
-                codes = np.arange(-128, 128, dtype=np.int64)
-                table = torch.from_numpy(self.scaled(codes - zero_point, multiplier)).to(x.device)
-                exact = table[x.detach().to(torch.int64) + 128]
-            else:
-                exact = straight_through.multiply_by_quantized_multiplier(
-                    (x.detach().to(torch.int64) - zero_point) << self.left_shift,
-                    torch.tensor(multiplier.value, device=x.device),
-                    torch.tensor(multiplier.shift, device=x.device),
-                )
-            gain = multiplier.real * 2.0**self.left_shift
-            real = (x.to(torch.float64) - zero_point) * gain
-            operands.append(straight_through.replace_value(real, exact.to(torch.float64)))
-        a, b = operands
-        return (
-            straight_through.requantize(
-                a - b if self.subtract else a + b,
-                torch.tensor(self.output_multiplier.value, device=a.device),
-                torch.tensor(self.output_multiplier.shift, device=a.device),
-                self.outputs[0].zero_point,
-                self.low,
-                self.high,
-            ),
-        )
+    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a - b if self.subtract else a + b
 
     def emit(self, c: Emission) -> str:
         a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]

@@ -28,15 +28,13 @@ class MaximumMinimum(Elementwise):
         self.require(len(quantizations) == 1, "inputs and output of different scales or zero points")
         self.largest = self.node.operator == "MAXIMUM"
 
-    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        a, b = (self.aligned(x, k) for k, x in enumerate(inputs[:2]))
-        return (np.maximum(a, b) if self.largest else np.minimum(a, b),)
+    def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        return (np.maximum(a, b) if self.largest else np.minimum(a, b)) + self.outputs[0].zero_point
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         import torch
 
-        a, b = (self.aligned(x, k) for k, x in enumerate(inputs[:2]))
-        return (torch.maximum(a, b) if self.largest else torch.minimum(a, b),)
+        return torch.maximum(a, b) if self.largest else torch.minimum(a, b)
 
     def emit(self, c: Emission) -> str:
         c.kernel("maximum_minimum.h")

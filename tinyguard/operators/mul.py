@@ -37,33 +37,12 @@ class Mul(Elementwise):
     def clamp(self) -> tuple[int, int]:
         return self.low, self.high
 
-    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        a, b = self.operands(*inputs)
-        m, output = self.multiplier, self.outputs[0]
-        codes = fixed_point.requantize(a * b, m.value, m.shift, output.zero_point, self.low, self.high)
-        return (codes.astype(output.dtype),)
+    def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        m, zero_point = self.multiplier, self.outputs[0].zero_point
+        return fixed_point.requantize(a * b, m.value, m.shift, zero_point, self.low, self.high)
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        from tinyguard.arithmetic import straight_through
-
-        a, b = inputs[:2]
-        assert a is not None
-        assert b is not None
-        exact = torch.float32 if self.outputs[0].dtype == "int8" else torch.float64
-        left = self.aligned(a, 0).to(exact) - self.input_tensor(0).zero_point
-        right = self.aligned(b, 1).to(exact) - self.input_tensor(1).zero_point
-        return (
-            straight_through.requantize(
-                left * right,
-                torch.tensor(self.multiplier.value, device=a.device),
-                torch.tensor(self.multiplier.shift, device=a.device),
-                self.outputs[0].zero_point,
-                self.low,
-                self.high,
-            ),
-        )
+    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        return a * b
 
     def emit(self, c: Emission) -> str:
         a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]

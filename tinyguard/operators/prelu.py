@@ -39,20 +39,16 @@ class Prelu(Elementwise):
     def in_place(self) -> tuple[int, ...]:
         return tuple(k for k in super().in_place if k == 0)
 
-    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        x, alpha = self.operands(*inputs)
+    def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         scale = fixed_point.multiply_by_quantized_multiplier
-        above = scale(x, self.positive.value, self.positive.shift)
-        below = scale(x * alpha, self.negative.value, self.negative.shift)
-        codes = np.where(x >= 0, above, below) + self.outputs[0].zero_point
-        return (np.clip(codes, -128, 127).astype(np.int8),)
+        above = scale(a, self.positive.value, self.positive.shift)
+        below = scale(a * b, self.negative.value, self.negative.shift)
+        return np.clip(np.where(a >= 0, above, below) + self.outputs[0].zero_point, -128, 127)
 
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         import torch
 
-        x, alpha = (self.aligned(t, k) - self.input_tensor(k).zero_point for k, t in enumerate(inputs[:2]))
-        sloped = torch.where(x >= 0, x * self.positive.real, x * alpha * self.negative.real)
-        return (sloped + self.outputs[0].zero_point,)
+        return torch.where(a >= 0, a, a * b)
 
     def emit(self, c: Emission) -> str:
         c.kernel("prelu.h")
