@@ -13,6 +13,7 @@ from tinyguard.boards import (
     port_sources,
     port_state_bytes,
 )
+from tinyguard.device.layout import encoded_frame_bytes
 from tinyguard.paths import data_folder
 
 
@@ -44,6 +45,12 @@ def test_link_bytes_are_port_and_runtime_rounded_up(name: str) -> None:
     runtime = int(_defines(board_header(board))["TG_RUNTIME_STATE_BYTES"].rstrip("u"))
     assert 0 <= link_bytes(board) - port_state_bytes(board) - runtime < 16
     assert link_bytes(board) % 16 == 0
+
+
+@pytest.mark.parametrize("name", names())
+def test_the_ring_holds_the_longest_frame(name: str) -> None:
+    link = load(name).link
+    assert encoded_frame_bytes(link.chunk_bytes) <= link.ring_bytes
 
 
 @pytest.mark.parametrize("name", names())

@@ -78,6 +78,8 @@ def test_a_board_of_ones_own_is_read_from_its_file(tmp_path: Path) -> None:
     [
         ("ring_bytes = 4096", "ring_bytes = 4000", "link.ring_bytes must be a power of two"),
         ("ring_bytes = 4096", "", "link.ring_bytes is missing"),
+        ("chunk_bytes = 2048", "chunk_bytes = 2047", "link.chunk_bytes must be a multiple of 8 below 4096"),
+        ("chunk_bytes = 2048", "chunk_bytes = 4096", "link.chunk_bytes must be a multiple of 8 below 4096"),
         ("irq = 0", "irq = -1", "uart.irq must be a number of 0 or more, not -1"),
         ("irq = 0", "irq = true", "uart.irq must be a number"),
         ("stack_bytes = 4096", "stack_bytes = 4100", "stack_bytes must be a multiple of 16"),

@@ -11,6 +11,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.paths import data_folder
 
 _ALIGNMENT = 16
+_CHUNK_STEP = 8
 _REQUIRED: Any = object()
 
 
@@ -109,6 +110,10 @@ def _board(path: Path, description: dict[str, Any]) -> Board:
     if ring < 64 or ring & (ring - 1):
         raise TinyguardError(
             f"board {path}: link.ring_bytes must be a power of two of 64 or more, not {ring}"
+        )
+    if board.link.chunk_bytes % _CHUNK_STEP or not board.link.chunk_bytes < ring:
+        raise TinyguardError(
+            f"board {path}: link.chunk_bytes must be a multiple of {_CHUNK_STEP} below {ring}"
         )
     if board.stack_bytes % _ALIGNMENT:
         raise TinyguardError(f"board {path}: stack_bytes must be a multiple of {_ALIGNMENT}")

@@ -58,7 +58,7 @@ def tools() -> list[Tool]:
 def packages() -> list[Package]:
     """The Python packages that tinyguard's own metadata names, the core's first."""
     wanted: dict[tuple[str, str], list[str]] = {}
-    for line in importlib.metadata.requires("tinyguard") or []:
+    for line in _requirements():
         match = _REQUIREMENT.match(line)
         if match is None or match.group(1) == "tinyguard":
             continue
@@ -71,6 +71,13 @@ def packages() -> list[Package]:
         for (name, required), extras in wanted.items()
     ]
     return sorted(found, key=lambda package: (package.extras, package.name))
+
+
+def _requirements() -> list[str]:
+    try:
+        return importlib.metadata.requires("tinyguard") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []
 
 
 def _telling(extras: list[str]) -> tuple[str, ...]:
