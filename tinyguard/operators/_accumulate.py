@@ -118,6 +118,12 @@ class Accumulating(Operator):
         codes = rule(accumulators, self.multipliers.astype(np.int64), self.shifts) + output.zero_point
         return np.clip(codes, self.low, self.high).astype(output.dtype)
 
+    def torch_weights(self, *axes: int, device: torch.device) -> torch.Tensor:
+        """The weights with `axes` permuted, a view, in the dtype in which the sums are exact."""
+        import torch
+
+        return torch.from_numpy(self.weights.astype(self.float_type)).to(device).permute(*axes)
+
     @property
     def torch_dtype(self) -> torch.dtype:
         """The torch dtype in which the sums are exact."""

@@ -69,14 +69,12 @@ class Conv2D(Accumulating):
         return (np.concatenate(parts).reshape(len(x), *output.shape),)
 
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
         x = inputs[0]
         assert x is not None
         source, output = self.input_tensor(0), self.outputs[0]
-        exact = self.torch_dtype
-        weights = torch.from_numpy(self.weights).to(x.device, exact).permute(0, 3, 1, 2)
-        images = (x.reshape(-1, *source.shape[1:]).to(exact) - source.zero_point).permute(0, 3, 1, 2)
+        weights = self.torch_weights(0, 3, 1, 2, device=x.device)
+        images = x.reshape(-1, *source.shape[1:]).to(self.torch_dtype) - source.zero_point
+        images = images.permute(0, 3, 1, 2)
         images = _window.padded_torch(images, self.rows, self.columns, 0.0)
         sums = _window.convolved_torch(images, weights, self.rows, self.columns, self.groups)
         return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)

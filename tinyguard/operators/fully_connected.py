@@ -58,13 +58,11 @@ class FullyConnected(Accumulating):
         return (self.requantize(sums).reshape(len(x), *self.outputs[0].shape),)
 
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
         x = inputs[0]
         assert x is not None
-        weights = torch.from_numpy(self.weights).to(x.device, self.torch_dtype)
+        weights = self.torch_weights(1, 0, device=x.device)
         centred = x.reshape(-1, self.depth).to(self.torch_dtype) - self.input_tensor(0).zero_point
-        return (self.requantize_torch(centred @ weights.T).reshape(len(x), *self.outputs[0].shape),)
+        return (self.requantize_torch(centred @ weights).reshape(len(x), *self.outputs[0].shape),)
 
     def emit(self, c: Emission) -> str:
         source = self.input_tensor(0)

@@ -80,9 +80,12 @@ class TransposeConv(Accumulating):
         x = inputs[2]
         assert x is not None
         source, output = self.input_tensor(2), self.outputs[0]
-        exact = self.torch_dtype
-        weights = torch.from_numpy(self.weights.transpose(3, 0, 1, 2).copy()).to(x.device, exact)
-        images = (x.reshape(-1, *source.shape[1:]).to(exact) - source.zero_point).permute(0, 3, 1, 2)
+        weights = self.torch_weights(3, 0, 1, 2, device=x.device)
+        weights = weights.clone(memory_format=torch.contiguous_format)
+        images = x.reshape(-1, *source.shape[1:]).to(self.torch_dtype) - source.zero_point
+        images = images.permute(0, 3, 1, 2)
+        if 1 in (source.shape[3], output.shape[3]):  # the gradient would be wrong: see convolved_torch
+            images = images.clone(memory_format=torch.contiguous_format)
         canvas = functional.conv_transpose2d(images, weights, stride=(self.rows.stride, self.columns.stride))
         top, left = self.rows.before, self.columns.before
         height, width = self._reach(source.shape)
