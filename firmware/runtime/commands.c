@@ -59,6 +59,11 @@ static tg_result give_slice(tg_exchange *exchange, const uint8_t *data, uint32_t
     return done();
 }
 
+static void give_outputs(tg_exchange *exchange, uint32_t max)
+{
+    exchange->reply_count += tg_inference_copy_outputs(exchange->reply + exchange->reply_count, max);
+}
+
 static tg_result hello(tg_exchange *exchange)
 {
     const tg_hello_reply reply = {
@@ -207,7 +212,7 @@ static tg_result invoke(tg_exchange *exchange)
     const tg_invoke_reply reply = tg_inference_run(request.first_layer, (uint16_t)(request.last_layer + 1));
     give(exchange, &reply, sizeof(reply));
     if (tg_link.layers_done == tg_the_model.layer_count) {
-        exchange->reply_count += tg_inference_copy_outputs(exchange->reply + sizeof(reply), request.output_bytes);
+        give_outputs(exchange, request.output_bytes);
     }
     return done();
 }
@@ -226,7 +231,7 @@ static tg_result run(tg_exchange *exchange)
 
     const tg_invoke_reply reply = tg_inference_run(0, tg_the_model.layer_count);
     give(exchange, &reply, sizeof(reply));
-    exchange->reply_count += tg_inference_copy_outputs(exchange->reply + sizeof(reply), (uint32_t)output_bytes);
+    give_outputs(exchange, (uint32_t)output_bytes);
     return done();
 }
 

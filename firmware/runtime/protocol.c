@@ -183,13 +183,14 @@ static void receive(uint8_t byte)
 
 void tg_protocol_step(void)
 {
+    const uint64_t trial = (uint64_t)BAUD_TRIAL_SECONDS * tg_port_clock_hz();
     uint8_t byte;
 
     if (tg_frame_take(&byte)) {
         receive(byte);
     } else if (tg_link.baud_before == 0) {
         tg_port_wait();
-    } else if (tg_port_counter_read() - tg_link.baud_since > (uint64_t)BAUD_TRIAL_SECONDS * tg_port_clock_hz()) {
+    } else if (tg_port_counter_read() - tg_link.baud_since > trial) {
         /* No sleep on trial: nothing else would wake the core at the wrong rate. */
         give_up_baud();
     }

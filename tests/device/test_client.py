@@ -54,7 +54,7 @@ def test_a_batch_is_right_and_counted(host_board: HostBoard) -> None:
     with Device(host_board.port) as device:
         device.connect()
         batch = device.run(*x, on_sample=done.append)
-        assert device.link.retries == 0
+        assert device.link.broken_frames == 0
     total, backwards = fake_layers(*x)[2]
     assert batch.outputs[0].dtype == np.int32
     np.testing.assert_array_equal(batch.outputs[0], total)
@@ -128,7 +128,7 @@ def test_a_silent_port_is_said_so_in_time(host_board: HostBoard) -> None:
     started = time.monotonic()
     with Device(host_board.port) as device, pytest.raises(NoReplyError, match="no reply from /dev/"):
         device.connect(patience_s=0.5)
-    assert 0.5 <= time.monotonic() - started < 2.0
+    assert 0.5 <= time.monotonic() - started < 5.0
 
 
 def test_ports_that_cannot_be_opened(host_board: HostBoard) -> None:

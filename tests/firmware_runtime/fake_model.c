@@ -1,5 +1,5 @@
 /* Two inputs, three layers, two outputs; small enough to be done again in three lines of NumPy.
-   layer 0: a[i] = x0[i] + x1[i % Y]; layer 1: b[i] = (a[i], 3 * a[i]); layer 2: sum = int32 sum of 3a, reversed a. */
+   layer 0: a[i] = x0[i] + x1[i % Y]; layer 1: a[i] and b[i] = 3 * a[i]; layer 2: sum of b, reversed a. */
 #include <string.h>
 
 #include "fake_model.h"
@@ -42,27 +42,69 @@ static void finish(void)
 }
 
 static const tg_tensor inputs[2] = {
-    {.data = (uint8_t *)x0, .size_bytes = sizeof(x0), .scale = 0.5F, .zero_point = -3, .dtype = TG_INT8, .rank = 3,
-     .shape = {1, FAKE_X / 4, 4}},
-    {.data = (uint8_t *)x1, .size_bytes = sizeof(x1), .scale = 0.25F, .zero_point = 7, .dtype = TG_INT8, .rank = 2,
-     .shape = {1, FAKE_Y}},
+    {
+        .data = (uint8_t *)x0,
+        .size_bytes = sizeof(x0),
+        .scale = 0.5F,
+        .zero_point = -3,
+        .dtype = TG_INT8,
+        .rank = 3,
+        .shape = {1, FAKE_X / 4, 4},
+    },
+    {
+        .data = (uint8_t *)x1,
+        .size_bytes = sizeof(x1),
+        .scale = 0.25F,
+        .zero_point = 7,
+        .dtype = TG_INT8,
+        .rank = 2,
+        .shape = {1, FAKE_Y},
+    },
 };
 static const tg_tensor outputs[2] = {
-    {.data = (uint8_t *)&sum, .size_bytes = sizeof(sum), .scale = 1.5F, .zero_point = 0, .dtype = TG_INT32, .rank = 1,
-     .shape = {1}},
-    {.data = (uint8_t *)reversed, .size_bytes = sizeof(reversed), .scale = 0.5F, .zero_point = -3, .dtype = TG_INT8,
-     .rank = 2, .shape = {1, FAKE_X}},
+    {
+        .data = (uint8_t *)&sum,
+        .size_bytes = sizeof(sum),
+        .scale = 1.5F,
+        .zero_point = 0,
+        .dtype = TG_INT32,
+        .rank = 1,
+        .shape = {1},
+    },
+    {
+        .data = (uint8_t *)reversed,
+        .size_bytes = sizeof(reversed),
+        .scale = 0.5F,
+        .zero_point = -3,
+        .dtype = TG_INT8,
+        .rank = 2,
+        .shape = {1, FAKE_X},
+    },
 };
-static const tg_tensor first[1] = {
-    {.data = (uint8_t *)a, .size_bytes = sizeof(a), .scale = 0.5F, .dtype = TG_INT8, .rank = 2, .shape = {1, FAKE_X}},
-};
-static const tg_tensor second[2] = {
-    {.data = (uint8_t *)a, .size_bytes = sizeof(a), .scale = 0.5F, .dtype = TG_INT8, .rank = 2, .shape = {1, FAKE_X}},
-    {.data = (uint8_t *)b, .size_bytes = sizeof(b), .scale = 0.5F, .dtype = TG_INT16, .rank = 2, .shape = {1, FAKE_X}},
+/* The first one is layer 0's as well. */
+static const tg_tensor hidden[2] = {
+    {
+        .data = (uint8_t *)a,
+        .size_bytes = sizeof(a),
+        .scale = 0.5F,
+        .zero_point = 0,
+        .dtype = TG_INT8,
+        .rank = 2,
+        .shape = {1, FAKE_X},
+    },
+    {
+        .data = (uint8_t *)b,
+        .size_bytes = sizeof(b),
+        .scale = 0.5F,
+        .zero_point = 0,
+        .dtype = TG_INT16,
+        .rank = 2,
+        .shape = {1, FAKE_X},
+    },
 };
 static const tg_layer layers[3] = {
-    {.run = add, .outputs = first, .output_count = 1},
-    {.run = triple, .outputs = second, .output_count = 2},
+    {.run = add, .outputs = hidden, .output_count = 1},
+    {.run = triple, .outputs = hidden, .output_count = 2},
     {.run = finish, .outputs = outputs, .output_count = 2},
 };
 

@@ -1,8 +1,8 @@
 /* Seeded fuzzer of the frame parser and the dispatcher: fuzz SEED SECONDS.
 
-   Bursts of requests with hostile fields, most of them damaged on the wire. Whatever the board sends must be a
-   good frame, and after each burst a clean HELLO and RUN must be answered, with the right result. Prints how
-   often each command was carried out. */
+   Bursts of requests with hostile fields, many of them damaged on the wire. Whatever the board sends must be
+   a good frame, and after each burst a clean HELLO and RUN must be answered, with the right result. Prints
+   how often each command was carried out. */
 #define _POSIX_C_SOURCE 200809L
 #include <setjmp.h>
 #include <stdio.h>

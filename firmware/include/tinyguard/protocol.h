@@ -133,7 +133,7 @@ typedef struct TG_PACKED {
 } tg_write_request;
 
 typedef struct TG_PACKED {
-    uint32_t input_crc; /* CRC-32 of all inputs one after the other; checked in memory when first_layer is 0 */
+    uint32_t input_crc; /* CRC-32 of all inputs one after the other; compared when first_layer is 0 */
     uint16_t first_layer;
     uint16_t last_layer;
     uint16_t output_bytes; /* to append to the reply when the last layer of the network has run, at most */
