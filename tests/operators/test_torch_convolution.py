@@ -1,4 +1,4 @@
-"""Shapes where torch 2.13 on a CPU convolves wrongly in channels_last: one channel, one column, wide stride."""
+"""Where torch 2.13 on a CPU convolves wrongly in channels_last: one channel, one column, wide stride."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,8 @@ def test_float32_gives_the_codes_and_gradients_of_float64(
     rng = np.random.default_rng(3)
     graph = convolution(rng, operator, depth, channels)
     (resolved,) = resolve(graph)
-    assert isinstance(resolved, Accumulating) and resolved.exact_in_float32
+    assert isinstance(resolved, Accumulating)
+    assert resolved.exact_in_float32
     position = resolved.node.inputs.index(graph.inputs[0])
     codes = rng.integers(-128, 128, (8, *graph.tensors[graph.inputs[0]].shape)).astype(np.int8)
     upstream = torch.from_numpy(rng.normal(size=(8, *resolved.outputs[0].shape)).astype(np.float32))
