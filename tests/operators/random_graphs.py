@@ -20,7 +20,7 @@ LEAST_NODES, MOST_NODES = 3, 12
 
 
 class Sketch:
-    """A graph in the making. `open` are the computed tensors and inputs that nothing reads yet."""
+    """A graph in the making. `open` are the activations that nothing reads yet."""
 
     def __init__(self, rng: np.random.Generator, scheme: str) -> None:
         self.rng = rng
@@ -29,11 +29,18 @@ class Sketch:
         self.builder = GraphBuilder()
         height, width, depth = (int(n) for n in rng.integers(2, 9, 3))
         for _ in range(int(rng.integers(1, 3))):
-            self.builder.input((1, height, width, depth), self.dtype, 10.0 ** rng.uniform(-3, -1), rng=rng)
+            scale, shape = 10.0 ** rng.uniform(-3, -1), (1, height, width, depth)
+            if rng.random() < 0.1:
+                real = self.builder.input(shape, "float32")
+                zero_point = draw_zero_point(rng, self.dtype)
+                self.builder.node("QUANTIZE", [real], shape, self.dtype, scale, zero_point)
+            else:
+                self.builder.input(shape, self.dtype, scale, rng=rng)
 
     @property
     def activations(self) -> list[Tensor]:
-        return [t for t in self.builder.tensors if t.data is None]
+        """Inputs and computed tensors that hold codes."""
+        return [t for t in self.builder.tensors if t.data is None and t.dtype == self.dtype]
 
     @property
     def open(self) -> list[Tensor]:
@@ -282,9 +289,13 @@ def draw_graph(rng: np.random.Generator, scheme: str) -> Graph:
         odd = any(not 1 <= len(t.shape) <= 5 or t.elements > _LARGEST_TENSOR for t in s.activations)
         if odd or len(s.builder.nodes) + len(s.unread_inputs) > MOST_NODES:
             del s.builder.tensors[tensors:], s.builder.nodes[nodes:]
-    for tensor in s.unread_inputs:
+    for tensor in s.unread_inputs:  # float inputs are read from the start
         s.rescaled("RELU", [tensor.index], tensor.shape, tensor.scale)
     outputs = [t.index for t in s.open]
+    if rng.random() < 0.15 and len(s.builder.nodes) < MOST_NODES:
+        outputs[0] = s.builder.node(
+            "DEQUANTIZE", [outputs[0]], s.builder.tensors[outputs[0]].shape, "float32"
+        )
     computed = [t.index for t in s.activations if t.index not in (*s.builder.inputs, *outputs)]
     if computed and rng.random() < 0.3:  # an output that later layers read as well
         outputs.append(int(rng.choice(computed)))
