@@ -33,8 +33,7 @@ class _Fake(Operator):
     def is_view(self) -> bool:
         return self.view
 
-    @property
-    def scratch_bytes(self) -> int:
+    def scratch_bytes(self, target) -> int:
         return self.scratch
 
 
@@ -81,9 +80,9 @@ def test_every_layer_finds_what_was_written(network):
     for step, operator in enumerate(operators):
         for index in operator.node.inputs:
             assert (arena[place(index)] == label[index]).all(), f"layer {step} reads a lost tensor"
-        if operator.scratch_bytes:
+        if operator.scratch:
             start = layout.scratch_offset[step]
-            arena[start : start + operator.scratch_bytes] = -2
+            arena[start : start + operator.scratch] = -2
             for index in operator.node.inputs:
                 assert (arena[place(index)] == label[index]).all(), "scratch overwrites an input"
         target = operator.node.outputs[0]

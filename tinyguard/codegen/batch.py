@@ -14,11 +14,12 @@ import numpy as np
 
 from tinyguard.boards import Board, board_header, linker_script, port_sources
 from tinyguard.codegen.memory import plan
+from tinyguard.codegen.predict import target_of
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
 from tinyguard.codegen.source import ModelSource, emit_model
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
-from tinyguard.operators import resolve
+from tinyguard.operators import PORTABLE, Target, resolve
 from tinyguard.toolchain import build, host_compiler
 from tinyguard.toolchain.build import first_error
 from tinyguard.toolchain.compilers import find_tool
@@ -39,10 +40,13 @@ class Batch:
         board: Board | None = None,
         sanitize: bool = False,
         optimize: str = "-O1",
+        target: Target | None = None,
     ) -> None:
+        """`target` is the board's, or portable C for the host, unless given."""
         self.graphs = list(graphs)
         self.directory = Path(directory)
         self.board = board
+        self.target = target or (target_of(board) if board else PORTABLE)
         self._write()
         self._compile(sanitize, optimize)
 
@@ -83,7 +87,8 @@ class Batch:
         models = []
         for number, graph in enumerate(self.graphs):
             operators = resolve(graph)
-            models.append(emit_model(graph, operators, plan(graph, operators), prefix=f"m{number}"))
+            layout = plan(graph, operators, self.target)
+            models.append(emit_model(graph, operators, layout, self.target, prefix=f"m{number}"))
         texts = {**model_files(models), "batch.c": _table(models)}
         copied = [*kernel_files(models), *firmware_files(["include/tinyguard", "batch"])]
         if self.board:

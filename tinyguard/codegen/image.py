@@ -9,14 +9,14 @@ from tinyguard.graph import Graph
 from tinyguard.toolchain import Image, build, check_fit
 
 
-def build_image(graph: Graph, board: Board, directory: Path) -> Image:
+def build_image(graph: Graph, board: Board, directory: Path, optimize: str = "balanced") -> Image:
     """Check that `graph` fits `board`, write its project into `directory` and build it.
 
     Raises TinyguardError: unsupported operators, no room (bytes needed and there), a missing compiler.
     """
-    sizes = predict(graph, board)
+    sizes = predict(graph, board, optimize)
     check_fit(board, sizes.constant_bytes, sizes.ram_bytes)
-    generate(graph, board, directory)
+    generate(graph, board, directory, optimize)
     return build(directory, board)
 
 

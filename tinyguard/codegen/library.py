@@ -6,7 +6,7 @@ from tinyguard.codegen.memory import plan
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
 from tinyguard.codegen.source import ModelSource, emit_model
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import resolve
+from tinyguard.operators import Target, resolve
 
 _FLAGS = "-ffp-contract=off"  # one rounding an operation, as the reference has it
 
@@ -77,13 +77,14 @@ clean:
 """
 
 
-def generate_library(graph: Graph, directory: Path) -> ModelSource:
+def generate_library(graph: Graph, directory: Path, isa: str = "portable") -> ModelSource:
     """Write the library project of `graph` into `directory`, replacing an earlier one.
 
     Raises TinyguardError on unsupported operators and when `directory` holds something else.
     """
     operators = resolve(graph)
-    model = emit_model(graph, operators, plan(graph, operators))
+    target = Target(isa)
+    model = emit_model(graph, operators, plan(graph, operators, target), target)
     texts = {
         **model_files([model]),
         "tg_model.h": _header(model),

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyguard.graph import Graph
-from tinyguard.operators import Operator
+from tinyguard.operators import PORTABLE, Operator, Target
 
 ALIGNMENT = 16
 
@@ -95,7 +95,7 @@ class _Grouping:
         self.start(target, step)
 
 
-def plan(graph: Graph, operators: Sequence[Operator]) -> MemoryPlan:
+def plan(graph: Graph, operators: Sequence[Operator], target: Target = PORTABLE) -> MemoryPlan:
     """Lay out the arena for the nodes of `graph`, resolved as `operators` in the same order."""
     grouping = _Grouping(graph)
     for tensor in graph.inputs:
@@ -107,7 +107,8 @@ def plan(graph: Graph, operators: Sequence[Operator]) -> MemoryPlan:
 
     groups = list({id(group): group for group in grouping.group_of.values()}.values())
     wanted = [(g.size_bytes, g.first, g.last, tuple(g.tensors)) for g in groups]
-    wanted += [(o.scratch_bytes, step, step, ()) for step, o in enumerate(operators) if o.scratch_bytes]
+    scratch = [operator.scratch_bytes(target) for operator in operators]
+    wanted += [(size, step, step, ()) for step, size in enumerate(scratch) if size]
 
     placed: list[Buffer] = []
     for size, first, last, tensors in sorted(wanted, key=lambda w: (-w[0], w[1], w[3])):

@@ -8,10 +8,16 @@ from typing import TYPE_CHECKING
 from tinyguard.codegen.memory import plan
 from tinyguard.codegen.source import emit_model
 from tinyguard.graph import Graph
-from tinyguard.operators import resolve
+from tinyguard.operators import Target, resolve
+from tinyguard.toolchain import isa
 
 if TYPE_CHECKING:
     from tinyguard.boards import Board
+
+
+def target_of(board: Board, optimize: str = "balanced", kernels: str = "builtin") -> Target:
+    """What layers are printed for on a board."""
+    return Target(isa(board.core), optimize, kernels)
 
 
 @dataclass(frozen=True)
@@ -33,13 +39,14 @@ class Prediction:
         return self.arena_bytes + self.link_bytes + self.stack_bytes
 
 
-def predict(graph: Graph, board: Board | None = None) -> Prediction:
+def predict(graph: Graph, board: Board | None = None, optimize: str = "balanced") -> Prediction:
     """Plan and print the model and add up. Raises TinyguardError on unsupported operators."""
     from tinyguard.boards import link_bytes
 
+    target = target_of(board, optimize) if board else Target(optimize=optimize)
     operators = resolve(graph)
-    layout = plan(graph, operators)
-    source = emit_model(graph, operators, layout)
+    layout = plan(graph, operators, target)
+    source = emit_model(graph, operators, layout, target)
     return Prediction(
         constant_bytes=source.constant_bytes,
         arena_bytes=layout.arena_bytes,

@@ -9,6 +9,7 @@ from pathlib import Path
 from tinyguard.boards import Board, board_header, linker_script, port_sources
 from tinyguard.codegen import files
 from tinyguard.codegen.memory import plan
+from tinyguard.codegen.predict import target_of
 from tinyguard.codegen.source import ModelSource, emit_model
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
@@ -19,13 +20,14 @@ from tinyguard.toolchain.makefile import makefile
 _OURS = "Makefile"  # a folder without it is not one of ours, and is not overwritten
 
 
-def generate(graph: Graph, board: Board, directory: Path) -> ModelSource:
+def generate(graph: Graph, board: Board, directory: Path, optimize: str = "balanced") -> ModelSource:
     """Write the firmware project of `graph` for `board` into `directory`, replacing an earlier one.
 
     Raises TinyguardError on unsupported operators and when `directory` holds something else.
     """
     operators = resolve(graph)
-    model = emit_model(graph, operators, plan(graph, operators))
+    target = target_of(board, optimize)
+    model = emit_model(graph, operators, plan(graph, operators, target), target)
     firmware = data_folder("firmware")
     runtime = sorted(path.relative_to(firmware).as_posix() for path in (firmware / "runtime").glob("*.c"))
     sources = ["model.c", "weights.c", *runtime, *port_sources(board)]

@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyguard.codegen.memory import MemoryPlan
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import Operator
+from tinyguard.operators import PORTABLE, Operator, Target
 from tinyguard.operators.base import C_TYPE
 
 _DTYPE_TAG = {"int8": "TG_INT8", "int16": "TG_INT16", "int32": "TG_INT32", "float32": "TG_FLOAT32"}
@@ -35,6 +35,7 @@ class ModelSource:
     graph: Graph
     operators: Sequence[Operator]
     plan: MemoryPlan
+    target: Target = PORTABLE
     prefix: str = "tg"
     arena: str = "tg_arena"
     constants: list[Constant] = field(default_factory=list)
@@ -61,11 +62,11 @@ def emit_model(
     graph: Graph,
     operators: Sequence[Operator],
     plan: MemoryPlan,
+    target: Target = PORTABLE,
     prefix: str = "tg",
-    arena: str = "tg_arena",
 ) -> ModelSource:
-    """Print every layer of the graph."""
-    source = ModelSource(graph, operators, plan, prefix, arena)
+    """Print every layer of the graph for `target`, for which `plan` was made."""
+    source = ModelSource(graph, operators, plan, target, prefix)
     parts, table = [], []
     for step, operator in enumerate(operators):
         layer = _LayerEmission(source, operator, step)
@@ -90,6 +91,7 @@ class _LayerEmission:
         self._source = source
         self._operator = operator
         self._step = step
+        self.target = source.target
 
     def input(self, index: int) -> str:
         tensor = self._operator.input_tensor(index)

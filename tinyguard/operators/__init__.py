@@ -7,8 +7,19 @@ import pkgutil
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.operators.base import Emission, Operator, Unsupported
+from tinyguard.operators.target import PORTABLE, Target
 
-__all__ = ["Emission", "Operator", "Unsupported", "operator_names", "registry", "resolve", "unsupported"]
+__all__ = [
+    "PORTABLE",
+    "Emission",
+    "Operator",
+    "Target",
+    "Unsupported",
+    "operator_names",
+    "registry",
+    "resolve",
+    "unsupported",
+]
 
 
 @functools.cache
@@ -16,7 +27,7 @@ def registry() -> dict[str, type[Operator]]:
     """TFLite builtin name -> the class that implements it."""
     found: dict[str, type[Operator]] = {}
     for module in pkgutil.iter_modules(__path__):
-        if not module.name.startswith("_") and module.name != "base":
+        if not module.name.startswith("_") and module.name not in ("base", "target"):
             for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
                 if isinstance(value, type) and issubclass(value, Operator):
                     found.update(dict.fromkeys(value.names, value))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 import numpy as np
 
 from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.operators.target import Target
 
 if TYPE_CHECKING:
     import torch
@@ -22,6 +23,10 @@ class Unsupported(Exception):  # noqa: N818 (a reason, gathered with others into
 
 class Emission(Protocol):
     """What an operator may ask of the code generator while it prints its C."""
+
+    @property
+    def target(self) -> Target:
+        """Instruction set, goal and kernel provider to print for."""
 
     def input(self, index: int) -> str:
         """C expression, a `const T *`, of input `index`: arena or constant array."""
@@ -107,9 +112,9 @@ class Operator(ABC):
         """Multiply-accumulates an inference."""
         return 0
 
-    @property
-    def scratch_bytes(self) -> int:
-        """Arena the kernel needs while it runs, beyond inputs and outputs."""
+    def scratch_bytes(self, target: Target) -> int:
+        """Arena the kernel needs while it runs on `target`, beyond inputs and outputs."""
+        del target
         return 0
 
     @property
@@ -168,6 +173,7 @@ class Operator(ABC):
 
         def code(real: float) -> int:
             quotient = np.float32(real) / scale  # TFLite divides in float32 and rounds half away
+            self.require(bool(abs(quotient) < 2**31), f"output scale {scale:g} too small for its activation")
             return zero_point + int(np.sign(quotient) * np.floor(np.abs(quotient) + np.float32(0.5)))
 
         activation = self.option("fused_activation_function", "NONE")

@@ -2,7 +2,7 @@
 
 from tinyguard.toolchain.build import Image, build
 from tinyguard.toolchain.compilers import cross_compiler, host_compiler
-from tinyguard.toolchain.cores import core_flags, cores
+from tinyguard.toolchain.cores import core_flags, cores, isa
 from tinyguard.toolchain.elf import Section, sections
 from tinyguard.toolchain.fit import check_fit
 from tinyguard.toolchain.makefile import makefile
@@ -16,6 +16,7 @@ __all__ = [
     "cores",
     "cross_compiler",
     "host_compiler",
+    "isa",
     "makefile",
     "sections",
 ]

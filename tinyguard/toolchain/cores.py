@@ -16,6 +16,14 @@ _CORES: dict[str, tuple[str, ...]] = {
 }
 
 
+_ISAS = {"cortex-m4": "dsp", "cortex-m7": "dsp", "cortex-m33": "dsp", "cortex-m55": "mve"}
+
+
+def isa(core: str) -> str:
+    """What kernels for `core` may use: "portable" C, "dsp" (SMLAD family) or "mve" (Helium)."""
+    return _ISAS.get(core, "portable")
+
+
 def cores() -> list[str]:
     """Cores that images can be built for."""
     return list(_CORES)
