@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyguard.arithmetic import fixed_point
 from tinyguard.graph import Tensor
+from tinyguard.operators._requantize import Requantization
 from tinyguard.operators.base import CODE_RANGE, Emission, Operator
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ class Accumulating(Operator):
     high: int
     wide: bool
     exact_in_float32: bool
+    requantization: Requantization
 
     def prepare_sums(self, source_index: int, weights_index: int, bias_index: int, channel_axis: int) -> None:
         """Check codes, weights and bias; one multiplier an output channel; refuse sums that overflow."""
@@ -88,6 +90,16 @@ class Accumulating(Operator):
         largest = np.maximum(most, -least)
         self.exact_in_float32 = bool(largest.max(initial=0) < FLOAT32_EXACT)
         largest = np.maximum(most + np.maximum(self.bias, 0), -(least + np.minimum(self.bias, 0)))
+        self.requantization = Requantization(
+            self.bias,
+            self.multipliers,
+            self.shifts,
+            self.outputs[0].zero_point,
+            self.low,
+            self.high,
+            self.wide,
+            int(largest.max(initial=0)),
+        )
         if self.wide:
             self.require(max(self.shifts, default=0) <= 14, "output scale far below the accumulator's")
             scaled = np.ldexp(largest.astype(np.float64), self.shifts.astype(np.int64))
@@ -137,18 +149,24 @@ class Accumulating(Operator):
 
         from tinyguard.arithmetic import straight_through
 
+        rule = self.requantization
+        if rule.exact:
+            codes = rule.codes(sums.detach())
+            if not sums.requires_grad:
+                return codes
+            real, bias = (
+                torch.from_numpy(v.astype(np.float32)).to(sums.device) for v in (rule.real, self.bias)
+            )
+            unrounded = (sums.to(torch.float32) + bias) * real + rule.zero_point
+            return straight_through.replace_value(unrounded.clamp(self.low, self.high), codes)
+
         def constant(values: np.ndarray) -> torch.Tensor:
             return torch.from_numpy(values.astype(np.int64)).to(sums.device)
 
         accumulators = sums.to(torch.float64) + constant(self.bias)
+        scale = constant(self.multipliers), constant(self.shifts)
         return straight_through.requantize(
-            accumulators,
-            constant(self.multipliers),
-            constant(self.shifts),
-            self.outputs[0].zero_point,
-            self.low,
-            self.high,
-            self.wide,
+            accumulators, *scale, rule.zero_point, self.low, self.high, self.wide
         )
 
     def requantization_fields(self, source: Tensor) -> dict[str, int]:
