@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class Reshape(Moving):
-    """Views; what the shape or axis argument says must be known and match the output tensor."""
+    """Views under the output tensor's shape; a shape or axis argument must be a constant."""
 
     names: ClassVar = ("RESHAPE", "SQUEEZE", "EXPAND_DIMS")
 
