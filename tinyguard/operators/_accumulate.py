@@ -48,6 +48,7 @@ class Accumulating(Operator):
         assert tensor.quantization is not None
         self.weights = self.constant_input(weights_index)
         channels = self.weights.shape[channel_axis]
+        self.require(self.weights.size > 0, f"weights of shape {self.weights.shape}")
         scales = np.array(tensor.quantization.scales, np.float32)
         self.require(len(scales) in (1, channels), f"{len(scales)} weight scales for {channels} channels")
         if len(scales) > 1:
@@ -56,7 +57,10 @@ class Accumulating(Operator):
         self.require(not any(tensor.quantization.zero_points), "weights with a zero point")
 
         self._prepare_bias(source, bias_index, channels)
-        pairs = [fixed_point.quantize_multiplier(r) for r in self.real_multipliers(source, scales, output)]
+        self.require(output.scale > 0 and bool((scales >= 0).all()), "scales that are not positive")
+        reals = self.real_multipliers(source, scales, output)
+        self.require(bool((np.abs(reals) < 2.0**30).all()), "output scale far below the accumulator's")
+        pairs = [fixed_point.quantize_multiplier(real) for real in reals]
         pairs = pairs * (channels // len(pairs))
         self.multipliers = np.array([p.value for p in pairs], np.int32)
         self.shifts = np.array([p.shift for p in pairs], np.int8)

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import torch
 
 
+MOST_ELEMENTS = 2**28  # of one padded image: far above any network here, and still held in memory
+
+
 @dataclass(frozen=True)
 class Axis:
     """One spatial axis of a window: sizes and steps in elements."""
@@ -23,6 +26,11 @@ class Axis:
     dilation: int
     output: int
     before: int  # padding before the first element
+
+    @property
+    def padded(self) -> int:
+        """Elements with the padding on both sides."""
+        return self.before + self.input + self.after
 
     @property
     def after(self) -> int:
@@ -63,6 +71,8 @@ def axes(
     operator.require(min(*kernel, *stride, *dilation) > 0, "a window, stride or dilation below 1")
     rows, columns = (axis(shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in range(2))
     operator.require(rows.output > 0 and columns.output > 0, "a window larger than its input")
+    padded_elements = (rows.padded * columns.padded) * shape[3]
+    operator.require(padded_elements <= MOST_ELEMENTS, f"{padded_elements} elements after padding")
     return rows, columns
 
 

@@ -43,7 +43,8 @@ class FullyConnected(Accumulating):
     def real_multipliers(self, source: Tensor, scales: np.ndarray, output: Tensor) -> np.ndarray:
         if len(scales) > 1:
             return super().real_multipliers(source, scales, output)
-        product = np.float32(source.scale) * scales  # per tensor, TFLite multiplies in float32
+        with np.errstate(over="ignore"):  # an infinite product is refused
+            product = np.float32(source.scale) * scales  # per tensor, TFLite multiplies in float32
         return np.asarray(product.astype(np.float64) / np.float64(np.float32(output.scale)))
 
     @property

@@ -24,7 +24,9 @@ class Mean(Operator):
         source, output = self.input_tensor(0), self.outputs[0]
         low, high = CODE_RANGE[source.dtype]
         self.require(self.reduction.count * (high - low) < 2**31, "sums may exceed 32 bits")
+        self.require(output.scale > 0, f"output scale {output.scale:g}")
         real = np.float64(np.float32(source.scale)) / np.float64(np.float32(output.scale))
+        self.require(bool(0 <= real < 2.0**30), "output scale far below the input's")
         scale = fixed_point.quantize_multiplier(float(real))
         # TFLite folds 1 / count into the multiplier, as far as its shift allows.
         count = self.reduction.count

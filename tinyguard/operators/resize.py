@@ -13,6 +13,7 @@ from tinyguard.operators.base import Emission, Operator, c_shape
 if TYPE_CHECKING:
     import torch
 
+LARGEST = 2**15  # rows or columns: the tables are int16
 ONE = 1 << 10  # bilinear positions are in 1/1024 of an input element
 
 
@@ -24,7 +25,10 @@ class Resize(Operator):
         self.require_codes(source, output)
         self.require(len(source.shape) == 4, f"input of rank {len(source.shape)}")
         size = tuple(int(n) for n in np.ravel(self.constant_input(1)))
-        self.require(len(size) == 2 and min(size) > 0 and min(source.shape) > 0, f"resize to {size}")
+        self.require(len(size) == 2 and min(size) > 0 and max(size) <= LARGEST, f"resize to {size}")
+        self.require(
+            min(source.shape) > 0 and max(source.shape[1:3]) <= LARGEST, f"resize of shape {source.shape}"
+        )
         expected = (source.shape[0], *size, source.shape[3])
         self.require(output.shape == expected, f"output of shape {output.shape}, expected {expected}")
         self.align = bool(self.option("align_corners", False))
@@ -64,7 +68,6 @@ class ResizeNearestNeighbor(Resize):
 
     def _nearest(self, size: int, output: int) -> np.ndarray:
         """The input index of every output index, int16, by GetNearestNeighbor's float32 steps."""
-        self.require(size <= 2**15, f"{size} rows or columns")
         if self.align and output > 1:
             scale = np.float32(size - 1) / np.float32(output - 1)
         else:
@@ -121,7 +124,6 @@ class ResizeBilinear(Resize):
 
     def _positions(self, size: int, output: int) -> Positions:
         """ComputeInterpolationValuesInteger for every output index."""
-        self.require(size <= 2**15, f"{size} rows or columns")
         step = (ONE * size + output // 2) // output
         if self.align and output > 1:
             step = (ONE * (size - 1) + (output - 1) // 2) // (output - 1)
