@@ -31,7 +31,7 @@ class Block(nn.Module):
 
 
 class ResNet8(nn.Module):
-    """Images float32 (N, 3, 32, 32) in [0, 1] to logits (N, 10); 78 thousand parameters, 12.5 million MACs.
+    """Images float32 (N, 3, 32, 32) in [0, 1] to logits (N, 10); 77,946 parameters, 12.5 million MACs.
 
     The first batch norm follows the first convolution, so plain pixels / 255 need no other normalisation:
     the network's int8 input has scale 1/255 and zero point -128, and a pixel's code is pixel - 128.

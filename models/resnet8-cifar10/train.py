@@ -8,9 +8,11 @@ on two idle cores with AMX.
 
 import argparse
 import copy
+import io
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +21,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from tinyguard.data import load_named
+from tinyguard.files import write_atomically
 
 SEED = 7
 BATCH = 128
@@ -102,11 +105,19 @@ def update_average(average: nn.Module, network: nn.Module) -> None:
             slow.copy_(fast)
 
 
+def save_checkpoint(state: dict[str, Any], path: Path) -> None:
+    """Write the state whole or not at all."""
+    content = io.BytesIO()
+    torch.save(state, content)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, content.getvalue())
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--epochs", type=int, default=40)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--checkpoint", type=Path, default=Path("checkpoint.pt"))
+    parser.add_argument("--checkpoint", type=Path, default=Path(".tinyguard/resnet8.pt"))
     parser.add_argument("--output", type=Path, default=WEIGHTS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
@@ -134,7 +145,7 @@ def main() -> None:
         seconds = time.time() - began
         state = {"network": network.state_dict(), "average": average.state_dict()}
         state |= {"optimizer": optimizer.state_dict(), "epoch": epoch}
-        torch.save(state, options.checkpoint)
+        save_checkpoint(state, options.checkpoint)
         line = f"epoch {epoch + 1}/{options.epochs} loss {loss:.4f} {seconds:.0f} s"
         if epoch % 5 == 4 or epoch + 1 == options.epochs:
             line += f" test accuracy {100 * accuracy(average, test.x, test.y):.2f} %"
