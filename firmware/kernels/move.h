@@ -28,17 +28,19 @@ TG_INLINE void tg_copy_run(uint8_t *to, const uint8_t *from, int32_t bytes, int3
     }
 }
 
-TG_INLINE void tg_move(const tg_move_shape *s, const uint8_t *from, uint8_t *to)
+TG_INLINE void tg_move(const tg_move_shape *s, const void *source, void *target)
 {
+    const uint8_t *from = source;
+    uint8_t *to = target;
     for (int32_t i = 0; i < s->size[0]; i++) {
         for (int32_t j = 0; j < s->size[1]; j++) {
             for (int32_t k = 0; k < s->size[2]; k++) {
                 for (int32_t l = 0; l < s->size[3]; l++) {
-                    const int32_t source = i * s->from[0] + j * s->from[1] + k * s->from[2] + l * s->from[3];
-                    const int32_t target = i * s->to[0] + j * s->to[1] + k * s->to[2] + l * s->to[3];
+                    const int32_t read = i * s->from[0] + j * s->from[1] + k * s->from[2] + l * s->from[3];
+                    const int32_t written = i * s->to[0] + j * s->to[1] + k * s->to[2] + l * s->to[3];
                     for (int32_t m = 0; m < s->size[4]; m++) {
-                        const uint8_t *in = from + source + m * s->from[4];
-                        uint8_t *out = to + target + m * s->to[4];
+                        const uint8_t *in = from + read + m * s->from[4];
+                        uint8_t *out = to + written + m * s->to[4];
                         for (int32_t n = 0; n < s->size[5]; n++) {
                             tg_copy_run(out + n * s->to[5], in + n * s->from[5], s->run, s->alignment);
                         }

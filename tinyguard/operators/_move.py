@@ -184,9 +184,12 @@ def _layout(view: View, shape: tuple[int, ...]) -> tuple[np.ndarray, int]:
 
 
 def emit_blocks(blocks: Blocks, source: str, target: str, element_bytes: int) -> str:
-    """C statements that copy the blocks between two arrays."""
-    origin = f"(const uint8_t *)({source}) + {blocks.from_offset}"
-    place = f"(uint8_t *)({target}) + {blocks.to_offset}"
+    """C statements that copy the blocks between two arrays, given as pointers to their elements."""
+
+    def shifted(pointer: str, offset: int) -> str:
+        return f"{pointer} + {offset // element_bytes}" if offset else pointer
+
+    origin, place = shifted(source, blocks.from_offset), shifted(target, blocks.to_offset)
     if not blocks.sizes:
         return f"memcpy({place}, {origin}, {blocks.run});"
     spare = _LOOPS - len(blocks.sizes)
