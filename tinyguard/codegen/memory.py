@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyguard.graph import Graph
+from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
 
 ALIGNMENT = 16
@@ -72,7 +73,7 @@ class _Grouping:
             group.pinned, group.last = True, len(self.graph.nodes)
         self.group_of[tensor] = group
 
-    def place_output(self, operator: Operator, step: int) -> None:
+    def place_output(self, operator: Operator, step: int, in_place: Sequence[int]) -> None:
         """Output 0 joins the buffer it is a view of or overwrites; otherwise it gets its own."""
         node = operator.node
         target = node.outputs[0]
@@ -85,7 +86,7 @@ class _Grouping:
                 self.join(target, self.group_of[source])
             return
         size = self.graph.tensors[target].size_bytes
-        for position in operator.in_place:
+        for position in in_place:
             source = node.inputs[position]
             group = self.group_of.get(source)
             dies = group is not None and group.last == step and not group.pinned
@@ -95,19 +96,28 @@ class _Grouping:
         self.start(target, step)
 
 
-def plan(graph: Graph, operators: Sequence[Operator], target: Target = PORTABLE) -> MemoryPlan:
-    """Lay out the arena for the nodes of `graph`, resolved as `operators` in the same order."""
+def plan(
+    graph: Graph,
+    operators: Sequence[Operator],
+    target: Target = PORTABLE,
+    kernels: Sequence[Kernel] | None = None,
+) -> MemoryPlan:
+    """Lay out the arena for the nodes of `graph`, resolved as `operators` in the same order.
+
+    `kernels` are those chosen for the layers; without them `choose` is asked.
+    """
+    kernels = choose(operators, target) if kernels is None else kernels
     grouping = _Grouping(graph)
     for tensor in graph.inputs:
         grouping.start(tensor, -1)
     for step, operator in enumerate(operators):
-        grouping.place_output(operator, step)
+        grouping.place_output(operator, step, kernels[step].in_place(operator))
         for tensor in operator.node.outputs[1:]:
             grouping.start(tensor, step)
 
     groups = list({id(group): group for group in grouping.group_of.values()}.values())
     wanted = [(g.size_bytes, g.first, g.last, tuple(g.tensors)) for g in groups]
-    scratch = [operator.scratch_bytes(target) for operator in operators]
+    scratch = [k.scratch_bytes(o, target) for o, k in zip(operators, kernels, strict=True)]
     wanted += [(size, step, step, ()) for step, size in enumerate(scratch) if size]
 
     placed: list[Buffer] = []

@@ -69,7 +69,7 @@ def kernel_files(models: Iterable[ModelSource]) -> list[str]:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            included = re.findall(r'^#include "([^"/]+)"', (root / name).read_text(), re.MULTILINE)
+            included = re.findall(r'^#include "([^"]+)"', (root / name).read_text(), re.MULTILINE)
             waiting += [header for header in included if (root / header).is_file()]
     return sorted(f"kernels/{name}" for name in found)
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyguard.codegen.memory import MemoryPlan
 from tinyguard.graph import Graph, Tensor
+from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
 from tinyguard.operators.base import C_TYPE
 
@@ -39,7 +40,8 @@ class ModelSource:
     prefix: str = "tg"
     arena: str = "tg_arena"
     constants: list[Constant] = field(default_factory=list)
-    kernels: list[str] = field(default_factory=list)
+    kernels: list[str] = field(default_factory=list)  # headers of firmware/kernels
+    layer_kernels: list[str] = field(default_factory=list)  # names of the kernels chosen, one a layer
     functions: str = ""
 
     @property
@@ -64,14 +66,20 @@ def emit_model(
     plan: MemoryPlan,
     target: Target = PORTABLE,
     prefix: str = "tg",
+    kernels: Sequence[Kernel] | None = None,
 ) -> ModelSource:
-    """Print every layer of the graph for `target`, for which `plan` was made."""
+    """Print every layer of the graph for `target`, for which `plan` was made.
+
+    `kernels` are those that the plan was made with; without them `choose` is asked.
+    """
+    kernels = choose(operators, target) if kernels is None else kernels
     source = ModelSource(graph, operators, plan, target, prefix)
+    source.layer_kernels = [kernel.name for kernel in kernels]
     parts, table = [], []
-    for step, operator in enumerate(operators):
+    for step, (operator, kernel) in enumerate(zip(operators, kernels, strict=True)):
         layer = _LayerEmission(source, operator, step)
         name = f"{prefix}_layer_{step:02d}_{operator.node.operator.lower()}"
-        body = "" if operator.is_view else operator.emit(layer)
+        body = "" if operator.is_view else kernel.emit(operator, layer)
         tensors = f"{prefix}_layer_{step:02d}_outputs"
         parts.append(_function(name, operator, body) + _tensor_table(source, tensors, operator.outputs))
         table.append(f"    {{{name}, {tensors}, {len(operator.outputs)}}},")

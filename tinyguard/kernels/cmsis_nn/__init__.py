@@ -1,0 +1,1 @@
+"""Layers printed as calls into the user's own libcmsis-nn.a."""

@@ -1,0 +1,1 @@
+"""Kernels for cores with MVE (Helium): M55, M85."""
