@@ -139,7 +139,10 @@ def _registered(model: bytes) -> bytes:
 
 
 def _sample_by_sample(invoke: Callable[[list[np.ndarray]], Arrays], samples: Sequence[np.ndarray]) -> Arrays:
-    rows = [invoke([s[k] for s in samples]) for k in range(len(samples[0]))]
+    try:
+        rows = [invoke([s[k] for s in samples]) for k in range(len(samples[0]))]
+    except RuntimeError as error:
+        raise Refusal(str(error).strip()) from error
     return [np.stack(column) for column in zip(*rows, strict=True)]
 
 
