@@ -86,7 +86,7 @@ def evaluate_device(
     try:
         for index in range(first, len(codes)):
             inference = device.infer(codes[index])
-            record.append(inference.outputs, inference.count)
+            record.append(inference.outputs, -1 if inference.disturbed else inference.count)
             progress(index + 1)
     finally:
         record.save()
@@ -99,11 +99,15 @@ def evaluate_device(
         host_accuracy=_accuracy(reference, labels),
         backend="device",
         agreement=agreement(reference, outputs),
-        per_inference=int(np.median(record.counts)),
+        per_inference=_median([count for count in record.counts if count >= 0]),
         unit=device.description.unit,
         samples_per_second=(len(codes) - first) / max(seconds, 1e-9),
         stack_bytes=device.status().stack_high_water,
     )
+
+
+def _median(counts: Sequence[int]) -> int | None:
+    return int(np.median(counts)) if counts else None
 
 
 def _accuracy(outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> float | None:

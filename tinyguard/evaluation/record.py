@@ -29,7 +29,7 @@ class RunRecord:
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / f"{key}.npz"
         self.outputs: list[tuple[np.ndarray, ...]] = []
-        self.counts: list[int] = []
+        self.counts: list[int] = []  # -1 where the count was disturbed and says nothing
         self._saved_at = 0.0
 
     def load(self) -> int:
