@@ -3,18 +3,23 @@
 import ctypes
 import shutil
 import subprocess
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from tests.codegen.networks import chain
+from tests.emulated.conftest import SHARED
 from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.boards import load, names
 from tinyguard.codegen import build_image, generate_library, predict
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
+from tinyguard.tflite import read_graph
 from tinyguard.toolchain import check_fit
 
+MODELS = Path(__file__).parents[2] / "models"
+NETWORKS = [*MODELS.glob("*/*.tflite"), *(SHARED / "models").glob("*.tflite")]
 needs_cross_compiler = pytest.mark.skipif(
     shutil.which("arm-none-eabi-gcc") is None, reason="arm-none-eabi-gcc is not installed"
 )
@@ -29,6 +34,18 @@ def test_predicted_sizes_equal_the_linked_sections(name, tmp_path):
     assert image.sections[".tg_constants"] == sizes.constant_bytes
     assert image.sections[".tg_arena"] == sizes.arena_bytes
     assert image.sections[".tg_link"] == sizes.link_bytes
+    assert image.ram_bytes == sizes.ram_bytes
+
+
+@needs_cross_compiler
+@pytest.mark.parametrize("board", ["mps2-an385", "mps2-an500", "mps3-an547"])
+@pytest.mark.parametrize("path", NETWORKS, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_predicted_sizes_hold_for_whole_networks(path, board, tmp_path):
+    graph = read_graph(path)
+    sizes = predict(graph, load(board))
+    image = build_image(graph, load(board), tmp_path / "project")
+    assert image.sections[".tg_constants"] == sizes.constant_bytes
+    assert image.sections[".tg_arena"] == sizes.arena_bytes
     assert image.ram_bytes == sizes.ram_bytes
 
 
