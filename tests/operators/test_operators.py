@@ -6,6 +6,7 @@ TINYGUARD_CASE=17 pytest tests/operators -k "pad and int8"
 """
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,17 +16,15 @@ import pytest
 
 from tests.operators import oracles
 from tests.operators.builder import SCHEMES
-from tests.operators.cases_of import Case, case_modules, drawn_cases
+from tests.operators.cases_of import Case, case_modules, drawn_cases, generator
 from tests.operators.known_differences import Tally, known
+from tinyguard.operators import operator_names, registry
 
 QUICK, ALL = 20, 200
 ONLY = os.environ.get("TINYGUARD_CASE")
 
 
 def _parameters() -> list[Any]:
-    ranges = [(range(QUICK), ()), (range(QUICK, ALL), (pytest.mark.slow,))]
-    if ONLY:
-        ranges = [(range(int(ONLY), int(ONLY) + 1), ())]
     return [
         pytest.param(
             name,
@@ -36,8 +35,33 @@ def _parameters() -> list[Any]:
         )
         for name, module in case_modules().items()
         for scheme in getattr(module, "SCHEMES", SCHEMES)
-        for numbers, marks in ranges
+        for numbers, marks in _ranges(name)
     ]
+
+
+def _ranges(name: str) -> list[tuple[range, tuple[Any, ...]]]:
+    """Case numbers: the quick ones, then as many that each operator of the file is drawn ALL times."""
+    if ONLY:
+        return [(range(int(ONLY), int(ONLY) + 1), ())]
+    starts = range(ALL, total_cases(name), ALL)
+    slow = [range(QUICK, ALL), *(range(start, min(start + ALL, total_cases(name))) for start in starts)]
+    return [(range(QUICK), ()), *((numbers, (pytest.mark.slow,)) for numbers in slow)]
+
+
+def total_cases(name: str) -> int:
+    """ALL for a file of one operator; those that draw one of several need some to spare."""
+    operators = sum(kind.__module__.endswith(f".{name}") for kind in registry().values())
+    return ALL if operators == 1 else operators * ALL * 17 // 10
+
+
+@pytest.mark.slow
+def test_every_operator_is_drawn_often_enough() -> None:
+    drawn: Counter[str] = Counter()
+    for name, module in case_modules().items():
+        for number in range(total_cases(name)):
+            graph = module.case(generator(name, "int8", number), "int8")
+            drawn.update({node.operator for node in graph.nodes})
+    assert {name: drawn[name] for name in operator_names() if drawn[name] < ALL} == {}
 
 
 every_operator = pytest.mark.parametrize(("name", "scheme", "numbers"), _parameters())
