@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from tinyguard.boards import Board, board_header, linker_script, port_sources
-from tinyguard.codegen.memory import plan
-from tinyguard.codegen.predict import target_of
+from tinyguard.codegen.prepare import prepare, target_of
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
-from tinyguard.codegen.source import ModelSource, emit_model
+from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
-from tinyguard.operators import PORTABLE, Target, resolve
+from tinyguard.operators import PORTABLE, Target
 from tinyguard.toolchain import build, host_compiler
 from tinyguard.toolchain.build import first_error
 from tinyguard.toolchain.compilers import find_tool
@@ -84,11 +83,7 @@ class Batch:
         return results
 
     def _write(self) -> None:
-        models = []
-        for number, graph in enumerate(self.graphs):
-            operators = resolve(graph)
-            layout = plan(graph, operators, self.target)
-            models.append(emit_model(graph, operators, layout, self.target, prefix=f"m{number}"))
+        models = [prepare(graph, self.target, f"m{i}") for i, graph in enumerate(self.graphs)]
         texts = {**model_files(models), "batch.c": _table(models)}
         copied = [*kernel_files(models), *firmware_files(["include/tinyguard", "batch"])]
         if self.board:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from tinyguard.codegen.memory import plan
+from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
-from tinyguard.codegen.source import ModelSource, emit_model
+from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import Target, resolve
+from tinyguard.operators import Target
 
 _FLAGS = "-ffp-contract=off"  # one rounding an operation, as the reference has it
 
@@ -82,9 +82,7 @@ def generate_library(graph: Graph, directory: Path, isa: str = "portable") -> Mo
 
     Raises TinyguardError on unsupported operators and when `directory` holds something else.
     """
-    operators = resolve(graph)
-    target = Target(isa)
-    model = emit_model(graph, operators, plan(graph, operators, target), target)
+    model = prepare(graph, Target(isa))
     texts = {
         **model_files([model]),
         "tg_model.h": _header(model),

@@ -5,19 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tinyguard.codegen.memory import plan
-from tinyguard.codegen.source import emit_model
+from tinyguard.codegen.prepare import prepare, target_of
 from tinyguard.graph import Graph
-from tinyguard.operators import Target, resolve
-from tinyguard.toolchain import isa
+from tinyguard.operators import Target
 
 if TYPE_CHECKING:
     from tinyguard.boards import Board
-
-
-def target_of(board: Board, optimize: str = "balanced", kernels: str = "builtin") -> Target:
-    """What layers are printed for on a board."""
-    return Target(isa(board.core), optimize, kernels)
 
 
 @dataclass(frozen=True)
@@ -44,12 +37,10 @@ def predict(graph: Graph, board: Board | None = None, optimize: str = "balanced"
     from tinyguard.boards import link_bytes
 
     target = target_of(board, optimize) if board else Target(optimize=optimize)
-    operators = resolve(graph)
-    layout = plan(graph, operators, target)
-    source = emit_model(graph, operators, layout, target)
+    source = prepare(graph, target)
     return Prediction(
         constant_bytes=source.constant_bytes,
-        arena_bytes=layout.arena_bytes,
+        arena_bytes=source.plan.arena_bytes,
         link_bytes=link_bytes(board) if board else 0,
         stack_bytes=board.stack_bytes if board else 0,
     )

@@ -8,12 +8,10 @@ from pathlib import Path
 
 from tinyguard.boards import Board, board_header, linker_script, port_sources
 from tinyguard.codegen import files
-from tinyguard.codegen.memory import plan
-from tinyguard.codegen.predict import target_of
-from tinyguard.codegen.source import ModelSource, emit_model
+from tinyguard.codegen.prepare import prepare, target_of
+from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
-from tinyguard.operators import resolve
 from tinyguard.paths import data_folder
 from tinyguard.toolchain.makefile import makefile
 
@@ -25,9 +23,7 @@ def generate(graph: Graph, board: Board, directory: Path, optimize: str = "balan
 
     Raises TinyguardError on unsupported operators and when `directory` holds something else.
     """
-    operators = resolve(graph)
-    target = target_of(board, optimize)
-    model = emit_model(graph, operators, plan(graph, operators, target), target)
+    model = prepare(graph, target_of(board, optimize))
     firmware = data_folder("firmware")
     runtime = sorted(path.relative_to(firmware).as_posix() for path in (firmware / "runtime").glob("*.c"))
     sources = ["model.c", "weights.c", *runtime, *port_sources(board)]
