@@ -3,8 +3,9 @@
 from tinyguard.codegen.image import build_image, default_directory
 from tinyguard.codegen.library import generate_library
 from tinyguard.codegen.memory import Buffer, MemoryPlan, plan
-from tinyguard.codegen.predict import Prediction, predict
-from tinyguard.codegen.prepare import prepare, target_of
+from tinyguard.codegen.options import Options
+from tinyguard.codegen.predict import Prediction, predict, predicted
+from tinyguard.codegen.prepare import prepare, prepare_for, target_of
 from tinyguard.codegen.project import generate
 from tinyguard.codegen.source import ModelSource, emit_model
 
@@ -12,6 +13,7 @@ __all__ = [
     "Buffer",
     "MemoryPlan",
     "ModelSource",
+    "Options",
     "Prediction",
     "build_image",
     "default_directory",
@@ -20,6 +22,8 @@ __all__ = [
     "generate_library",
     "plan",
     "predict",
+    "predicted",
     "prepare",
+    "prepare_for",
     "target_of",
 ]

@@ -14,7 +14,13 @@ import numpy as np
 
 from tinyguard.boards import Board, board_header, linker_script, port_sources
 from tinyguard.codegen.prepare import prepare, target_of
-from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
+from tinyguard.codegen.project import (
+    firmware_files,
+    kernel_files,
+    makefile_for,
+    model_files,
+    write_project,
+)
 from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
@@ -22,7 +28,6 @@ from tinyguard.operators import PORTABLE, Target
 from tinyguard.toolchain import build, host_compiler
 from tinyguard.toolchain.build import first_error
 from tinyguard.toolchain.compilers import find_tool
-from tinyguard.toolchain.makefile import makefile
 
 SANITIZE = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 WARNINGS = ("-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion")
@@ -40,12 +45,14 @@ class Batch:
         sanitize: bool = False,
         optimize: str = "-O1",
         target: Target | None = None,
+        cmsis_nn: Path | None = None,
     ) -> None:
-        """`target` is the board's, or portable C for the host, unless given."""
+        """`target` is the board's, or portable C for the host, unless given; `cmsis_nn` as in Options."""
         self.graphs = list(graphs)
         self.directory = Path(directory)
         self.board = board
         self.target = target or (target_of(board) if board else PORTABLE)
+        self._cmsis_nn = cmsis_nn
         self._write()
         self._compile(sanitize, optimize)
 
@@ -99,9 +106,8 @@ class Batch:
             ]
             texts["board.h"] = board_header(self.board)
             texts["board.ld"] = linker_script(self.board)
-            texts["Makefile"] = makefile(
-                self.board, sources, includes=(".", "include", "kernels", "ports/cortex_m")
-            )
+            includes = (".", "include", "kernels", "ports/cortex_m")
+            texts["Makefile"] = makefile_for(models, self.board, sources, includes, self._cmsis_nn)
         else:
             texts["Makefile"] = "# compiled for the host by tinyguard.codegen.batch\n"
         write_project(self.directory, texts, copied)

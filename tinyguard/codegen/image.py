@@ -1,25 +1,29 @@
 """From a graph to a linked image, refused early when it cannot fit."""
 
 from pathlib import Path
+from typing import Unpack
 
 from tinyguard.boards import Board
+from tinyguard.codegen.options import Options, label
 from tinyguard.codegen.predict import predict
 from tinyguard.codegen.project import generate
 from tinyguard.graph import Graph
 from tinyguard.toolchain import Image, build, check_fit
 
 
-def build_image(graph: Graph, board: Board, directory: Path, optimize: str = "balanced") -> Image:
+def build_image(graph: Graph, board: Board, directory: Path, **options: Unpack[Options]) -> Image:
     """Check that `graph` fits `board`, write its project into `directory` and build it.
 
-    Raises TinyguardError: unsupported operators, no room (bytes needed and there), a missing compiler.
+    Raises TinyguardError: unsupported operators, no room (bytes needed and there), a missing compiler,
+    and with kernels "cmsis-nn" a missing or mismatched library.
     """
-    sizes = predict(graph, board, optimize)
+    sizes = predict(graph, board, **options)
     check_fit(board, sizes.constant_bytes, sizes.ram_bytes)
-    generate(graph, board, directory, optimize)
+    generate(graph, board, directory, **options)
     return build(directory, board)
 
 
-def default_directory(graph: Graph, board: Board) -> Path:
-    """Where `flash` and `build` put a project when no folder is given."""
-    return Path(".tinyguard") / "build" / f"{board.name}-{graph.sha256[:12]}"
+def default_directory(graph: Graph, board: Board, **options: Unpack[Options]) -> Path:
+    """Where `flash` and `build` put a project when no folder is given: one for each set of options."""
+    parts = [board.name, graph.sha256[:12], label(options)]
+    return Path(".tinyguard") / "build" / "-".join(part for part in parts if part)

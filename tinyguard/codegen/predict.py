@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from tinyguard.codegen.prepare import prepare, target_of
+from tinyguard.codegen.options import Options
+from tinyguard.codegen.prepare import prepare_for
+from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph
-from tinyguard.operators import Target
 
 if TYPE_CHECKING:
     from tinyguard.boards import Board
@@ -32,12 +33,15 @@ class Prediction:
         return self.arena_bytes + self.link_bytes + self.stack_bytes
 
 
-def predict(graph: Graph, board: Board | None = None, optimize: str = "balanced") -> Prediction:
+def predict(graph: Graph, board: Board | None = None, **options: Unpack[Options]) -> Prediction:
     """Plan and print the model and add up. Raises TinyguardError on unsupported operators."""
+    return predicted(prepare_for(graph, board, **options), board)
+
+
+def predicted(source: ModelSource, board: Board | None = None) -> Prediction:
+    """The same of a model that is printed already."""
     from tinyguard.boards import link_bytes
 
-    target = target_of(board, optimize) if board else Target(optimize=optimize)
-    source = prepare(graph, target)
     return Prediction(
         constant_bytes=source.constant_bytes,
         arena_bytes=source.plan.arena_bytes,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from tinyguard.codegen.budget import within_budget
 from tinyguard.codegen.memory import plan
+from tinyguard.codegen.options import Options
 from tinyguard.codegen.source import ModelSource, emit_model
 from tinyguard.graph import Graph
 from tinyguard.kernels import choose
@@ -20,12 +22,23 @@ def target_of(board: Board, optimize: str = "balanced", kernels: str = "builtin"
     return Target(isa(board.core), optimize, kernels)
 
 
-def prepare(graph: Graph, target: Target = PORTABLE, prefix: str = "tg") -> ModelSource:
+def prepare(
+    graph: Graph, target: Target = PORTABLE, prefix: str = "tg", flash_budget: int | None = None
+) -> ModelSource:
     """Resolve the layers, choose a kernel for each, plan the arena and print them.
 
-    Raises TinyguardError on unsupported operators.
+    Raises TinyguardError on unsupported operators and when the flash budget (bytes) is too small.
     """
     operators = resolve(graph)
     kernels = choose(operators, target)
+    if flash_budget is not None:
+        kernels = within_budget(operators, target, kernels, flash_budget)
     layout = plan(graph, operators, target, kernels)
     return emit_model(graph, operators, layout, target, prefix, kernels)
+
+
+def prepare_for(graph: Graph, board: Board | None = None, **options: Unpack[Options]) -> ModelSource:
+    """The same for a board, or for portable C without one."""
+    optimize, kernels = options.get("optimize", "balanced"), options.get("kernels", "builtin")
+    target = target_of(board, optimize, kernels) if board else Target("portable", optimize, kernels)
+    return prepare(graph, target, flash_budget=options.get("flash_budget"))

@@ -3,27 +3,32 @@
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Unpack
 
 from tinyguard.boards import Board, board_header, linker_script, port_sources
 from tinyguard.codegen import files
-from tinyguard.codegen.prepare import prepare, target_of
+from tinyguard.codegen.options import Options
+from tinyguard.codegen.prepare import prepare_for
 from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.paths import data_folder
+from tinyguard.toolchain.cmsis_nn import find_cmsis_nn
 from tinyguard.toolchain.makefile import makefile
 
 _OURS = "Makefile"  # a folder without it is not one of ours, and is not overwritten
+_CMSIS_NN_HEADER = "cmsis_nn.h"
 
 
-def generate(graph: Graph, board: Board, directory: Path, optimize: str = "balanced") -> ModelSource:
+def generate(graph: Graph, board: Board, directory: Path, **options: Unpack[Options]) -> ModelSource:
     """Write the firmware project of `graph` for `board` into `directory`, replacing an earlier one.
 
-    Raises TinyguardError on unsupported operators and when `directory` holds something else.
+    Raises TinyguardError on unsupported operators, when `directory` holds something else, and with
+    kernels "cmsis-nn" when the library is missing or was compiled for another core.
     """
-    model = prepare(graph, target_of(board, optimize))
+    model = prepare_for(graph, board, **options)
     firmware = data_folder("firmware")
     runtime = sorted(path.relative_to(firmware).as_posix() for path in (firmware / "runtime").glob("*.c"))
     sources = ["model.c", "weights.c", *runtime, *port_sources(board)]
@@ -31,13 +36,38 @@ def generate(graph: Graph, board: Board, directory: Path, optimize: str = "balan
         **model_files([model]),
         "board.h": board_header(board),
         "board.ld": linker_script(board),
-        "Makefile": makefile(
-            board, sources, includes=(".", "include", "kernels", "runtime", "ports/cortex_m")
+        "Makefile": makefile_for(
+            [model],
+            board,
+            sources,
+            (".", "include", "kernels", "runtime", "ports/cortex_m"),
+            options.get("cmsis_nn"),
         ),
     }
     folders = ["include/tinyguard", "runtime", *sorted({str(Path(s).parent) for s in port_sources(board)})]
     write_project(directory, texts, [*firmware_files(folders), *kernel_files([model])])
     return model
+
+
+def makefile_for(
+    models: Iterable[ModelSource],
+    board: Board,
+    sources: Sequence[str],
+    includes: Sequence[str],
+    cmsis_nn: Path | None = None,
+) -> str:
+    """The Makefile of a project of `models`: with CMSIS-NN where they call it."""
+    if not any(_CMSIS_NN_HEADER in model.kernels for model in models):
+        return makefile(board, sources, includes=includes)
+    library = find_cmsis_nn(board.core, cmsis_nn)
+    text = makefile(
+        board,
+        sources,
+        includes=includes,
+        file_flags={"model.c": ("-isystem", "$(CMSIS_NN)/Include")},
+        libraries=(f"$(CMSIS_NN)/{library.archive}",),
+    )
+    return f"# Your own CMSIS-NN; elsewhere: make CMSIS_NN=DIR\nCMSIS_NN := {library.root}\n{text}"
 
 
 def model_files(models: list[ModelSource]) -> dict[str, str]:
@@ -71,19 +101,24 @@ def kernel_files(models: Iterable[ModelSource]) -> list[str]:
 
 
 def write_project(directory: Path, texts: Mapping[str, str], copied: Iterable[str]) -> None:
-    """Write the files beside `directory` and rename the whole into place."""
+    """Write the files beside `directory` and rename the whole into place.
+
+    A folder that holds these very files is left as it is, so that make finds its objects up to date.
+    """
     directory = Path(directory)
     if directory.exists() and not (directory / _OURS).is_file() and any(directory.iterdir()):
         raise TinyguardError(f"{directory} is not a generated project; choose another folder with -o")
+    firmware = data_folder("firmware")
+    contents = {name: (firmware / name).read_bytes() for name in copied}
+    contents |= {name: text.encode() for name, text in texts.items()}
+    if _holds(directory, contents):
+        return
     directory.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        firmware = data_folder("firmware")
-        for name in copied:
+        for name, content in contents.items():
             (staging / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(firmware / name, staging / name)
-        for name, text in texts.items():
-            (staging / name).write_text(text)
+            (staging / name).write_bytes(content)
         staging.chmod(0o755)
         if directory.exists():
             shutil.rmtree(directory)
@@ -91,3 +126,13 @@ def write_project(directory: Path, texts: Mapping[str, str], copied: Iterable[st
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+def _holds(directory: Path, contents: Mapping[str, bytes]) -> bool:
+    """Whether the folder has these files with these contents, and none besides but what make leaves."""
+    if not directory.is_dir():
+        return False
+    there = {path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file()}
+    if {name for name in there if not name.startswith("build/")} != set(contents):
+        return False
+    return all((directory / name).read_bytes() == content for name, content in contents.items())

@@ -1,1 +1,1 @@
-"""Layers printed as calls into the user's own libcmsis-nn.a."""
+"""Calls of CMSIS-NN, which the user has built: nothing of it is here."""
