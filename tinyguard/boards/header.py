@@ -7,7 +7,7 @@ from tinyguard.paths import data_folder
 _PORT_FIXED_BYTES = 40
 _LINK_ALIGNMENT = 16
 _SYSTEM_VECTORS = 16
-_BUILD_ID_LENGTH = 16
+BUILD_ID_LENGTH = 16
 
 
 def port_state_bytes(board: Board) -> int:
@@ -20,8 +20,11 @@ def link_bytes(board: Board) -> int:
     return _up(port_state_bytes(board) + _runtime_state_bytes(board), _LINK_ALIGNMENT)
 
 
-def board_header(board: Board, runtime_state_bytes: int | None = None) -> str:
-    """Text of board.h. `runtime_state_bytes` replaces the runtime's own figure, for another main loop."""
+def board_header(board: Board, runtime_state_bytes: int | None = None, build_id: str = __version__) -> str:
+    """Text of board.h. `runtime_state_bytes` replaces the runtime's own figure, for another main loop.
+
+    `build_id` is what the board tells of its build, 16 characters at most.
+    """
     runtime = _runtime_state_bytes(board) if runtime_state_bytes is None else runtime_state_bytes
     interrupts = [board.uart.irq] + ([board.counter.irq] if board.counter else [])
     lines = [
@@ -49,7 +52,7 @@ def board_header(board: Board, runtime_state_bytes: int | None = None) -> str:
         f"#define TG_RUNTIME_STATE_BYTES {runtime}u",
         "",
         "#ifndef TG_BUILD_ID",
-        f'#define TG_BUILD_ID "{__version__[:_BUILD_ID_LENGTH]}"',
+        f'#define TG_BUILD_ID "{build_id[:BUILD_ID_LENGTH]}"',
         "#endif",
     ]
     body = "\n".join(lines)

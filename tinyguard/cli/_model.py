@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+
+if TYPE_CHECKING:
+    from tinyguard.device.description import Description
 
 model_argument = click.argument("model", type=click.Path(path_type=Path))
 
@@ -28,3 +32,18 @@ def read_codes(
     classes = graph.tensors[graph.outputs[0]].elements
     samples = load_data(data, tensor, limit=limit, class_names=names, classes=classes)
     return to_codes(samples, tensor, metadata), samples.y
+
+
+def image_sizes(graph: Graph, port: str, description: Description) -> tuple[int | None, int | None]:
+    """Flash and RAM in bytes of the image on the board at `port`, None when it was built elsewhere."""
+    from tinyguard import boards
+    from tinyguard.codegen import built_image
+    from tinyguard.flashing import emulator_of
+
+    emulator = emulator_of(port)
+    if emulator is not None:
+        return emulator.flash_bytes, emulator.ram_bytes
+    if description.board not in boards.names():
+        return None, None
+    image = built_image(graph, boards.load(description.board), description.build)
+    return (image.flash_bytes, image.ram_bytes) if image else (None, None)

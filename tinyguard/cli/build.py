@@ -1,10 +1,18 @@
 """tinyguard build: a network to a C project and, for a board, to a linked image."""
 
+from __future__ import annotations
+
 from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
 
 import click
 
+from tinyguard.cli._codegen import codegen_options
 from tinyguard.cli._options import console, json_option, print_json
+
+if TYPE_CHECKING:
+    from tinyguard.codegen import Options
+    from tinyguard.graph import Graph
 
 
 @click.command()
@@ -19,8 +27,16 @@ from tinyguard.cli._options import console, json_option, print_json
     show_default=True,
     help="Whole firmware, or the network alone with tg_model.h and a CMake file.",
 )
+@codegen_options
 @json_option
-def command(model: Path, board: str | None, output: Path | None, kind: str, as_json: bool) -> None:
+def command(
+    model: Path,
+    board: str | None,
+    output: Path | None,
+    kind: str,
+    as_json: bool,
+    **options: Unpack[Options],
+) -> None:
     """Generate C for MODEL, a .tflite file, and build it.
 
     The project needs only `make` and arm-none-eabi-gcc from then on: carry it wherever you like.
@@ -29,14 +45,16 @@ def command(model: Path, board: str | None, output: Path | None, kind: str, as_j
 
     graph = read_graph(model)
     if kind == "library":
+        if options.get("kernels") == "cmsis-nn":
+            raise click.UsageError("--as library prints builtin kernels only; leave --kernels out")
         _library(graph, output or Path(f"{model.stem}-library"), as_json)
     elif board is None:
         raise click.UsageError("--board is needed; `tinyguard boards` lists them")
     else:
-        _firmware(graph, board, output, as_json)
+        _firmware(graph, board, output, as_json, options)
 
 
-def _library(graph, output: Path, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def _library(graph: Graph, output: Path, as_json: bool) -> None:
     from tinyguard.codegen import generate_library
 
     source = generate_library(graph, output)
@@ -54,14 +72,14 @@ def _library(graph, output: Path, as_json: bool) -> None:  # type: ignore[no-unt
     )
 
 
-def _firmware(graph, name: str, output: Path | None, as_json: bool) -> None:  # type: ignore[no-untyped-def]
+def _firmware(graph: Graph, name: str, output: Path | None, as_json: bool, options: Options) -> None:
     from tinyguard.boards import load
     from tinyguard.codegen import build_image, default_directory, predict
 
     board = load(name)
-    directory = output or default_directory(graph, board)
-    image = build_image(graph, board, directory)
-    sizes = predict(graph, board)
+    directory = output or default_directory(graph, board, **options)
+    image = build_image(graph, board, directory, **options)
+    sizes = predict(graph, board, **options)
     result = {
         "board": board.name,
         "directory": str(directory),

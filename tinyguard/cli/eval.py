@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyguard.cli._model import model_argument, read_codes
+from tinyguard.cli._model import image_sizes, model_argument, read_codes
 from tinyguard.cli._options import console, json_option, print_json, progress_console
 
 if TYPE_CHECKING:
@@ -93,22 +93,8 @@ def _on_board(
                 raise TinyguardError(f"interrupted; {kept}") from None
             raise TinyguardError(f"{error} ({kept})") from None
     record.discard()
-    flash_bytes, ram_bytes = _image_sizes(graph, description.board)
+    flash_bytes, ram_bytes = image_sizes(graph, port, description)
     return replace(result, flash_bytes=flash_bytes, ram_bytes=ram_bytes)
-
-
-def _image_sizes(graph: Graph, board: str) -> tuple[int | None, int | None]:
-    """Flash and RAM of the image that `flash` built here for the board, None when it did not."""
-    from tinyguard import boards
-    from tinyguard.codegen import default_directory
-    from tinyguard.errors import TinyguardError
-    from tinyguard.toolchain.build import read_image
-
-    try:
-        image = read_image(default_directory(graph, boards.load(board)))
-    except TinyguardError:
-        return None, None
-    return image.flash_bytes, image.ram_bytes
 
 
 class _progress:  # noqa: N801 (used as a function)

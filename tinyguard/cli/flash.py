@@ -1,11 +1,17 @@
 """`tinyguard flash`: a network onto a board, emulated or real."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
+from tinyguard.cli._codegen import codegen_options
 from tinyguard.cli._options import console, json_option, print_json, progress_console
+
+if TYPE_CHECKING:
+    from tinyguard.codegen import Options
 
 
 @click.command()
@@ -15,6 +21,7 @@ from tinyguard.cli._options import console, json_option, print_json, progress_co
 @click.option("--runner", help="How to flash; default: the board's first (see `tinyguard boards NAME`).")
 @click.option("--dry-run", is_flag=True, help="Build, then print the command instead of running it.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the generated project.")
+@codegen_options
 @json_option
 def command(
     model: Path,
@@ -24,6 +31,7 @@ def command(
     dry_run: bool,
     output: Path | None,
     as_json: bool,
+    **options: Unpack[Options],
 ) -> None:
     """Build MODEL, a .tflite file, for a board, put it there, verify and reset.
 
@@ -37,7 +45,8 @@ def command(
     flashing.check_runner(chosen, runner)
     graph = read_graph(model)
     with progress_console.status(f"building for {chosen.title}") as status:
-        image = build_image(graph, chosen, output or default_directory(graph, chosen))
+        directory = output or default_directory(graph, chosen, **options)
+        image = build_image(graph, chosen, directory, **options)
         status.update(f"flashing {chosen.title}")
         result = flashing.flash(
             image,

@@ -7,8 +7,10 @@ from tinyguard.boards import Board
 from tinyguard.codegen.options import Options, label
 from tinyguard.codegen.predict import predict
 from tinyguard.codegen.project import generate
+from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.toolchain import Image, build, check_fit
+from tinyguard.toolchain.build import read_image
 
 
 def build_image(graph: Graph, board: Board, directory: Path, **options: Unpack[Options]) -> Image:
@@ -21,6 +23,20 @@ def build_image(graph: Graph, board: Board, directory: Path, **options: Unpack[O
     check_fit(board, sizes.constant_bytes, sizes.ram_bytes)
     generate(graph, board, directory, **options)
     return build(directory, board)
+
+
+def built_image(graph: Graph, board: Board, build_id: str) -> Image | None:
+    """The image in one of the default folders that was built with this id (HELLO's), None without one."""
+    for folder in sorted(
+        default_directory(graph, board).parent.glob(f"{default_directory(graph, board).name}*")
+    ):
+        header = folder / "board.h"
+        if header.is_file() and f'#define TG_BUILD_ID "{build_id}"' in header.read_text():
+            try:
+                return read_image(folder)
+            except TinyguardError:
+                return None
+    return None
 
 
 def default_directory(graph: Graph, board: Board, **options: Unpack[Options]) -> Path:

@@ -1,5 +1,6 @@
 """A generated folder is a project of its own: `make` builds it without Python."""
 
+import hashlib
 import re
 import shutil
 import tempfile
@@ -32,9 +33,10 @@ def generate(graph: Graph, board: Board, directory: Path, **options: Unpack[Opti
     firmware = data_folder("firmware")
     runtime = sorted(path.relative_to(firmware).as_posix() for path in (firmware / "runtime").glob("*.c"))
     sources = ["model.c", "weights.c", *runtime, *port_sources(board)]
+    printed = model_files([model])
     texts = {
-        **model_files([model]),
-        "board.h": board_header(board),
+        **printed,
+        "board.h": board_header(board, build_id=build_id(printed)),
         "board.ld": linker_script(board),
         "Makefile": makefile_for(
             [model],
@@ -47,6 +49,14 @@ def generate(graph: Graph, board: Board, directory: Path, **options: Unpack[Opti
     folders = ["include/tinyguard", "runtime", *sorted({str(Path(s).parent) for s in port_sources(board)})]
     write_project(directory, texts, [*firmware_files(folders), *kernel_files([model])])
     return model
+
+
+def build_id(printed: Mapping[str, str]) -> str:
+    """What the board tells of its build: the start of a hash of the printed network."""
+    digest = hashlib.sha256()
+    for name in sorted(printed):
+        digest.update(printed[name].encode())
+    return digest.hexdigest()[:16]
 
 
 def makefile_for(

@@ -10,7 +10,7 @@ from tinyguard.device.baud import negotiate_baud
 from tinyguard.device.description import Description, Status
 from tinyguard.device.failures import SessionLostError
 from tinyguard.device.handshake import PATIENCE_S, ask, hello
-from tinyguard.device.inference import LayerRun, RawInference, infer, infer_layers
+from tinyguard.device.inference import LayerRun, RawInference, count_layers, infer, infer_layers
 from tinyguard.device.link import Link
 from tinyguard.device.protocol import STATUS_REPLY, STATUS_REQUEST, Command
 from tinyguard.device.transport import DEFAULT_BAUD, Transport
@@ -142,6 +142,25 @@ class Device:
                 f"the board on {self.port} was reset between two layers: repeat the command, and if it "
                 "happens again look for a weak supply"
             ) from None
+
+    def count_layers(self, *sample: np.ndarray) -> list[int]:
+        """One sample as in run_layers: the count of each layer in the board's unit, without its outputs.
+
+        Counts that were disturbed are taken again, twice at most.
+        """
+        blobs = self._sample_bytes(sample)
+        runs: list[RawInference] = []
+        for _ in range(1 + _RECOUNTS):
+            try:
+                runs = count_layers(self.link, self.description, blobs)
+            except SessionLostError:
+                self._reconnect()
+                continue
+            if not any(run.disturbed for run in runs):
+                break
+        if not runs:
+            raise self._contested()
+        return [self.description.to_unit(run.count) for run in runs]
 
     def status(self, repaint: bool = False) -> Status:
         """Stack and line counters; `repaint` starts the stack's high-water mark anew afterwards."""

@@ -146,6 +146,12 @@ def infer_layers(link: Link, board: Description, blobs: Sequence[bytes]) -> Iter
         yield LayerRun(layer, outputs, board.to_unit(raw.count), raw.disturbed)
 
 
+def count_layers(link: Link, board: Description, blobs: Sequence[bytes]) -> list[RawInference]:
+    """One sample, the count of each layer, and no outputs. Raises what `infer` raises."""
+    _write_inputs(link, blobs)
+    return [_invoke(link, blobs, layer, layer, 0) for layer in range(board.layer_count)]
+
+
 def _read_layer(link: Link, layer: int) -> Iterator[np.ndarray]:
     reply = ask(link, Command.LAYER_INFO, LAYER_INFO_REQUEST.pack(layer=layer), LAYER_INFO_REPLY.size)
     for output in range(LAYER_INFO_REPLY.unpack(reply)["output_count"]):

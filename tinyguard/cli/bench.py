@@ -1,0 +1,106 @@
+"""tinyguard bench: instructions or cycles per layer, flash, arena and stack."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Unpack
+
+import click
+
+from tinyguard.cli._codegen import codegen_options
+from tinyguard.cli._model import image_sizes, model_argument, read_codes
+from tinyguard.cli._options import console, json_option, print_json, progress_console
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from tinyguard.boards import Board
+    from tinyguard.codegen import Options
+    from tinyguard.evaluation.bench import Bench
+    from tinyguard.graph import Graph
+
+
+@click.command()
+@model_argument
+@click.option("--board", required=True, help="Board to measure on (see `tinyguard boards`).")
+@click.option("--serial", help="Port of a board that is flashed already, with the same options.")
+@click.option("--data", help="Take the first sample of DATA instead of a random one.")
+@click.option("--compare", type=click.Path(path_type=Path), help="Show a run written by -o beside this one.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the run as JSON.")
+@codegen_options
+@json_option
+def command(
+    model: Path,
+    board: str,
+    serial: str | None,
+    data: str | None,
+    compare: Path | None,
+    output: Path | None,
+    as_json: bool,
+    **options: Unpack[Options],
+) -> None:
+    """Measure MODEL, a .tflite file, on a board: one inference, whole and layer by layer.
+
+    An emulated board is built, started and stopped again. Hardware is flashed first and given by --serial.
+    """
+    from tinyguard import boards
+    from tinyguard.cli._bench import show
+    from tinyguard.evaluation.bench import random_sample, read_run
+    from tinyguard.files import write_atomically
+    from tinyguard.tflite import read_graph
+
+    chosen = boards.load(board)
+    other = read_run(compare) if compare else None
+    graph = read_graph(model)
+    sample = [read_codes(model, graph, data, 1)[0][0]] if data else random_sample(graph)
+    with _port(graph, chosen, serial, options) as port:
+        result = _measure(graph, chosen, port, sample, options)
+    if output:
+        write_atomically(output, json.dumps(result.as_dict(), indent=2) + "\n")
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        show(result, other, console)
+
+
+@contextmanager
+def _port(graph: Graph, board: Board, serial: str | None, options: Options) -> Iterator[str]:
+    """The port of the board: given, or that of a virtual one, which is stopped in the end."""
+    from tinyguard import flashing
+    from tinyguard.codegen import build_image, default_directory
+    from tinyguard.device.ports import find_port
+    from tinyguard.errors import TinyguardError
+
+    if serial is not None:
+        yield find_port(board.name).port if serial == "auto" else serial
+        return
+    if board.emulator is None:
+        raise TinyguardError(
+            f"{board.name} is hardware: type `tinyguard flash MODEL --board {board.name}`, then give --serial"
+        )
+    with progress_console.status(f"building for {board.title}"):
+        image = build_image(graph, board, default_directory(graph, board, **options), **options)
+    port = str(flashing.flash(image, board, runner="emulator")["port"])
+    try:
+        yield port
+    finally:
+        flashing.stop(port)
+
+
+def _measure(graph: Graph, board: Board, port: str, sample: list[np.ndarray], options: Options) -> Bench:
+    from tinyguard.codegen import prepare_for
+    from tinyguard.device.client import Device
+    from tinyguard.errors import TinyguardError
+    from tinyguard.evaluation.bench import bench
+
+    source = prepare_for(graph, board, **options)
+    with Device(port) as device, progress_console.status(f"measuring on {board.title}"):
+        description = device.connect(expected_sha256=graph.sha256)
+        if description.board != board.name:
+            raise TinyguardError(
+                f"the board on {port} is {description.board}: give --board {description.board}"
+            )
+        return bench(device, source, board, sample, image_sizes(graph, port, description)[0])
