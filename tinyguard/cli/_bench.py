@@ -1,61 +1,77 @@
 """A run of `tinyguard bench` as a table, beside another one where there is one."""
 
-from collections.abc import Sequence
-
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from tinyguard.evaluation.bench import Bench, LayerCount
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDE = 118  # characters: below, layers go by their number only and bars are short
 _PAPER = 150  # where output goes to a file
+_BAR, _SHORT_BAR = 24, 6
+_TEXTS = ("layer", "operator", "kernel")
 
 
 def show(run: Bench, other: Bench | None, console: Console) -> None:
     """Print the run; `other` gives the second count of each layer, and the ratio."""
-    width = console.width if console.is_terminal else _PAPER
-    console.print(_layers(run, other, width >= _WIDE), width=width)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=_PAPER)
+    console.print(_layers(run, other, console.width >= _WIDE))
     console.print(_totals(run, other))
 
 
 def _layers(run: Bench, other: Bench | None, wide: bool) -> Table:
+    """Numbers and bars keep their width; texts give way in a narrow window."""
+    width = _BAR if wide else _SHORT_BAR
+    rows = [_row(run, other, index, width) for index in range(len(run.layers))]
+    rows.append(_last_row(run, other))
+    titles = ["", "layer", "operator", "kernel", "MACs", run.unit, "a MAC"]
+    titles += [_title(other), "ratio"] if other else []
     table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("", justify="right", no_wrap=True)
-    if wide:
-        table.add_column("layer", overflow="ellipsis", no_wrap=True, max_width=30)
-    table.add_column("operator", no_wrap=True)
-    table.add_column("kernel", no_wrap=True)
-    for title in ("MACs", run.unit, "a MAC", *((_title(other), "ratio") if other else ())):
-        table.add_column(title, justify="right", no_wrap=True, min_width=len(title))
-    table.add_column("", no_wrap=True)
-    theirs = _matched(run.layers, other.layers) if other else []
-    largest = max((layer.count for layer in run.layers), default=0)
-    for index, layer in enumerate(run.layers):
-        table.add_row(
-            str(index),
-            *((escape(_short(layer.name)),) if wide else ()),
-            layer.operator.lower(),
-            layer.kernel,
-            f"{layer.macs:,}" if layer.macs else "",
-            f"{layer.count:,}",
-            f"{layer.count / layer.macs:.2f}" if layer.macs else "",
-            *(_compared(layer.count, theirs[index]) if other else ()),
-            f"[cyan]{bar(layer.count / max(1, largest), 24 if wide else 8)}[/]",
-        )
-    table.add_row(
+    shown = [column for column in range(len(titles)) if wide or column != 1]
+    for column in shown:
+        if titles[column] in _TEXTS:
+            table.add_column(titles[column], no_wrap=True, overflow="ellipsis")
+        else:
+            size = max(len(titles[column]), *(Text.from_markup(row[column]).cell_len for row in rows))
+            table.add_column(titles[column], justify="right", no_wrap=True, width=size)
+    table.add_column("", width=width, no_wrap=True)
+    for row in rows:
+        table.add_row(*(row[column] for column in shown), row[-1])
+    return table
+
+
+def _row(run: Bench, other: Bench | None, index: int, width: int) -> list[str]:
+    layer = run.layers[index]
+    largest = max(1, *(each.count for each in run.layers))
+    theirs = _counterpart(layer, other) if other else None
+    return [
+        str(index),
+        escape(_short(layer.name)),
+        layer.operator.lower(),
+        layer.kernel,
+        f"{layer.macs:,}" if layer.macs else "",
+        f"{layer.count:,}",
+        f"{layer.count / layer.macs:.2f}" if layer.macs else "",
+        *(_compared(layer.count, theirs) if other else ()),
+        f"[cyan]{bar(layer.count / largest, width)}[/]",
+    ]
+
+
+def _last_row(run: Bench, other: Bench | None) -> list[str]:
+    return [
         "",
-        *(("",) if wide else ()),
-        "[bold]an inference[/]",
+        "",
+        "an inference",
         "",
         f"{run.macs:,}",
         f"[bold]{run.per_inference:,}[/]",
         f"{run.per_inference / run.macs:.2f}" if run.macs else "",
         *(_compared(run.per_inference, other.per_inference) if other else ()),
         "",
-    )
-    return table
+    ]
 
 
 def _short(name: str) -> str:
@@ -68,10 +84,9 @@ def _title(other: Bench) -> str:
     return other.kernels if other.kernels != "builtin" else f"{other.board} {other.optimize}"
 
 
-def _matched(layers: Sequence[LayerCount], others: Sequence[LayerCount]) -> list[int | None]:
-    """The other run's count of each layer: by name, since passes may have removed some."""
-    counts = {layer.name: layer.count for layer in others}
-    return [counts.get(layer.name) for layer in layers]
+def _counterpart(layer: LayerCount, other: Bench) -> int | None:
+    """The other run's count of a layer: by name, since passes may have removed some."""
+    return next((each.count for each in other.layers if each.name == layer.name), None)
 
 
 def _compared(count: int, other: int | None) -> tuple[str, str]:

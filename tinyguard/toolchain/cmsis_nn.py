@@ -62,7 +62,7 @@ def find_cmsis_nn(core: str, root: Path | None = None) -> CmsisNN:
         named = os.environ.get(VARIABLE)
         if not named:
             raise TinyguardError(
-                "kernels cmsis-nn need your own CMSIS-NN: give its folder by --cmsis-nn DIR or in "
+                "--kernels cmsis-nn needs your own CMSIS-NN: give its folder by --cmsis-nn DIR or in "
                 f"{VARIABLE} (DIR/Include, DIR/{core}/libcmsis-nn.a)"
             )
         root = Path(named)
