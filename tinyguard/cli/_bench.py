@@ -1,5 +1,7 @@
 """A run of `tinyguard bench` as a table, beside another one where there is one."""
 
+from typing import Literal
+
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -11,35 +13,42 @@ _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDE = 118  # characters: below, layers go by their number only and bars are short
 _PAPER = 150  # where output goes to a file
 _BAR, _SHORT_BAR = 24, 6
-_TEXTS = ("layer", "operator", "kernel")
+_TEXTS = (1, 2, 3)  # columns: layer, operator, kernel
+_LEAST = 8
 
 
 def show(run: Bench, other: Bench | None, console: Console) -> None:
     """Print the run; `other` gives the second count of each layer, and the ratio."""
     if not console.is_terminal:
         console = Console(highlight=False, width=_PAPER)
-    console.print(_layers(run, other, console.width >= _WIDE))
+    console.print(_layers(run, other, console.width))
     console.print(_totals(run, other))
 
 
-def _layers(run: Bench, other: Bench | None, wide: bool) -> Table:
-    """Numbers and bars keep their width; texts give way in a narrow window."""
-    width = _BAR if wide else _SHORT_BAR
-    rows = [_row(run, other, index, width) for index in range(len(run.layers))]
-    rows.append(_last_row(run, other))
+def _layers(run: Bench, other: Bench | None, width: int) -> Table:
+    """Numbers and bars stay whole; texts give way in a narrow window."""
+    wide = width >= _WIDE
     titles = ["", "layer", "operator", "kernel", "MACs", run.unit, "a MAC"]
     titles += [_title(other), "ratio"] if other else []
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    shown = [column for column in range(len(titles)) if wide or column != 1]
+    rows = [_row(run, other, index, _BAR if wide else _SHORT_BAR) for index in range(len(run.layers))]
+    rows.append(_last_row(run, other))
+    shown = [column for column in range(len(titles) + 1) if wide or column != 1]
+    sizes = {column: max(len(Text.from_markup(row[column])) for row in rows) for column in shown}
+    sizes |= {
+        column: max(size, len(titles[column])) for column, size in sizes.items() if column < len(titles)
+    }
+    texts = [column for column in shown if column in _TEXTS]
+    excess = sum(sizes.values()) + 2 * len(shown) - width
+    while excess > 0 and max(sizes[column] for column in texts) > _LEAST:
+        sizes[max(texts, key=lambda column: sizes[column])] -= 1
+        excess -= 1
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
     for column in shown:
-        if titles[column] in _TEXTS:
-            table.add_column(titles[column], no_wrap=True, overflow="ellipsis")
-        else:
-            size = max(len(titles[column]), *(Text.from_markup(row[column]).cell_len for row in rows))
-            table.add_column(titles[column], justify="right", no_wrap=True, width=size)
-    table.add_column("", width=width, no_wrap=True)
+        title = titles[column] if column < len(titles) else ""
+        justify: Literal["left", "right"] = "left" if column in (*_TEXTS, len(titles)) else "right"
+        table.add_column(title, justify=justify, width=sizes[column], no_wrap=True, overflow="ellipsis")
     for row in rows:
-        table.add_row(*(row[column] for column in shown), row[-1])
+        table.add_row(*(row[column] for column in shown))
     return table
 
 

@@ -23,7 +23,10 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class LayerCount:
-    """One layer: its multiply-accumulates and its count, in the run's unit, an inference."""
+    """One layer: its multiply-accumulates and its count, in the run's unit, an inference.
+
+    `kernel` is "view" where nothing is computed.
+    """
 
     name: str
     operator: str
@@ -87,7 +90,13 @@ def bench(
         unit=description.unit,
         per_inference=whole.count,
         layers=tuple(
-            LayerCount(operator.name, operator.node.operator, kernel, operator.macs, count)
+            LayerCount(
+                operator.name,
+                operator.node.operator,
+                "view" if operator.is_view else kernel,
+                operator.macs,
+                count,
+            )
             for operator, kernel, count in zip(source.operators, source.layer_kernels, counts, strict=True)
         ),
         flash_bytes=flash_bytes,
