@@ -1,0 +1,221 @@
+"""DEPTHWISE_CONV_2D from planes of 16-bit codes: 3x3 in assembly, any other window in C."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.dsp.requantize import requantization_words
+from tinyguard.operators import Emission, Operator, Target
+from tinyguard.operators._window import Axis
+from tinyguard.operators.base import c_shape
+from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+
+_SCRATCH_BYTES = 8192  # larger planes are filled band by band
+_MOST_SCRATCH_BYTES = 32768
+_LARGEST_PITCH = 254  # what the assembly can reach
+_PLANES = 4
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How a layer is computed: lines along `along`, one below the other along `across`."""
+
+    along: Axis
+    across: Axis
+    columnwise: bool  # lines are the image's columns
+    square: bool  # the 3x3 assembly
+    pitch: int  # codes of a plane's line
+    pairs: int  # words of weights a row of the kernel
+    band: int  # lines of outputs that one filling gives
+    plane_lines: int
+    planes: int
+
+    @property
+    def scratch_bytes(self) -> int:
+        return self.planes * self.plane_lines * self.pitch * 2
+
+    @property
+    def whole(self) -> bool:
+        """Whether one band holds the image."""
+        return self.band >= self.across.output
+
+
+def _reach(axis: Axis) -> int:
+    return (axis.kernel - 1) * axis.dilation + 1
+
+
+def _layout(op: DepthwiseConv2D, columnwise: bool, exact: bool) -> Layout:
+    along, across = (op.rows, op.columns) if columnwise else (op.columns, op.rows)
+    plain = all(axis.kernel == 3 and axis.dilation == 1 for axis in (along, across))
+    step = op.outputs[0].shape[3] * (op.columns.output if columnwise else 1)
+    square = exact and plain and along.stride <= 2 and step <= 2047 and along.output <= 510
+    pairs = (_reach(along) + 1) // 2
+    reads = (along.output - 1) * along.stride + 2 * pairs
+    if square:
+        reads = along.output + 2 if along.stride == 1 else 2 * along.output + 2
+    pitch = reads + reads % 2
+    square = square and pitch <= _LARGEST_PITCH
+    planes = min(_PLANES, op.input_tensor(0).shape[3])
+    lines = _SCRATCH_BYTES // (2 * planes * pitch)
+    band = max(1, min(across.output, (lines - _reach(across)) // across.stride + 1))
+    plane_lines = (band - 1) * across.stride + _reach(across)
+    return Layout(along, across, columnwise, square, pitch, pairs, band, plane_lines, planes)
+
+
+def _instructions(op: DepthwiseConv2D, layout: Layout) -> float:
+    """About what a layer takes with a layout."""
+    channels, lines = op.outputs[0].shape[3], layout.across.output
+    outputs = layout.along.output
+    if layout.square:
+        line = outputs // 2 * (29 if layout.along.stride == 1 else 31) + outputs % 2 * 18 + 6
+        computed = channels * (lines * line + 30)
+    else:
+        taps = layout.across.kernel * layout.pairs
+        quads, singles = divmod(outputs, 4)
+        step = layout.across.kernel * 4
+        line = quads * (9 * taps + step + 36) + singles * (3 * taps + step + 14) + 10
+        computed = channels * (lines * line + 30)
+    filled = layout.plane_lines * -(-lines // layout.band) * layout.pitch
+    return float(op.input_tensor(0).shape[0] * (computed + 2.2 * filled * op.input_tensor(0).shape[3]))
+
+
+def _best(op: DepthwiseConv2D) -> Layout:
+    exact = _words(op) is not None
+    layouts = [_layout(op, columnwise, exact) for columnwise in (False, True)]
+    fitting = [found for found in layouts if found.scratch_bytes <= _MOST_SCRATCH_BYTES] or layouts
+    return min(fitting, key=lambda found: (_instructions(op, found), found.scratch_bytes))
+
+
+def _words(op: DepthwiseConv2D) -> np.ndarray | None:
+    rule = op.requantization
+    return requantization_words(op.multipliers, op.shifts, rule.zero_point, rule.largest)
+
+
+def _pairs(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """int32 words of two 16-bit lanes."""
+    words = (low.astype(np.int64) & 0xFFFF) | ((high.astype(np.int64) & 0xFFFF) << 16)
+    return words.astype(np.uint32).view(np.int32)
+
+
+def _records(op: DepthwiseConv2D, layout: Layout) -> np.ndarray:
+    """int32 (channels, words): see firmware/kernels/dsp/depthwise.h and depthwise_3x3.h."""
+    words = _words(op)
+    factor = 1 if words is None else 2
+    zero_point = op.input_tensor(0).zero_point
+    weights = op.weights[0].astype(np.int64)
+    bias = op.bias - zero_point * weights.sum(axis=(0, 1))
+    bias = (factor * bias).astype(np.uint32).view(np.int32)[:, None]
+    if words is None:
+        words = np.stack([op.multipliers, np.zeros_like(op.multipliers), op.shifts], axis=1)
+    weights = factor * (weights.transpose(2, 1, 0) if layout.columnwise else weights.transpose(2, 0, 1))
+    if layout.square:
+        first, last = _pairs(weights[:, :, 0], weights[:, :, 1]), weights[:, :, 2]
+        if layout.along.stride == 1:
+            taps = np.stack([first, _pairs(weights[:, :, 1], last)], axis=2).reshape(-1, 6)
+        else:
+            taps = np.concatenate([first, _pairs(last[:, ::2], last[:, 1:2] * [1, 0])], axis=1)
+        return np.concatenate([taps, bias, words], axis=1).astype(np.int32)
+    line = np.zeros((*weights.shape[:2], 2 * layout.pairs), np.int64)
+    line[:, :, : _reach(layout.along) : layout.along.dilation] = weights
+    taps = _pairs(line[:, :, ::2], line[:, :, 1::2]).reshape(len(bias), -1)
+    return np.concatenate([bias, words, taps], axis=1).astype(np.int32)
+
+
+class DepthwisePlanes(Kernel):
+    """Four channels at a time split into planes, padding written out, two or four outputs a step."""
+
+    name: ClassVar = "dsp depthwise"
+    operators: ClassVar = ("DEPTHWISE_CONV_2D",)
+
+    def supports(self, operator: Any, target: Target) -> bool:
+        if operator.outputs[0].dtype != "int8":
+            return False
+        return _best(operator).scratch_bytes <= _MOST_SCRATCH_BYTES
+
+    def cost(self, operator: Any, target: Target) -> Cost:
+        layout = _best(operator)
+        code = 700 if layout.square else 900
+        return Cost(_instructions(operator, layout), _records(operator, layout).nbytes, code)
+
+    def scratch_bytes(self, operator: Any, target: Target) -> int:
+        return _best(operator).scratch_bytes
+
+    def in_place(self, operator: Operator) -> tuple[int, ...]:
+        assert isinstance(operator, DepthwiseConv2D)
+        same = operator.outputs[0].shape == operator.input_tensor(0).shape
+        return (0,) if same and _best(operator).whole else ()
+
+    def emit(self, operator: Any, c: Emission) -> str:
+        layout = _best(operator)
+        source, output = operator.input_tensor(0), operator.outputs[0]
+        records = _records(operator, layout)
+        c.kernel("dsp/depthwise.h")
+        note = "a channel: weights in pairs, bias, multiplier, round, shift"
+        name = c.constant("records", records, note)
+        shape = c_shape(
+            "tg_depthwise_layer",
+            batches=source.shape[0],
+            input_elements=source.elements // source.shape[0],
+            output_elements=output.elements // output.shape[0],
+            channels=source.shape[3],
+            multiplier=operator.multiplier,
+            lines=layout.across.output,
+            band=layout.band,
+            stride=layout.across.stride,
+            before=layout.across.before,
+            kernel=layout.across.kernel,
+            dilation=layout.across.dilation,
+            pairs=layout.pairs,
+            square=int(layout.square),
+            exact=int(_words(operator) is not None),
+            output_offset=output.zero_point,
+            low=operator.low,
+            high=operator.high,
+            words=records.shape[1],
+        )
+        call = f"{c.input(0)}, {name}, {c.scratch()}, {c.output()}"
+        return (
+            f"{shape}\n{_planes(operator, layout)}\n{_window(operator, layout)}\n"
+            f"tg_depthwise_planes_s8(&shape, &planes, &window, {call});"
+        )
+
+
+def _steps(shape: tuple[int, ...], columnwise: bool) -> tuple[int, int]:
+    """Elements from a code to the next along a line, and from a line to the next, of an NHWC image."""
+    pixel, row = shape[3], shape[2] * shape[3]
+    return (row, pixel) if columnwise else (pixel, row)
+
+
+def _planes(op: DepthwiseConv2D, layout: Layout) -> str:
+    source = op.input_tensor(0)
+    step, line_step = _steps(source.shape, layout.columnwise)
+    text = c_shape(
+        "tg_planes",
+        lines=layout.plane_lines,
+        pitch=layout.pitch,
+        before=layout.along.before,
+        line=layout.across.input,
+        size=min(layout.along.input, layout.pitch - layout.along.before),
+        line_step=line_step,
+        step=step,
+        zero_point=source.zero_point,
+    )
+    return text.replace(" shape = {", " planes = {")
+
+
+def _window(op: DepthwiseConv2D, layout: Layout) -> str:
+    step, line_step = _steps(op.outputs[0].shape, layout.columnwise)
+    text = c_shape(
+        "tg_depthwise_3x3",
+        stride=layout.along.stride,
+        pitch=layout.pitch,
+        line_advance=layout.across.stride * layout.pitch,
+        outputs=layout.along.output,
+        step=step,
+        line_step=line_step,
+    )
+    return text.replace(" shape = {", " window = {")
