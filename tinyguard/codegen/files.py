@@ -29,7 +29,8 @@ def model_source(models: Sequence[ModelSource]) -> str:
     declaration = (
         f"static uint8_t {name}[{arena}] TG_ARENA;" if arena else f"static uint8_t *const {name} = 0;"
     )
-    bodies = "\n".join(model.functions for model in models)
+    shared = {name: text for model in models for name, text in model.shared.items()}
+    bodies = "\n".join([*shared.values(), *(model.functions for model in models)])
     return (
         f'{_banner(models)}\n#include "tinyguard/model.h"\n#include "weights.h"\n{includes}\n\n'
         f"{declaration}\n\n{bodies}"

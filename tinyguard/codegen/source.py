@@ -42,6 +42,7 @@ class ModelSource:
     constants: list[Constant] = field(default_factory=list)
     kernels: list[str] = field(default_factory=list)  # headers of firmware/kernels
     layer_kernels: list[str] = field(default_factory=list)  # names of the kernels chosen, one a layer
+    shared: dict[str, str] = field(default_factory=dict)  # functions that layers share: name -> C text
     functions: str = ""
 
     @property
@@ -128,6 +129,9 @@ class _LayerEmission:
     def kernel(self, header: str) -> None:
         if header not in self._source.kernels:
             self._source.kernels.append(header)
+
+    def function(self, name: str, text: str) -> None:
+        self._source.shared[name] = text
 
 
 def comment(text: str) -> str:

@@ -43,6 +43,9 @@ class Emission(Protocol):
     def kernel(self, header: str) -> None:
         """Include a header of firmware/kernels."""
 
+    def function(self, name: str, text: str) -> None:
+        """Define a static function of this file, once a file: equal names stand for equal texts."""
+
 
 def c_shape(kind: str, **fields: int) -> str:
     """C declaration of the constant struct `shape` that a kernel takes, wrapped to readable lines."""
