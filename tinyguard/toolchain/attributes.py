@@ -25,6 +25,8 @@ def archive_attributes(path: Path) -> Iterator[tuple[str, dict[int, int | str]]]
     while position + _MEMBER <= len(data):
         header = data[position : position + _MEMBER]
         size = int(header[48:58])
+        if size < 0:
+            raise ValueError("a broken archive")
         content = data[position + _MEMBER : position + _MEMBER + size]
         position += _MEMBER + size + size % 2
         name = header[:16].decode("latin-1").strip()
