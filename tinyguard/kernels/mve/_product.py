@@ -11,11 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguard.kernels.mve._requantize import Requantize
+from tinyguard.kernels.mve._requantize import CLOBBERED, FIRST, SECOND, Requantize
 
 PIXELS = 4
-_FIRST = ("r0", "r2", "r4", "r6")  # accumulators of the pair's first channel, one a pixel
-_SECOND = ("r8", "r10", "r12", "r14")
 
 
 @dataclass(frozen=True)
@@ -95,8 +93,7 @@ class Product:
             *text,
             '    : "+r"(pixels), "+r"(weights), "+r"(channels), "+r"(to)',
             '    : "r"(outputs)',
-            '    : "r0", "r2", "r4", "r6", "r8", "r10", "r11", "r12", "lr", "q0", "q1", "q2", "q3", "q4",',
-            '      "q5", "q6", "q7", "cc", "memory");',
+            f"    : {CLOBBERED});",
         ]
 
     def lines(self) -> list[str]:
@@ -142,7 +139,7 @@ class Product:
 
     def _accumulate(self, name: str, pixel: int, vector: str) -> list[str]:
         kind = "s16" if self.narrow else "s8"
-        return [f"{name}.{kind} {acc[pixel]}, {vector}, {q}" for acc, q in ((_FIRST, "q0"), (_SECOND, "q1"))]
+        return [f"{name}.{kind} {acc[pixel]}, {vector}, {q}" for acc, q in ((FIRST, "q0"), (SECOND, "q1"))]
 
     def _vector(self, k: int, base: _Base) -> list[str]:
         lines = self._weights()
@@ -154,16 +151,12 @@ class Product:
     def _pack(self, half: str) -> list[str]:
         """Scale both channels' sums and store what is complete."""
         rule = self.rule
-        lines = []
-        for q, (a, b, c, d) in (("q0", _FIRST), ("q1", _SECOND)):
-            lines += [f"vmov {q}[2], {q}[0], {a}, {c}", f"vmov {q}[3], {q}[1], {b}, {d}"]
-        lines += rule.scale(("q0", "q1"), "q2")
         if half == "b":
-            return [*lines, "vqmovnb.s32 q3, q0", "vqmovnt.s32 q3, q1"]
+            return rule.pack_first()
         if half == "t":
-            lines += ["vqmovnb.s32 q0, q0", "vqmovnt.s32 q0, q1", *rule.offset(("q0", "q3"))]
-            lines += [rule.narrow("b", "q3", "q3"), rule.narrow("t", "q3", "q0"), *rule.clamp("q3", "q1")]
-            return [*lines, "vldrw.u32 q1, [r7]", "vstrw.32 q3, [r9, q1]", "add r9, r9, #4"]
+            store = ["vldrw.u32 q1, [r7]", "vstrw.32 q3, [r9, q1]", "add r9, r9, #4"]
+            return [*rule.pack_second(), *store]
+        lines = rule.scale_sums()
         lines += ["vqmovnb.s32 q3, q0", "vqmovnt.s32 q3, q1", *rule.offset(("q3",))]
         lines += [rule.narrow("b", "q3", "q3"), *rule.clamp("q3", "q1")]
         lines += ["vldrw.u32 q1, [r7]", "vstrb.32 q3, [r9, q1]"]

@@ -15,6 +15,11 @@ import numpy as np
 if TYPE_CHECKING:
     from tinyguard.operators._accumulate import Accumulating
 
+FIRST = ("r0", "r2", "r4", "r6")  # sums of the first of two channels, one a pixel
+SECOND = ("r8", "r10", "r12", "r14")
+_NAMES = (*FIRST, *SECOND[:-1], "r11", "lr", *(f"q{k}" for k in range(8)), "cc", "memory")
+CLOBBERED = ", ".join(f'"{name}"' for name in _NAMES)
+
 _NO_SIGN = 64  # shifts a value out of its lane, so that nothing is taken off
 
 
@@ -50,6 +55,22 @@ class Requantize:
                 lines += [f"vshr.s32 {spare}, {q}, #31", f"vadd.i32 {q}, {q}, {spare}"]
             lines.append(f"vrshl.s32 {q}, {shift}")
         return lines
+
+    def scale_sums(self) -> list[str]:
+        """The sums in FIRST and SECOND, scaled, as lanes of q0 and q1; q2 is lost."""
+        lines = []
+        for q, (a, b, c, d) in (("q0", FIRST), ("q1", SECOND)):
+            lines += [f"vmov {q}[2], {q}[0], {a}, {c}", f"vmov {q}[3], {q}[1], {b}, {d}"]
+        return lines + self.scale(("q0", "q1"), "q2")
+
+    def pack_first(self) -> list[str]:
+        """Channels 0 and 2 of four: saturated to 16 bits into q3."""
+        return [*self.scale_sums(), "vqmovnb.s32 q3, q0", "vqmovnt.s32 q3, q1"]
+
+    def pack_second(self) -> list[str]:
+        """Channels 1 and 3: q3 becomes the codes of four pixels, a word with four channels each."""
+        lines = [*self.scale_sums(), "vqmovnb.s32 q0, q0", "vqmovnt.s32 q0, q1", *self.offset(("q0", "q3"))]
+        return [*lines, self.narrow("b", "q3", "q3"), self.narrow("t", "q3", "q0"), *self.clamp("q3", "q1")]
 
     @property
     def unsigned(self) -> bool:
