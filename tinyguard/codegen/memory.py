@@ -1,17 +1,16 @@
 """The static memory plan: every activation at a fixed offset of one arena.
 
 Tensors that are views of each other or computed in place share a buffer; buffers that are never
-alive together share bytes. Greedy by size, largest first, at the lowest offset that is free.
+alive together share bytes.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tinyguard.codegen.packing import Request, aligned, least_bytes, pack
 from tinyguard.graph import Graph
 from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
-
-ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -95,6 +94,10 @@ class _Grouping:
                 return
         self.start(target, step)
 
+    def requests(self) -> list[Request]:
+        groups = {id(group): group for group in self.group_of.values()}.values()
+        return [Request(g.size_bytes, g.first, g.last, tuple(g.tensors)) for g in groups]
+
 
 def plan(
     graph: Graph,
@@ -107,41 +110,50 @@ def plan(
     `kernels` are those chosen for the layers; without them `choose` is asked.
     """
     kernels = choose(operators, target) if kernels is None else kernels
+    scratch = [
+        Request(size, step, step)
+        for step, size in enumerate(
+            kernel.scratch_bytes(operator, target)
+            for operator, kernel in zip(operators, kernels, strict=True)
+        )
+        if size
+    ]
+    best = None
+    for in_place in (True, False):
+        grouping = _grouped(graph, operators, kernels, in_place)
+        requests = [*grouping.requests(), *scratch]
+        found = _layout(grouping, requests)
+        if best is None or found.arena_bytes < best.arena_bytes:
+            best = found
+        if best.arena_bytes <= least_bytes(requests):
+            break
+    assert best is not None
+    return best
+
+
+def _grouped(
+    graph: Graph, operators: Sequence[Operator], kernels: Sequence[Kernel], in_place: bool
+) -> _Grouping:
     grouping = _Grouping(graph)
     for tensor in graph.inputs:
         grouping.start(tensor, -1)
-    for step, operator in enumerate(operators):
-        grouping.place_output(operator, step, kernels[step].in_place(operator))
+    for step, (operator, kernel) in enumerate(zip(operators, kernels, strict=True)):
+        grouping.place_output(operator, step, kernel.in_place(operator) if in_place else ())
         for tensor in operator.node.outputs[1:]:
             grouping.start(tensor, step)
+    return grouping
 
-    groups = list({id(group): group for group in grouping.group_of.values()}.values())
-    wanted = [(g.size_bytes, g.first, g.last, tuple(g.tensors)) for g in groups]
-    scratch = [k.scratch_bytes(o, target) for o, k in zip(operators, kernels, strict=True)]
-    wanted += [(size, step, step, ()) for step, size in enumerate(scratch) if size]
 
-    placed: list[Buffer] = []
-    for size, first, last, tensors in sorted(wanted, key=lambda w: (-w[0], w[1], w[3])):
-        placed.append(Buffer(tensors, size, first, last, _lowest_free(placed, size, first, last)))
-    ends = [buffer.offset + buffer.size_bytes for buffer in placed]
-    return MemoryPlan(
-        buffers=tuple(placed),
-        tensor_offset={t: buffer.offset for buffer in placed for t in buffer.tensors},
-        scratch_offset={buffer.first: buffer.offset for buffer in placed if not buffer.tensors},
-        constants=grouping.constants,
-        arena_bytes=_aligned(max(ends, default=0)),
+def _layout(grouping: _Grouping, requests: list[Request]) -> MemoryPlan:
+    buffers = tuple(
+        Buffer(r.tensors, r.size_bytes, r.first, r.last, offset)
+        for r, offset in zip(requests, pack(requests), strict=True)
     )
-
-
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _lowest_free(placed: list[Buffer], size: int, first: int, last: int) -> int:
-    alive = sorted((b for b in placed if b.first <= last and first <= b.last), key=lambda b: b.offset)
-    offset = 0
-    for buffer in alive:
-        if offset + size <= buffer.offset:
-            break
-        offset = max(offset, _aligned(buffer.offset + buffer.size_bytes))
-    return offset
+    ends = [buffer.offset + buffer.size_bytes for buffer in buffers]
+    return MemoryPlan(
+        buffers=buffers,
+        tensor_offset={t: buffer.offset for buffer in buffers for t in buffer.tensors},
+        scratch_offset={buffer.first: buffer.offset for buffer in buffers if not buffer.tensors},
+        constants=grouping.constants,
+        arena_bytes=aligned(max(ends, default=0)),
+    )
