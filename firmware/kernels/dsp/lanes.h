@@ -81,6 +81,14 @@ TG_INLINE int8_t tg_lane_saturate(int32_t x)
     return (int8_t)result;
 }
 
+/* x >> shift, saturated; the shift is constant, 1 to 31. */
+TG_INLINE int8_t tg_lane_saturate_shifted(int32_t x, int32_t shift)
+{
+    int32_t result;
+    __asm__("ssat %0, #8, %1, asr %2" : "=r"(result) : "r"(x), "i"(shift));
+    return (int8_t)result;
+}
+
 /* The larger and the smaller of four signed bytes; SSUB8 sets the flags that SEL reads. */
 TG_INLINE uint32_t tg_lane_max_4(uint32_t x, uint32_t y)
 {
@@ -184,6 +192,11 @@ TG_INLINE int8_t tg_lane_saturate(int32_t x)
     return (int8_t)tg_clamp(x, INT8_MIN, INT8_MAX);
 }
 
+TG_INLINE int8_t tg_lane_saturate_shifted(int32_t x, int32_t shift)
+{
+    return tg_lane_saturate(x >> shift);
+}
+
 #define TG_LANE_BYTES(name, test)                                             \
     TG_INLINE uint32_t name(uint32_t x, uint32_t y)                           \
     {                                                                         \
@@ -207,6 +220,13 @@ TG_INLINE int8_t tg_lane_requantize(int32_t doubled, int32_t multiplier, int32_t
 {
     const int32_t sign = doubled >> 31; /* ties go away from zero */
     return tg_lane_saturate((tg_lane_smmlar(doubled, multiplier, round) + sign) >> (shift & 31));
+}
+
+/* The same for a constant shift: three instructions. */
+TG_INLINE int8_t tg_lane_requantize_fixed(int32_t doubled, int32_t multiplier, int32_t round, int32_t shift)
+{
+    const int32_t sign = doubled >> 31;
+    return tg_lane_saturate_shifted(tg_lane_smmlar(doubled, multiplier, round) + sign, shift);
 }
 
 /* Clamps `count` codes to a range inside int8's. */
