@@ -8,35 +8,38 @@
 /* Pixels whose codes 16-bit lanes can sum. */
 #define TG_POOL_LANES 255
 
-/* sums[k] += codes of channel k over a window of pixels, `row` and `pixel` elements apart. */
+/* sums[k] += codes of channel k over `pixels` pixels, `step` elements apart. */
+TG_INLINE void tg_pool_sum_run(const int8_t *from, int32_t pixels, int32_t step, int32_t sums[4])
+{
+    while (pixels > 0) {
+        uint32_t even = 0;
+        uint32_t odd = 0;
+        const int32_t count = pixels < TG_POOL_LANES ? pixels : TG_POOL_LANES;
+#pragma GCC unroll 5
+        for (int32_t x = 0; x < count; x++) {
+            const uint32_t codes = tg_lane_load(from);
+            even = tg_lane_add_even(even, codes);
+            odd = tg_lane_add_odd(odd, codes);
+            from += step;
+        }
+        sums[0] += (int16_t)(even & 0xFFFFu);
+        sums[1] += (int16_t)(odd & 0xFFFFu);
+        sums[2] += (int16_t)(even >> 16);
+        sums[3] += (int16_t)(odd >> 16);
+        pixels -= count;
+    }
+}
+
+/* The same over a window of pixels, its rows `row` and its columns `pixel` elements apart. */
 TG_INLINE void tg_pool_sum_4(const int8_t *from, int32_t rows, int32_t columns, int32_t row, int32_t pixel,
                              int32_t sums[4])
 {
-    uint32_t even = 0;
-    uint32_t odd = 0;
-    int32_t room = TG_POOL_LANES;
+    if (columns * pixel == row) { /* whole rows are one run */
+        tg_pool_sum_run(from, rows * columns, pixel, sums);
+        return;
+    }
     for (int32_t y = 0; y < rows; y++) {
-        const int8_t *at = from + y * row;
-        for (int32_t left = columns; left > 0;) {
-            const int32_t count = left < room ? left : room;
-            for (int32_t x = 0; x < count; x++) {
-                const uint32_t codes = tg_lane_load(at);
-                even = tg_lane_add_even(even, codes);
-                odd = tg_lane_add_odd(odd, codes);
-                at += pixel;
-            }
-            left -= count;
-            room -= count;
-            if (room == 0 || (left == 0 && y == rows - 1)) {
-                sums[0] += (int16_t)(even & 0xFFFFu);
-                sums[1] += (int16_t)(odd & 0xFFFFu);
-                sums[2] += (int16_t)(even >> 16);
-                sums[3] += (int16_t)(odd >> 16);
-                even = 0;
-                odd = 0;
-                room = TG_POOL_LANES;
-            }
-        }
+        tg_pool_sum_run(from + y * row, columns, pixel, sums);
     }
 }
 
