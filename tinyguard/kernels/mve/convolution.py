@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.mve._flash import constant_bytes
 from tinyguard.kernels.mve._product import PIXELS
 from tinyguard.kernels.mve._requantize import channel_constants, folded_bias
 from tinyguard.kernels.mve._windows import Layout, layout
@@ -25,7 +26,7 @@ class Convolution(Kernel):
         return source.dtype == "int8" and operator.groups == 1 and source.shape[0] == 1
 
     def cost(self, operator: Any, target: Target) -> Cost:
-        return Cost(layout(operator, target).total, operator.weights.size + 4 * len(operator.bias))
+        return Cost(layout(operator, target).total, constant_bytes(operator))
 
     def scratch_bytes(self, operator: Any, target: Target) -> int:
         return layout(operator, target).scratch_bytes

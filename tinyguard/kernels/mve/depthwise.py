@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.mve._flash import constant_bytes
 from tinyguard.kernels.mve._planes import Planes, planes_of, run_statement
 from tinyguard.kernels.mve._requantize import Requantize, channel_constants, folded_bias, form_of
 from tinyguard.operators import Emission, Operator, Target
@@ -44,9 +45,8 @@ class Depthwise(Kernel):
 
     def cost(self, operator: Any, target: Target) -> Cost:
         channels = operator.outputs[0].shape[3]
-        taps = operator.rows.kernel * operator.columns.kernel
         instructions = _planes(operator).instructions(channels, _rule(operator).form)
-        return Cost(instructions, channels * (taps + 4))
+        return Cost(instructions, constant_bytes(operator))
 
     def scratch_bytes(self, operator: Any, target: Target) -> int:
         planes = _planes(operator)
