@@ -3,16 +3,17 @@
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 from tinyguard.boards import Board
+from tinyguard.codegen import Options
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Tensor
 from tinyguard.tflite import survey
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 
 
-def inspection(model: Path, board: Board | None = None) -> dict[str, Any]:
+def inspection(model: Path, board: Board | None = None, **options: Unpack[Options]) -> dict[str, Any]:
     """Sizes in bytes; what cannot be known (unsupported layers, not built yet) is None.
 
     `fits` is False when constants or RAM alone exceed the board, True when an image was linked.
@@ -40,7 +41,7 @@ def inspection(model: Path, board: Board | None = None) -> dict[str, Any]:
         **record,
         "layers": layers,
     }
-    result |= _sizes(graph, board, runs=not unsupported)
+    result |= _sizes(graph, board, not unsupported, options)
     return result
 
 
@@ -53,12 +54,12 @@ def _record(content: bytes) -> dict[str, Any]:
     }
 
 
-def _sizes(graph: Graph, board: Board | None, runs: bool) -> dict[str, Any]:
+def _sizes(graph: Graph, board: Board | None, runs: bool, options: Options) -> dict[str, Any]:
     from tinyguard.codegen import default_directory, predict
     from tinyguard.toolchain import check_fit
     from tinyguard.toolchain.build import read_image
 
-    sizes = predict(graph, board) if runs else None
+    sizes = predict(graph, board, **options) if runs else None
     found: dict[str, Any] = {"arena_bytes": sizes and sizes.arena_bytes}
     if board is None:
         return found
@@ -77,7 +78,7 @@ def _sizes(graph: Graph, board: Board | None, runs: bool) -> dict[str, Any]:
     except TinyguardError as error:
         return found | {"fits": False, "refusal": str(error)}
     try:
-        image = read_image(default_directory(graph, board))
+        image = read_image(default_directory(graph, board, **options))
     except TinyguardError:
         return found
     return found | {"flash_bytes": image.flash_bytes, "fits": True}

@@ -1,29 +1,60 @@
 """tinyguard inspect: what a network is made of, what of it runs, and what it takes on a board."""
 
+from __future__ import annotations
+
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 from rich.markup import escape
 from rich.table import Table
 
+from tinyguard.cli._codegen import codegen_options
 from tinyguard.cli._options import console, json_option, print_json
+
+if TYPE_CHECKING:
+    from tinyguard.boards import Board
+    from tinyguard.codegen import Options
 
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option("--board", help="Board to fit the network to (see `tinyguard boards`).")
+@click.option(
+    "--memory", type=click.Path(path_type=Path), help="Draw the arena over time into an .svg or .png file."
+)
+@codegen_options
 @json_option
-def command(model: Path, board: str | None, as_json: bool) -> None:
+def command(
+    model: Path, board: str | None, memory: Path | None, as_json: bool, **options: Unpack[Options]
+) -> None:
     """Show layers, sizes and everything unsupported of MODEL, a .tflite file, without compiling."""
     from tinyguard.boards import load
     from tinyguard.cli._inspection import inspection
 
-    found = inspection(model, load(board) if board else None)
+    chosen = load(board) if board else None
+    found = inspection(model, chosen, **options)
     if as_json:
         print_json(found)
     else:
         _show(model, found)
+    if memory:
+        _draw(model, chosen, memory, options, quiet=as_json)
+
+
+def _draw(model: Path, board: Board | None, path: Path, options: Options, quiet: bool) -> None:
+    from tinyguard.codegen import prepare_for
+    from tinyguard.report.memory_map import memory_svg
+    from tinyguard.report.memory_text import memory_text
+    from tinyguard.report.picture import write_picture
+    from tinyguard.tflite import read_graph
+
+    source = prepare_for(read_graph(model), board, **options)
+    title = f"{model.name} on {board.name}" if board else model.name
+    write_picture(path, memory_svg(source, title))
+    if not quiet:
+        console.print(memory_text(source, console.width))
+        console.print(f"arena over time: {escape(str(path))}", soft_wrap=True)
 
 
 def _show(model: Path, found: dict[str, Any]) -> None:
