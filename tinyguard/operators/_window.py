@@ -50,14 +50,21 @@ class Axis:
         return slice(start, start + (self.output - 1) * self.stride + 1, self.stride)
 
 
-def axis(size: int, kernel: int, stride: int, dilation: int, padding: str) -> Axis:
-    """TFLite's ComputeOutSize and ComputePadding for padding "SAME" or "VALID"."""
+def axis(
+    size: int, kernel: int, stride: int, dilation: int, padding: str, sides: tuple[int, int] = (0, 0)
+) -> Axis:
+    """TFLite's ComputeOutSize and ComputePadding for padding "SAME" or "VALID".
+
+    Padding "EXPLICIT" takes the elements before and after from `sides`; only passes write it.
+    """
     effective = (kernel - 1) * dilation + 1
     if padding == "SAME":
         output = -(-size // stride)
         before = max(0, (output - 1) * stride + effective - size) // 2
     else:
-        output, before = max(0, (size - effective + stride) // stride), 0
+        before = sides[0] if padding == "EXPLICIT" else 0
+        after = sides[1] if padding == "EXPLICIT" else 0
+        output = max(0, (before + size + after - effective + stride) // stride)
     return Axis(size, kernel, stride, dilation, output, before)
 
 
@@ -67,9 +74,15 @@ def axes(
     """Rows and columns of a window over `shape` (N, H, W, C), from the operator's stride and padding."""
     stride = operator.option("stride_h", 1), operator.option("stride_w", 1)
     padding = operator.option("padding", "SAME")
-    operator.require(padding in ("SAME", "VALID"), f"padding {padding}")
+    operator.require(padding in ("SAME", "VALID", "EXPLICIT"), f"padding {padding}")
+    sides = [
+        (operator.option(f"pad_{before}", 0), operator.option(f"pad_{after}", 0))
+        for before, after in (("top", "bottom"), ("left", "right"))
+    ]
     operator.require(min(*kernel, *stride, *dilation) > 0, "a window, stride or dilation below 1")
-    rows, columns = (axis(shape[1 + i], kernel[i], stride[i], dilation[i], padding) for i in range(2))
+    rows, columns = (
+        axis(shape[1 + i], kernel[i], stride[i], dilation[i], padding, sides[i]) for i in range(2)
+    )
     operator.require(rows.output > 0 and columns.output > 0, "a window larger than its input")
     padded_elements = (rows.padded * columns.padded) * shape[3]
     operator.require(padded_elements <= MOST_ELEMENTS, f"{padded_elements} elements after padding")

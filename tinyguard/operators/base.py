@@ -170,7 +170,12 @@ class Operator(ABC):
                 self.require(quantization.zero_point == 0, f"int16 '{tensor.name}' with a zero point")
 
     def activation_range(self, output: Tensor) -> tuple[int, int]:
-        """Clamping codes of the fused activation, as TFLite's CalculateActivationRangeQuantized."""
+        """Clamping codes of the fused activation, as TFLite's CalculateActivationRangeQuantized.
+
+        The options clamp_low and clamp_high, which only passes set, stand in its place.
+        """
+        if self.option("clamp_low") is not None:
+            return int(self.option("clamp_low")), int(self.option("clamp_high"))
         low, high = CODE_RANGE[output.dtype]
         scale, zero_point = np.float32(output.scale), output.zero_point
 
