@@ -47,7 +47,7 @@ TG_INLINE void tg_dsp_conv_2d_line(const tg_dsp_conv_2d_shape *s, const int8_t *
 {
     const int32_t start = x * s->stride_width - s->pad_left;
     if (y < 0 || y >= s->input_height) {
-        memset(line, 0, (size_t)s->pitch * sizeof *line);
+        tg_conv_zero(line, s->pitch);
         return;
     }
     const int8_t *from = image + y * s->input_width * s->input_channels;
@@ -55,7 +55,7 @@ TG_INLINE void tg_dsp_conv_2d_line(const tg_dsp_conv_2d_shape *s, const int8_t *
         for (int32_t i = 0; i < columns; i++, line += s->channels) {
             const int32_t column = start + i * s->stride_width;
             if (column < 0 || column >= s->input_width) {
-                memset(line, 0, (size_t)s->channels * sizeof *line);
+                tg_conv_zero(line, s->channels);
             } else {
                 tg_dsp_conv_2d_codes(s, from + column * s->input_channels, 1, line);
             }
@@ -66,24 +66,28 @@ TG_INLINE void tg_dsp_conv_2d_line(const tg_dsp_conv_2d_shape *s, const int8_t *
     const int32_t first = start < 0 ? 0 : start;
     const int32_t last = end > s->input_width ? s->input_width : end;
     if (last <= first) {
-        memset(line, 0, (size_t)s->pitch * sizeof *line);
+        tg_conv_zero(line, s->pitch);
         return;
     }
     const int32_t left = (first - start) * s->channels;
     const int32_t right = (end - last) * s->channels;
-    memset(line, 0, (size_t)left * sizeof *line);
+    tg_conv_zero(line, left);
     tg_dsp_conv_2d_codes(s, from + first * s->input_channels, last - first, line + left);
-    if (right > 0) {
-        memset(line + left + (last - first) * s->channels, 0, (size_t)right * sizeof *line);
-    }
+    tg_conv_zero(line + left + (last - first) * s->channels, right);
 }
 
+/* Lines that the tile above has already are moved, not read again: the output may lie on them by now. */
 TG_INLINE void tg_dsp_conv_2d_tile(const tg_dsp_conv_2d_shape *s, const int8_t *image, int32_t y, int32_t x,
                                    int32_t rows, int32_t columns, int16_t *codes)
 {
     const int32_t compact = s->row_step != s->stride_height;
     const int32_t lines = compact ? rows : (rows - 1) * s->stride_height + s->kernel_height;
-    for (int32_t i = 0; i < lines; i++) {
+    int32_t i = 0;
+    if (y > 0 && !compact && s->tile_width == s->output_width && s->kernel_height > s->stride_height) {
+        i = s->kernel_height - s->stride_height;
+        tg_conv_move_down(codes + s->tile_height * s->stride_height * s->pitch, i * s->pitch, codes);
+    }
+    for (; i < lines; i++) {
         const int32_t line = y * s->stride_height - s->pad_top + (compact ? i * s->stride_height : i);
         tg_dsp_conv_2d_line(s, image, line, x, columns, codes + i * s->pitch);
     }

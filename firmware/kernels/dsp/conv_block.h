@@ -61,6 +61,47 @@ TG_INLINE void tg_conv_block_row(const tg_conv_block *s, const int16_t *patches,
     }
 }
 
+/* Zeros. The barrier keeps GCC from calling memset, which small C libraries fill byte by byte. */
+static __attribute__((noinline, unused)) void tg_conv_zero(int16_t *to, int32_t count)
+{
+    if (count > 0 && ((uintptr_t)to & 2u)) {
+        *to++ = 0;
+        count--;
+    }
+    uint32_t *words = (uint32_t *)(void *)to;
+    for (; count >= 8; count -= 8, words += 4) {
+        words[0] = 0;
+        words[1] = 0;
+        words[2] = 0;
+        words[3] = 0;
+        __asm__ volatile("" ::: "memory");
+    }
+    for (to = (int16_t *)words; count > 0; count--) {
+        *to++ = 0;
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
+/* Codes to a lower address, both aligned to 4, an even count. */
+static __attribute__((noinline, unused)) void tg_conv_move_down(const int16_t *from, int32_t count, int16_t *to)
+{
+    const uint32_t *words = (const uint32_t *)(const void *)from;
+    uint32_t *target = (uint32_t *)(void *)to;
+#if defined(__ARM_FEATURE_DSP)
+    for (; count >= 16; count -= 16) {
+        __asm__ volatile("ldm %[from]!, {r3, r4, r5, r6, r8, r9, r10, r11}\n\t"
+                         "stm %[to]!, {r3, r4, r5, r6, r8, r9, r10, r11}"
+                         : [from] "+r"(words), [to] "+r"(target)
+                         :
+                         : "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "memory");
+    }
+#endif
+    for (; count > 0; count -= 2) {
+        *target++ = *words++;
+        __asm__ volatile("" ::: "memory");
+    }
+}
+
 /* Every word of four int8 to two words: bytes 0 and 2, bytes 1 and 3. */
 static __attribute__((noinline, unused)) void tg_conv_widen_weights(const uint32_t *narrow, int32_t words,
                                                                     uint32_t *wide)

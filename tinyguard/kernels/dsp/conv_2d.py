@@ -11,6 +11,7 @@ from tinyguard.kernels.dsp.geometry import Geometry, geometry
 from tinyguard.kernels.dsp.scaling import Scaling, scaling
 from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape
+from tinyguard.operators.target import GOALS
 
 _SCRATCH_BYTES = {"speed": 8192, "balanced": 8192, "size": 4096}
 _MOST_PIXELS = 96  # of a tile: more does not pay
@@ -54,6 +55,12 @@ class Layout:
         g = self.geometry
         return (self.height - 1) * self.row_step + (g.rows.kernel - 1) * g.rows.dilation + 1
 
+    @property
+    def fresh_lines(self) -> float:
+        """Lines a tile that are widened, with what moving the others costs."""
+        kept = max(0, self.lines - self.height * self.row_step)
+        return self.lines - 0.7 * kept if self.width == self.geometry.columns.output else self.lines
+
     def block(self, scale: Scaling, low: int, high: int, zero_point: int) -> Block:
         g = self.geometry
         return Block(
@@ -74,6 +81,18 @@ class Layout:
         """Widened weights of two channels."""
         return 2 * self.words * self.geometry.rows.kernel
 
+    @property
+    def overwrites(self) -> bool:
+        """Whether the output may lie on the input: every tile's first new line is beyond the rows written."""
+        g = self.geometry
+        line, row = g.columns.input * g.depth, g.columns.output * g.channels
+        if self.width < g.columns.output:
+            return g.rows.output == 1 and (g.columns.kernel, g.columns.stride) == (1, 1) and row <= line
+        reach = (g.rows.kernel - 1) * g.rows.dilation + 1
+        ends = range(self.height, g.rows.output, self.height)
+        first_new = [end * g.rows.stride - g.rows.before + max(reach - g.rows.stride, 0) for end in ends]
+        return all(new * line >= end * row for new, end in zip(first_new, ends, strict=True))
+
     def scratch_bytes(self, parameter_words: int) -> int:
         return 4 * (2 + self.weight_words + parameter_words) + 2 * self.lines * self.pitch
 
@@ -87,7 +106,7 @@ class Layout:
         sums = pixels * pairs * block + pixels / self.width * pairs * 60
         per_pair = self.weight_words * 0.7 + 60
         per_code = 1.2 if g.depth % 4 == 0 else 2.0 if self.channels == g.depth else 5.0
-        return sums + tiles * (pairs * per_pair + self.lines * (self.pitch * per_code + 60))
+        return sums + tiles * (pairs * per_pair + self.fresh_lines * (self.pitch * per_code + 60))
 
 
 def layout(g: Geometry, parameter_words: int, budget: int) -> Layout | None:
@@ -147,6 +166,12 @@ class DspConv2D(Kernel):
     def scratch_bytes(self, operator: Any, target: Target) -> int:
         scale, tile = self._chosen(operator, target)
         return tile.scratch_bytes(2 * scale.parameters.shape[1])
+
+    def in_place(self, operator: Any) -> tuple[int, ...]:
+        scale = scaling(operator)
+        tiles = [self._layout(operator, scale, Target("dsp", goal)) for goal in GOALS] if scale else []
+        single = operator.input_tensor(0).shape[0] == 1
+        return (0,) if tiles and single and all(t is not None and t.overwrites for t in tiles) else ()
 
     def emit(self, operator: Any, c: Emission) -> str:
         scale, tile = self._chosen(operator, c.target)

@@ -19,8 +19,8 @@ class Scaling:
     """What the blocks need of an output channel.
 
     `bias` int64 (0 where `constant`). `parameters` int32, one row a channel: multiplier, round, shift; or
-    with `wide` left shift, multiplier, second left shift, round, shift. `constant`: channels whose output is one
-    code whatever comes in; their weights do not matter and must be taken as 0.
+    with `wide` left shift, multiplier, second left shift, round, shift. `constant`: channels whose output is
+    one code whatever comes in; their weights do not matter and must be taken as 0.
     """
 
     bias: np.ndarray
