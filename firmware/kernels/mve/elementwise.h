@@ -42,6 +42,12 @@ TG_INLINE int32x4_t tg_mve_operand_end(const int8_t *from, int32_t step, int32_t
 }
 
 #define TG_MVE_ELEMENTWISE(name, shape, four)                                                              \
+    TG_INLINE int32x4_t name##_at(const shape *s, const tg_rows *rows, const int8_t *x, const int8_t *y,   \
+                                  int32_t i)                                                               \
+    {                                                                                                      \
+        return four(s, tg_mve_operand(x, rows->a[5], i), tg_mve_operand(y, rows->b[5], i));                \
+    }                                                                                                      \
+                                                                                                           \
     TG_INLINE void name(const shape *s, const tg_rows *rows, const int8_t *a, const int8_t *b,             \
                         int8_t *output)                                                                    \
     {                                                                                                      \
@@ -51,12 +57,9 @@ TG_INLINE int32x4_t tg_mve_operand_end(const int8_t *from, int32_t step, int32_t
             const int8_t *y = b + tg_row_start(rows->b, level);                                            \
             int32_t i = 0;                                                                                 \
             for (; i + 16 <= size; i += 16) {                                                              \
-                int32x4_t values[4];                                                                       \
-                for (int32_t k = 0; k < 4; k++) {                                                          \
-                    values[k] = four(s, tg_mve_operand(x, rows->a[5], i + 4 * k),                          \
-                                     tg_mve_operand(y, rows->b[5], i + 4 * k));                            \
-                }                                                                                          \
-                tg_mve_store_16(output + i, values, s->output_offset, s->low, s->high);                    \
+                tg_mve_store_16(output + i, name##_at(s, rows, x, y, i), name##_at(s, rows, x, y, i + 4),  \
+                                name##_at(s, rows, x, y, i + 8), name##_at(s, rows, x, y, i + 12),         \
+                                s->output_offset, s->low, s->high);                                        \
             }                                                                                              \
             for (; i < size; i += 4) {                                                                     \
                 const int32x4_t p = tg_mve_operand_end(x, rows->a[5], i, size - i);                        \

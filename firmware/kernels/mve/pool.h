@@ -40,24 +40,7 @@ TG_INLINE int32x4_t tg_mve_sum_some(const int8_t *from, int32_t count, int32_t s
     return sum;
 }
 
-/* The same for 16 channels. */
-TG_INLINE void tg_mve_sum_16(const int8_t *from, int32_t count, int32_t step, int32x4_t sums[4])
-{
-    int32x4_t a = sums[0], b = sums[1], c = sums[2], d = sums[3];
-    for (int32_t k = 0; k < count; k++) {
-        a = vaddq_s32(a, vldrbq_s32(from));
-        b = vaddq_s32(b, vldrbq_s32(from + 4));
-        c = vaddq_s32(c, vldrbq_s32(from + 8));
-        d = vaddq_s32(d, vldrbq_s32(from + 12));
-        from += step;
-    }
-    sums[0] = a;
-    sums[1] = b;
-    sums[2] = c;
-    sums[3] = d;
-}
-
-/* sum / count to nearest, ties away from zero; the reciprocal is 2^32 / count rounded up, 0 for a count of 1. */
+/* sum / count to nearest, ties away from zero; the reciprocal is 2^32 / count rounded up. */
 TG_INLINE int32x4_t tg_mve_average(int32x4_t sum, int32_t count, uint32_t reciprocal)
 {
     if (count == 1) {
@@ -83,14 +66,22 @@ TG_INLINE void tg_mve_average_pool_2d_s8(const tg_pool_2d_shape *s, const int8_t
         in += w.first_row * line + w.first_column * s->channels;
         int32_t c = 0;
         for (; c + 16 <= s->channels; c += 16) {
-            int32x4_t sums[4] = {vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0), vdupq_n_s32(0)};
+            int32x4_t a = vdupq_n_s32(0), b = a, d = a, e = a;
             for (int32_t y = 0; y < w.last_row - w.first_row; y++) {
-                tg_mve_sum_16(in + y * line + c, columns, s->channels, sums);
+                const int8_t *from = in + y * line + c;
+                for (int32_t k = 0; k < columns; k++) {
+                    a = vaddq_s32(a, vldrbq_s32(from));
+                    b = vaddq_s32(b, vldrbq_s32(from + 4));
+                    d = vaddq_s32(d, vldrbq_s32(from + 8));
+                    e = vaddq_s32(e, vldrbq_s32(from + 12));
+                    from += s->channels;
+                }
             }
-            for (int32_t k = 0; k < 4; k++) {
-                sums[k] = tg_mve_average(sums[k], count, reciprocal);
-            }
-            tg_mve_store_16(output + c, sums, 0, s->low, s->high);
+            a = tg_mve_average(a, count, reciprocal);
+            b = tg_mve_average(b, count, reciprocal);
+            d = tg_mve_average(d, count, reciprocal);
+            e = tg_mve_average(e, count, reciprocal);
+            tg_mve_store_16(output + c, a, b, d, e, 0, s->low, s->high);
         }
         for (; c < s->channels; c += 4) {
             int32x4_t sum = vdupq_n_s32(0);
@@ -109,7 +100,8 @@ TG_INLINE void tg_mve_average_pool_2d_s8(const tg_pool_2d_shape *s, const int8_t
 TG_INLINE void tg_mve_mean_s8(const tg_reduction_shape *s, const int8_t *input, int8_t *output)
 {
     for (int32_t kept = 0; kept < s->kept[0] * s->kept[1]; kept++) {
-        const int8_t *in = input + kept / s->kept[1] * s->kept_stride[0] + kept % s->kept[1] * s->kept_stride[1];
+        const int8_t *in = input + kept / s->kept[1] * s->kept_stride[0];
+        in += kept % s->kept[1] * s->kept_stride[1];
         for (int32_t c = 0; c < s->kept[2]; c += 4) {
             const mve_pred16_t lanes = vctp32q((uint32_t)(s->kept[2] - c));
             int32x4_t sum = vdupq_n_s32(s->sum_offset);

@@ -27,14 +27,16 @@ TG_INLINE int32x4_t tg_mve_scale(int32x4_t x, int32_t multiplier, int32_t shift,
 }
 
 /* Stores 16 codes: four vectors of scaled values in order, saturated, plus the zero point, clamped. */
-TG_INLINE void tg_mve_store_16(int8_t *to, const int32x4_t values[4], int32_t zero_point, int32_t low,
-                               int32_t high)
+TG_INLINE void tg_mve_store_16(int8_t *to, int32x4_t a, int32x4_t b, int32x4_t c, int32x4_t d,
+                               int32_t zero_point, int32_t low, int32_t high)
 {
     static const uint8_t places[16] = {0, 8, 4, 12, 1, 9, 5, 13, 2, 10, 6, 14, 3, 11, 7, 15};
-    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), values[0]), values[1]);
-    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), values[2]), values[3]);
-    even = vqaddq_n_s16(even, (int16_t)zero_point);
-    odd = vqaddq_n_s16(odd, (int16_t)zero_point);
+    int16x8_t even = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), a), b);
+    int16x8_t odd = vqmovntq_s32(vqmovnbq_s32(vuninitializedq_s16(), c), d);
+    if (zero_point) {
+        even = vqaddq_n_s16(even, (int16_t)zero_point);
+        odd = vqaddq_n_s16(odd, (int16_t)zero_point);
+    }
     int8x16_t codes = vqmovntq_s16(vqmovnbq_s16(vuninitializedq_s8(), even), odd);
     if (low > -128) {
         codes = vmaxq_s8(codes, vdupq_n_s8((int8_t)low));
