@@ -9,6 +9,8 @@ from tinyguard.kernels.base import Kernel
 from tinyguard.kernels.portable import PORTABLE_KERNEL
 from tinyguard.operators import Operator, Target
 
+_SLOWER_FOR_SIZE = 2.0
+
 
 @functools.cache
 def _kernels(room: str) -> tuple[Kernel, ...]:
@@ -44,11 +46,17 @@ def options(operator: Operator, target: Target) -> list[Kernel]:
 
 
 def choose(operators: Sequence[Operator], target: Target) -> list[Kernel]:
-    """One kernel an operator: fewest instructions for "speed" and "balanced", fewest bytes for "size"."""
+    """One kernel an operator: fewest instructions for "speed" and "balanced"; for "size" fewest bytes among
+    the kernels that take at most twice the fewest instructions."""
+    return [_chosen(operator, target) for operator in operators]
 
-    def rank(operator: Operator, kernel: Kernel) -> tuple[float, float]:
-        cost = kernel.cost(operator, target)
-        size = cost.constant_bytes + cost.code_bytes
-        return (size, cost.instructions) if target.optimize == "size" else (cost.instructions, size)
 
-    return [min(options(o, target), key=lambda kernel: rank(o, kernel)) for o in operators]
+def _chosen(operator: Operator, target: Target) -> Kernel:
+    costs = [(kernel, kernel.cost(operator, target)) for kernel in options(operator, target)]
+    if target.optimize == "size":
+        most = _SLOWER_FOR_SIZE * min(cost.instructions for _, cost in costs)
+        able = [(kernel, cost) for kernel, cost in costs if cost.instructions <= most]
+        return min(
+            able, key=lambda pair: (pair[1].constant_bytes + pair[1].code_bytes, pair[1].instructions)
+        )[0]
+    return min(costs, key=lambda pair: (pair[1].instructions, pair[1].constant_bytes + pair[1].code_bytes))[0]

@@ -22,7 +22,8 @@ typedef struct {
     int32_t parameter_words;            /* of requantization, both channels */
 } tg_dsp_conv_2d_shape;
 
-typedef void tg_conv_row(const int16_t *patches, const uint32_t *weights, int8_t *output, int32_t pixels);
+typedef void tg_conv_row(const tg_conv_block *block, const int16_t *patches, const uint32_t *weights,
+                         int8_t *output, int32_t pixels);
 
 TG_INLINE void tg_dsp_conv_2d_codes(const tg_dsp_conv_2d_shape *s, const int8_t *from, int32_t pixels,
                                     int16_t *to)
@@ -105,8 +106,8 @@ TG_INLINE void tg_dsp_conv_2d_record(const tg_dsp_conv_2d_shape *s, const uint32
 }
 
 /* Scratch: a record (2 + wide_words + parameter_words words), then the tile's lines. */
-TG_INLINE void tg_dsp_conv_2d(const tg_dsp_conv_2d_shape *s, tg_conv_row *row, const int8_t *input,
-                              const uint32_t *weights, int8_t *output, void *scratch)
+TG_INLINE void tg_dsp_conv_2d(const tg_dsp_conv_2d_shape *s, const tg_conv_block *block, tg_conv_row *row,
+                              const int8_t *input, const uint32_t *weights, int8_t *output, void *scratch)
 {
     uint32_t *record = (uint32_t *)scratch;
     int16_t *codes = (int16_t *)(void *)(record + 2 + s->wide_words + s->parameter_words);
@@ -125,8 +126,8 @@ TG_INLINE void tg_dsp_conv_2d(const tg_dsp_conv_2d_shape *s, tg_conv_row *row, c
                     int8_t *to = corner + (c + 2 <= channels || c == 0 ? c : c - 1);
                     tg_dsp_conv_2d_record(s, flash, record);
                     for (int32_t r = 0; r < rows; r++) {
-                        row(codes + r * s->row_step * s->pitch, record, to + r * s->output_width * channels,
-                            columns);
+                        row(block, codes + r * s->row_step * s->pitch, record,
+                            to + r * s->output_width * channels, columns);
                     }
                     flash += 2 + s->parameter_words + s->narrow_words;
                 }
@@ -135,6 +136,16 @@ TG_INLINE void tg_dsp_conv_2d(const tg_dsp_conv_2d_shape *s, tg_conv_row *row, c
         input += s->input_height * s->input_width * s->input_channels;
         output += s->output_height * s->output_width * channels;
     }
+}
+
+/* The same as one function for all layers that take their parameters as they run. */
+static __attribute__((noinline, unused)) void tg_dsp_conv_2d_shared(const tg_dsp_conv_2d_shape *s,
+                                                                    const tg_conv_block *block,
+                                                                    tg_conv_row *row, const int8_t *input,
+                                                                    const uint32_t *weights, int8_t *output,
+                                                                    void *scratch)
+{
+    tg_dsp_conv_2d(s, block, row, input, weights, output, scratch);
 }
 
 #endif

@@ -39,6 +39,11 @@ class Block:
     high: int
 
     @property
+    def initializer(self) -> str:
+        """Of a C `tg_conv_block`."""
+        return ", ".join(f".{f.name} = {getattr(self, f.name)}" for f in fields(self))
+
+    @property
     def name(self) -> str:
         values = (str(getattr(self, f.name)).replace("-", "m") for f in fields(self))
         return "tg_conv_block_" + "_".join(values)
@@ -50,18 +55,18 @@ class Block:
 
 
 def function(block: Block) -> str:
-    """C definition of `static void NAME(patches, weights, output, pixels)`."""
-    shape = ", ".join(f".{f.name} = {getattr(block, f.name)}" for f in fields(block))
+    """C definition of a `tg_conv_row` of dsp/conv_2d.h, called NAME."""
     step = block.channels
     lines = [line for pixels in (3, 2, 1) if pixels <= block.largest for line in _section(block, pixels)]
     body = "\n".join(f'        "{line}\\n\\t"' for line in lines)
     threes = "pixels % 3 == 1 && pixels > 1 ? pixels / 3 - 1 : pixels / 3" if block.largest == 3 else "0"
     twos = "(pixels - 3 * threes) / 2" if block.largest >= 2 else "0"
     return f"""\
-static __attribute__((noinline)) void {block.name}(const int16_t *patches, const uint32_t *weights,
-    int8_t *output, int32_t pixels)
+static __attribute__((noinline)) void {block.name}(
+    const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output, int32_t pixels)
 {{
 #if defined(__ARM_FEATURE_DSP)
+    (void)block;
     const int32_t threes = {threes};
     const int32_t twos = {twos};
     register const int16_t *p __asm__("r0") = patches;
@@ -83,8 +88,7 @@ static __attribute__((noinline)) void {block.name}(const int16_t *patches, const
         :
         : "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
 #else
-    static const tg_conv_block block = {{{shape}}};
-    tg_conv_block_row(&block, patches, weights, output, pixels);
+    tg_conv_block_row(block, patches, weights, output, pixels);
 #endif
 }}
 """
@@ -203,7 +207,7 @@ def _requantize(block: Block, pixels: int) -> list[str]:
                 f"add {r}, {r}, {r}, asr #31",
                 f"add {r}, {r}, {round_}",
                 f"asrs {r}, {r}, {shift}",
-                *_clamp(block, r),
+                *clamp(block, r),
                 f"strb {r}, [r1, #{pixel * block.channels + channel * block.second}]",
             ]
     return lines
@@ -224,13 +228,14 @@ def _requantize_wide(block: Block, pixels: int) -> list[str]:
                 f"add {r}, {r}, r11",
                 f"asrs {r}, {r}, r12",
                 f"{'sub' if block.zero_point < 0 else 'add'} {r}, {r}, #{abs(block.zero_point)}",
-                *_clamp(block, r),
+                *clamp(block, r),
                 f"strb {r}, [lr, #{pixel * block.channels + channel * block.second}]",
             ]
     return [*lines, "mov r1, lr"]
 
 
-def _clamp(block: Block, register: str) -> list[str]:
+def clamp(block: Block, register: str) -> list[str]:
+    """To the layer's range: one instruction for all of int8."""
     lines = [f"ssat {register}, #8, {register}"]
     for bound, free, below in ((block.low, -128, "lt"), (block.high, 127, "gt")):
         if bound != free:

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.kernels.dsp.block import Block, function
+from tinyguard.kernels.dsp.shared_block import shared_function, shared_name
 from tinyguard.kernels.dsp.geometry import Geometry, geometry
 from tinyguard.kernels.dsp.scaling import Scaling, scaling
 from tinyguard.operators import Emission, Target
@@ -24,6 +25,7 @@ class Layout:
     geometry: Geometry
     height: int
     width: int
+    shared: bool  # the block takes its shape at run time: whole quads only
 
     @property
     def channels(self) -> int:
@@ -42,7 +44,8 @@ class Layout:
     @property
     def words(self) -> int:
         """Of a run: a kernel's row."""
-        return -(-self.geometry.columns.kernel * self.channels // 2)
+        codes = self.geometry.columns.kernel * self.channels
+        return -(-codes // 4) * 2 if self.shared else -(-codes // 2)
 
     @property
     def pitch(self) -> int:
@@ -103,13 +106,15 @@ class Layout:
         pixels, pairs = g.rows.output * g.columns.output, -(-g.channels // 2)
         tiles = -(-g.rows.output // self.height) * -(-g.columns.output // self.width)
         block = 16 / 3 * self.words / 2 * g.rows.kernel + 18 + 5 * g.rows.kernel / 3
+        if self.shared:
+            block = (5.8 * self.words / 2 + 8) * g.rows.kernel + 28
         sums = pixels * pairs * block + pixels / self.width * pairs * 60
         per_pair = self.weight_words * 0.7 + 60
         per_code = 1.2 if g.depth % 4 == 0 else 2.0 if self.channels == g.depth else 5.0
         return sums + tiles * (pairs * per_pair + self.fresh_lines * (self.pitch * per_code + 60))
 
 
-def layout(g: Geometry, parameter_words: int, budget: int) -> Layout | None:
+def layout(g: Geometry, parameter_words: int, budget: int, shared: bool) -> Layout | None:
     """The tile that takes the fewest instructions within a budget of scratch bytes."""
     widths = {-(-g.columns.output // n) for n in range(1, g.columns.output + 1)}
     found = []
@@ -117,18 +122,18 @@ def layout(g: Geometry, parameter_words: int, budget: int) -> Layout | None:
         for height in range(1, g.rows.output + 1):
             if height > 1 and (width < g.columns.output or height * width > _MOST_PIXELS):
                 break
-            tile = Layout(g, height, width)
+            tile = Layout(g, height, width, shared)
             if tile.scratch_bytes(parameter_words) > budget:
                 break
             found.append(tile)
     return min(found, key=lambda t: t.instructions, default=None)
 
 
-class DspConv2D(Kernel):
-    """Widened tiles and a printed block. Weights stay int8 in flash."""
+class _TiledConv2D(Kernel):
+    """Widened tiles and a block of pixels by two channels. Weights stay int8 in flash."""
 
-    name: ClassVar = "dsp conv 3x2"
     operators: ClassVar = ("CONV_2D",)
+    shared: ClassVar[bool]
 
     def supports(self, operator: Any, target: Target) -> bool:
         if operator.outputs[0].dtype != "int8" or operator.groups != 1:
@@ -144,7 +149,7 @@ class DspConv2D(Kernel):
         assert g is not None
         words = 2 * scale.parameters.shape[1]
         for budget in (_SCRATCH_BYTES[target.optimize], 16384):
-            found = layout(g, words, budget)
+            found = layout(g, words, budget, self.shared)
             if found is not None:
                 return found
         return None
@@ -161,7 +166,7 @@ class DspConv2D(Kernel):
         pairs = -(-tile.geometry.channels // 2)
         record = 2 + 2 * scale.parameters.shape[1] + tile.weight_words // 2
         unrolled = min(24, tile.weight_words // 4) * 44 * 4
-        return Cost(tile.instructions, 4 * pairs * record, 900 + unrolled)
+        return Cost(tile.instructions, 4 * pairs * record, 100 if self.shared else 1200 + unrolled)
 
     def scratch_bytes(self, operator: Any, target: Target) -> int:
         scale, tile = self._chosen(operator, target)
@@ -179,7 +184,8 @@ class DspConv2D(Kernel):
         source, output = operator.input_tensor(0), operator.outputs[0]
         c.kernel("dsp/conv_2d.h")
         block = tile.block(scale, operator.low, operator.high, output.zero_point)
-        c.function(block.name, function(block))
+        name = shared_name(block) if self.shared else block.name
+        c.function(name, shared_function(block) if self.shared else function(block))
         weights = c.constant(
             "weights",
             records(g, tile, scale),
@@ -212,8 +218,24 @@ class DspConv2D(Kernel):
             wide_words=tile.weight_words,
             parameter_words=2 * scale.parameters.shape[1],
         )
+        block_shape = f"static const tg_conv_block block = {{{block.initializer}}};"
+        call = "tg_dsp_conv_2d_shared" if self.shared else "tg_dsp_conv_2d"
         data = f"{c.input(0)}, (const uint32_t *){weights}, {c.output()}, {c.scratch()}"
-        return f"{shape}\ntg_dsp_conv_2d(&shape, {block.name},\n    {data});"
+        return f"{shape}\n{block_shape}\n{call}(&shape, &block, {name},\n    {data});"
+
+
+class DspConv2D(_TiledConv2D):
+    """A block printed for the layer: 3 pixels, unrolled."""
+
+    name: ClassVar = "dsp conv 3x2"
+    shared: ClassVar = False
+
+
+class DspConv2DShared(_TiledConv2D):
+    """One block of 2 pixels for all layers, in loops: slower by a fifth, a tenth of the code."""
+
+    name: ClassVar = "dsp conv 2x2 shared"
+    shared: ClassVar = True
 
 
 def records(g: Geometry, tile: Layout, scale: Scaling) -> np.ndarray:
