@@ -68,11 +68,11 @@ def command(
 
 @contextmanager
 def _port(graph: Graph, board: Board, serial: str | None, options: Options) -> Iterator[str]:
-    """The port of the board: given, or that of a virtual one, which is stopped in the end."""
-    from tinyguard import flashing
+    """The port of the board: given, or that of a virtual one."""
     from tinyguard.codegen import build_image, default_directory
     from tinyguard.device.ports import find_port
     from tinyguard.errors import TinyguardError
+    from tinyguard.evaluation.bench import started
 
     if serial is not None:
         yield find_port(board.name).port if serial == "auto" else serial
@@ -83,11 +83,8 @@ def _port(graph: Graph, board: Board, serial: str | None, options: Options) -> I
         )
     with progress_console.status(f"building for {board.title}"):
         image = build_image(graph, board, default_directory(graph, board, **options), **options)
-    port = str(flashing.flash(image, board, runner="emulator")["port"])
-    try:
+    with started(image, board) as port:
         yield port
-    finally:
-        flashing.stop(port)
 
 
 def _measure(graph: Graph, board: Board, port: str, sample: list[np.ndarray], options: Options) -> Bench:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,11 +13,13 @@ import numpy as np
 
 from tinyguard.codegen import ModelSource, predicted
 from tinyguard.errors import TinyguardError
+from tinyguard.flashing import flash, stop
 from tinyguard.graph import Graph, Tensor
 
 if TYPE_CHECKING:
     from tinyguard.boards import Board
     from tinyguard.device.client import Device
+    from tinyguard.toolchain import Image
 
 _SEED = 0
 
@@ -105,6 +108,16 @@ def bench(
         inference_stack_bytes=status.inference_stack_bytes,
         predicted={"constant_bytes": sizes.constant_bytes, "ram_bytes": sizes.ram_bytes},
     )
+
+
+@contextmanager
+def started(image: Image, board: Board) -> Iterator[str]:
+    """The port of a virtual board that runs `image`, stopped in the end whatever happens."""
+    port = str(flash(image, board, runner="emulator")["port"])
+    try:
+        yield port
+    finally:
+        stop(port)
 
 
 def random_sample(graph: Graph) -> list[np.ndarray]:
