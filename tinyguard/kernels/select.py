@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 
-from tinyguard.kernels.base import Kernel
+from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.kernels.portable import PORTABLE_KERNEL
 from tinyguard.operators import Operator, Target
 
@@ -53,10 +53,12 @@ def choose(operators: Sequence[Operator], target: Target) -> list[Kernel]:
 
 def _chosen(operator: Operator, target: Target) -> Kernel:
     costs = [(kernel, kernel.cost(operator, target)) for kernel in options(operator, target)]
-    if target.optimize == "size":
-        most = _SLOWER_FOR_SIZE * min(cost.instructions for _, cost in costs)
-        able = [(kernel, cost) for kernel, cost in costs if cost.instructions <= most]
-        return min(
-            able, key=lambda pair: (pair[1].constant_bytes + pair[1].code_bytes, pair[1].instructions)
-        )[0]
-    return min(costs, key=lambda pair: (pair[1].instructions, pair[1].constant_bytes + pair[1].code_bytes))[0]
+    if target.optimize != "size":
+        return min(costs, key=lambda pair: (pair[1].instructions, _bytes(pair[1])))[0]
+    most = _SLOWER_FOR_SIZE * min(cost.instructions for _, cost in costs)
+    able = [(kernel, cost) for kernel, cost in costs if cost.instructions <= most]
+    return min(able, key=lambda pair: (_bytes(pair[1]), pair[1].instructions))[0]
+
+
+def _bytes(cost: Cost) -> int:
+    return cost.constant_bytes + cost.code_bytes

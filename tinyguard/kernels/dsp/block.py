@@ -63,7 +63,8 @@ def function(block: Block) -> str:
     twos = "(pixels - 3 * threes) / 2" if block.largest >= 2 else "0"
     return f"""\
 static __attribute__((noinline)) void {block.name}(
-    const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output, int32_t pixels)
+    const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output,
+    int32_t pixels)
 {{
 #if defined(__ARM_FEATURE_DSP)
     (void)block;
@@ -111,10 +112,10 @@ def _section(block: Block, pixels: int) -> list[str]:
     lines += _sums(block, pixels)
     lines += _requantize_wide(block, pixels) if block.wide else _requantize(block, pixels)
     lines += [
-        *_advance("r1", pixels * block.channels),
+        *advance("r1", pixels * block.channels),
         f"str r1, [sp, #{_OUTPUT}]",
         f"ldr r8, [sp, #{_ENDS[pixels]}]",
-        *_advance("r0", pixels * block.spacing - total),
+        *advance("r0", pixels * block.spacing - total),
         "cmp r1, r8",
         f"ldr r1, [sp, #{_WEIGHTS}]",
         f"bne {label}b",
@@ -129,18 +130,18 @@ def _sums(block: Block, pixels: int) -> list[str]:
     if block.runs * quads <= _UNROLLED_QUADS:
         lines = []
         for run in range(block.runs):
-            lines += _repeat(quads, _quad(block, pixels))
+            lines += repeat(quads, quad(block.spacing, pixels))
             lines += _single(block, pixels) if block.words % 2 else []
-            lines += _advance("r0", block.jump) if run + 1 < block.runs else []
+            lines += advance("r0", block.jump) if run + 1 < block.runs else []
         return lines
     chunk = max(n for n in range(1, _UNROLLED_QUADS + 1) if n == 1 or quads // n * n > 0.8 * quads)
-    lines = _counted(_repeat(chunk, _quad(block, pixels)), quads // chunk, _CHUNKS, f"{pixels}1")
-    lines += _repeat(quads % chunk, _quad(block, pixels))
+    lines = _counted(repeat(chunk, quad(block.spacing, pixels)), quads // chunk, _CHUNKS, f"{pixels}1")
+    lines += repeat(quads % chunk, quad(block.spacing, pixels))
     lines += _single(block, pixels) if block.words % 2 else []
     if block.runs == 1:
         return lines
-    back = _advance("r0", -block.jump)
-    return [*_counted([*lines, *_advance("r0", block.jump)], block.runs, _RUNS, f"{pixels}2"), *back]
+    back = advance("r0", -block.jump)
+    return [*_counted([*lines, *advance("r0", block.jump)], block.runs, _RUNS, f"{pixels}2"), *back]
 
 
 def _counted(body: list[str], times: int, slot: int, label: str) -> list[str]:
@@ -157,17 +158,18 @@ def _counted(body: list[str], times: int, slot: int, label: str) -> list[str]:
     ]
 
 
-def _repeat(times: int, body: list[str]) -> list[str]:
+def repeat(times: int, body: list[str]) -> list[str]:
+    """The body so many times."""
     if times <= 1:
         return body * times
     return [f".rept {times}", *body, ".endr"]
 
 
-def _quad(block: Block, pixels: int) -> list[str]:
+def quad(spacing: int, pixels: int) -> list[str]:
     """Four codes of each patch times four weights of both channels."""
     lines = ["ldm r1!, {r8, r9, r10, r11}"]
     for pixel in reversed(range(pixels)):
-        lines += _load_quad(pixel * block.spacing)
+        lines += _load_quad(pixel * spacing)
         first, second = 2 + 2 * pixel, 3 + 2 * pixel
         for operand, (even, odd) in (("r12", ("r8", "r10")), ("lr", ("r9", "r11"))):
             lines.append(f"smlad r{first}, {operand}, {even}, r{first}")
@@ -245,7 +247,7 @@ def clamp(block: Block, register: str) -> list[str]:
     return lines
 
 
-def _advance(register: str, step: int) -> list[str]:
+def advance(register: str, step: int) -> list[str]:
     """Add a constant, 12 bits an instruction, flags untouched."""
     lines = []
     verb, rest = ("addw", step) if step >= 0 else ("subw", -step)

@@ -7,9 +7,9 @@ import numpy as np
 
 from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.kernels.dsp.block import Block, function
-from tinyguard.kernels.dsp.shared_block import shared_function, shared_name
 from tinyguard.kernels.dsp.geometry import Geometry, geometry
 from tinyguard.kernels.dsp.scaling import Scaling, scaling
+from tinyguard.kernels.dsp.shared_block import shared_function, shared_name
 from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape
 from tinyguard.operators.target import GOALS
@@ -181,7 +181,7 @@ class _TiledConv2D(Kernel):
     def emit(self, operator: Any, c: Emission) -> str:
         scale, tile = self._chosen(operator, c.target)
         g = tile.geometry
-        source, output = operator.input_tensor(0), operator.outputs[0]
+        output = operator.outputs[0]
         c.kernel("dsp/conv_2d.h")
         block = tile.block(scale, operator.low, operator.high, output.zero_point)
         name = shared_name(block) if self.shared else block.name
@@ -193,27 +193,7 @@ class _TiledConv2D(Kernel):
         )
         shape = c_shape(
             "tg_dsp_conv_2d_shape",
-            batches=g.batches,
-            input_height=g.rows.input,
-            input_width=g.columns.input,
-            input_channels=g.depth,
-            output_height=g.rows.output,
-            output_width=g.columns.output,
-            output_channels=g.channels,
-            kernel_height=(g.rows.kernel - 1) * g.rows.dilation + 1,
-            kernel_width=g.columns.kernel,
-            stride_height=g.rows.stride,
-            stride_width=g.columns.stride,
-            pad_top=g.rows.before,
-            pad_left=g.columns.before,
-            input_offset=-source.zero_point,
-            tile_height=tile.height,
-            tile_width=tile.width,
-            row_step=tile.row_step,
-            column_step=tile.column_step,
-            channels=tile.channels,
-            pitch=tile.pitch,
-            quads=int(g.depth % 4 == 0),
+            **shape_fields(tile, operator),
             narrow_words=tile.weight_words // 2,
             wide_words=tile.weight_words,
             parameter_words=2 * scale.parameters.shape[1],
@@ -236,6 +216,34 @@ class DspConv2DShared(_TiledConv2D):
 
     name: ClassVar = "dsp conv 2x2 shared"
     shared: ClassVar = True
+
+
+def shape_fields(tile: Layout, operator: Any) -> dict[str, int]:
+    """Fields of a C `tg_dsp_conv_2d_shape`, but for the weights'."""
+    g = tile.geometry
+    return {
+        "batches": g.batches,
+        "input_height": g.rows.input,
+        "input_width": g.columns.input,
+        "input_channels": g.depth,
+        "output_height": g.rows.output,
+        "output_width": g.columns.output,
+        "output_channels": g.channels,
+        "kernel_height": (g.rows.kernel - 1) * g.rows.dilation + 1,
+        "kernel_width": g.columns.kernel,
+        "stride_height": g.rows.stride,
+        "stride_width": g.columns.stride,
+        "pad_top": g.rows.before,
+        "pad_left": g.columns.before,
+        "input_offset": -operator.input_tensor(0).zero_point,
+        "tile_height": tile.height,
+        "tile_width": tile.width,
+        "row_step": tile.row_step,
+        "column_step": tile.column_step,
+        "channels": tile.channels,
+        "pitch": tile.pitch,
+        "quads": int(g.depth % 4 == 0),
+    }
 
 
 def records(g: Geometry, tile: Layout, scale: Scaling) -> np.ndarray:

@@ -83,7 +83,8 @@ def shared_function(block: Block) -> str:
     body = "\n".join(f'        "{line}\\n\\t"' for line in lines)
     return f"""\
 static __attribute__((noinline)) void {shared_name(block)}(
-    const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output, int32_t pixels)
+    const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output,
+    int32_t pixels)
 {{
 #if defined(__ARM_FEATURE_DSP)
     for (int32_t done = 0; done < pixels;) {{
