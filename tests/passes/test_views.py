@@ -185,3 +185,12 @@ def test_a_constant_output_stays_a_node() -> None:
     b, x = start()
     y = convolution(b, x, weights(3, 1, 1, 3, without=(0, 1, 2)), [1, 2, 3])
     assert fold_constants(graph := b.graph([y])) is graph
+
+
+def test_an_output_that_never_changes_is_still_computed_from_the_input() -> None:
+    b, x = start()
+    y = b.node("MEAN", [x, numbers(b, 1, 2)], (1, 1, 1, 3), keep_dims=True)
+    for _ in range(2):
+        y = convolution(b, y, weights(3, 1, 1, 3, without=(0, 1, 2)), [1, 20000, 3])
+    y = b.node("RESHAPE", [y, numbers(b, 1, 3)], (1, 3), new_shape=[1, 3])
+    assert fold_constants(graph := b.graph()) is graph

@@ -13,6 +13,7 @@ from tinyguard.passes.activations import fold_activations
 from tinyguard.passes.constants import fold_constants
 from tinyguard.passes.dead_channels import eliminate_dead_channels
 from tinyguard.passes.padding import fold_padding
+from tinyguard.passes.trimming import trim_windows
 from tinyguard.passes.unread import remove_unread
 from tinyguard.passes.views import collapse_reshapes, remove_identities
 
@@ -26,6 +27,7 @@ __all__ = [
     "optimize",
     "remove_identities",
     "remove_unread",
+    "trim_windows",
 ]
 
 Pass = Callable[[Graph], Graph]
@@ -37,6 +39,7 @@ PASSES: tuple[Pass, ...] = (
     collapse_reshapes,
     fold_activations,
     fold_padding,
+    trim_windows,
     eliminate_dead_channels,
 )
 

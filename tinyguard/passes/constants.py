@@ -14,24 +14,41 @@ def fold_constants(graph: Graph) -> Graph:
     """The graph with constants for the outputs of nodes that read constants alone.
 
     So too for tensors that hold the same codes whatever the inputs, where that takes no more flash
-    than the node's own constants did.
+    than the node's own constants did. The graph's own outputs stay computed, from the inputs where
+    they were.
     """
     operators = resolve(graph)
     found = ranges(graph, operators)
-    draft = Draft(graph)
     values: dict[int, np.ndarray] = {}
-    for position, operator in enumerate(operators):
+    for operator in operators:
         outputs = operator.node.outputs
-        if any(index in graph.outputs for index in outputs):
-            continue
         results = _computed(operator, values) or _settled(operator, found)
-        if results is None:
-            continue
-        for index, result in zip(outputs, results, strict=True):
-            values[index] = result
-            draft.make_constant(index, result[0])
-        draft.remove(position)
-    return draft.graph() if values else graph
+        if results is not None and not any(index in graph.outputs for index in outputs):
+            values.update(zip(outputs, results, strict=True))
+    for node in reversed(graph.nodes):
+        computed = [i for i in node.inputs if i >= 0 and not graph.tensors[i].is_constant]
+        if node.outputs[0] not in values and all(index in values for index in computed):
+            for index in computed:
+                _forget(graph, index, values)
+    return _with(graph, values) if values else graph
+
+
+def _forget(graph: Graph, tensor: int, values: dict[int, np.ndarray]) -> None:
+    """Leave a tensor computed, with all outputs of its node."""
+    node = graph.producer(tensor)
+    assert node is not None
+    for index in node.outputs:
+        values.pop(index, None)
+
+
+def _with(graph: Graph, values: dict[int, np.ndarray]) -> Graph:
+    draft = Draft(graph)
+    for index, value in values.items():
+        draft.make_constant(index, value[0])
+    for position, node in enumerate(graph.nodes):
+        if node.outputs[0] in values:
+            draft.remove(position)
+    return draft.graph()
 
 
 def _computed(operator: Operator, values: dict[int, np.ndarray]) -> tuple[np.ndarray, ...] | None:

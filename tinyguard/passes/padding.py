@@ -6,8 +6,6 @@ pooling pads with nothing at all: that is the same where no code lies below the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from tinyguard.graph import Graph
 from tinyguard.operators import Operator, resolve
 from tinyguard.operators._window import Axis
@@ -35,20 +33,24 @@ def fold_padding(graph: Graph) -> Graph:
             continue
         for reader, taker in zip(readers, takers, strict=True):
             draft.read_instead(padded, operator.node.inputs[0])
-            draft.change(reader, options=explicit(taker, operator.widths))
+            assert isinstance(taker, Conv2D | DepthwiseConv2D | MaxPool2D)
+            rows, columns = (
+                _without(axis, *widths)
+                for axis, widths in zip((taker.rows, taker.columns), operator.widths[1:3], strict=True)
+            )
+            draft.change(reader, options=explicit(rows, columns))
         draft.remove(position)
         changed = True
     return draft.graph() if changed else graph
 
 
-def explicit(taker: Operator, widths: Sequence[tuple[int, int]]) -> dict[str, object]:
-    """The options of a window operator that pads its input by `widths` and its own padding together."""
-    assert isinstance(taker, Conv2D | DepthwiseConv2D | MaxPool2D)
+def explicit(rows: Axis, columns: Axis) -> dict[str, object]:
+    """The options that make a window operator pad as its axes say; below 0 the last windows end early."""
     options: dict[str, object] = {"padding": "EXPLICIT"}
-    sides = (("top", "bottom"), ("left", "right"))
-    for names, axis, (before, after) in zip(sides, (taker.rows, taker.columns), widths[1:3], strict=True):
-        unpadded = _without(axis, before, after)
-        options[f"pad_{names[0]}"], options[f"pad_{names[1]}"] = unpadded.before, unpadded.after
+    for axis, before, after in ((rows, "top", "bottom"), (columns, "left", "right")):
+        reach = (axis.output - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1
+        options[f"pad_{before}"] = axis.before
+        options[f"pad_{after}"] = reach - axis.before - axis.input
     return options
 
 
