@@ -48,18 +48,24 @@ def _draw(rng: np.random.Generator) -> Graph:
     return b.graph()
 
 
+_NAMES = {"speed": "dsp depthwise", "size": "dsp depthwise shared"}
+
+
+@pytest.mark.parametrize("optimize", _NAMES)
 @QUICK_AND_REST
-def test_on_the_host(numbers: range, tmp_path: Path) -> None:
-    assert_agree(drawn("depthwise", _draw, numbers), tmp_path, Target("dsp", "speed"), kernel="dsp depthwise")
+def test_on_the_host(numbers: range, optimize: str, tmp_path: Path) -> None:
+    cases = drawn("depthwise", _draw, numbers)
+    assert_agree(cases, tmp_path, Target("dsp", optimize), kernel=_NAMES[optimize])
 
 
 @pytest.mark.parametrize("core", [pytest.param(core, marks=needs_emulator) for core in DSP_BOARDS])
+@pytest.mark.parametrize("optimize", _NAMES)
 @QUICK_AND_REST
-def test_on_the_core(numbers: range, core: str, tmp_path: Path) -> None:
-    if len(numbers) < 100 and core == "m33":
+def test_on_the_core(numbers: range, optimize: str, core: str, tmp_path: Path) -> None:
+    if len(numbers) < 100 and (core, optimize) not in {("m4", "speed"), ("m7", "size")}:
         pytest.skip("in the full suite")
     cases = drawn("depthwise", _draw, numbers)
-    assert_agree(cases, tmp_path, Target("dsp", "speed"), DSP_BOARDS[core], "dsp depthwise")
+    assert_agree(cases, tmp_path, Target("dsp", optimize), DSP_BOARDS[core], _NAMES[optimize])
 
 
 def test_scratch_stays_within_8_kib_and_small_images_are_computed_in_place() -> None:

@@ -18,7 +18,19 @@ typedef struct {
     int32_t exact;                     /* 1: tg_lane_requantize */
     int32_t output_offset, low, high;
     int32_t words;                     /* of a channel's record */
+    int32_t taps, tap_dilation;        /* of a row of the kernel, codes between them */
+    int32_t tap_step, row_step;        /* in the weights, in elements */
 } tg_depthwise_layer;
+
+/* A layer's parameters: records made at generation, or the layer and what to make a record of. `weights` are
+   (row, column, output channel); the bias has the input's zero point in it; shifts are to the left. */
+typedef struct {
+    const int32_t *records;
+    const tg_depthwise_layer *layer;
+    const int8_t *weights;
+    const int32_t *bias, *multipliers;
+    const int8_t *shifts;
+} tg_depthwise_parameters;
 
 /* sums[k] += the window's products for `outputs` (1 to 4) neighbours on a line. */
 TG_INLINE void tg_depthwise_sum(const tg_depthwise_layer *s, const tg_depthwise_3x3 *w, const int32_t *weights,
@@ -71,19 +83,98 @@ TG_INLINE void tg_depthwise_any_s8(const tg_depthwise_layer *s, const tg_depthwi
     }
 }
 
-/* `lines` lines of outputs of a group of 1 to 4 input channels. */
+/* One copy for all layers, and no copies made for constants. */
+#if defined(__clang__)
+#define TG_SHARED static __attribute__((noinline, unused))
+#else
+#define TG_SHARED static __attribute__((noinline, noclone, unused))
+#endif
+
+TG_INLINE int32_t tg_depthwise_taps(int32_t low, int32_t high)
+{
+    return (int32_t)(((uint32_t)low & 0xFFFFu) | ((uint32_t)high << 16));
+}
+
+/* Doubled taps of the 3x3 assembly for a stride; words written. */
+TG_INLINE int32_t tg_depthwise_square(const tg_depthwise_layer *s, int32_t stride, const int8_t *weights,
+                                      int32_t *record)
+{
+    int32_t last[3];
+    for (int32_t row = 0; row < 3; row++) {
+        const int32_t first = weights[0] * 2;
+        const int32_t second = weights[s->tap_step] * 2;
+        last[row] = weights[2 * s->tap_step] * 2;
+        *record++ = tg_depthwise_taps(first, second);
+        if (stride == 1) {
+            *record++ = tg_depthwise_taps(second, last[row]);
+        }
+        weights += s->row_step;
+    }
+    if (stride == 1) {
+        return 6;
+    }
+    record[0] = tg_depthwise_taps(last[0], last[1]);
+    record[1] = tg_depthwise_taps(last[2], 0);
+    return 5;
+}
+
+/* Taps of any window, a row's padded with zeros to `pairs` words. */
+TG_INLINE void tg_depthwise_any(const tg_depthwise_layer *s, const int8_t *weights, int32_t *words)
+{
+    for (int32_t row = 0; row < s->kernel; row++) {
+        for (int32_t pair = 0; pair < s->pairs; pair++) {
+            words[pair] = 0;
+        }
+        for (int32_t tap = 0; tap < s->taps; tap++) {
+            const int32_t at = tap * s->tap_dilation;
+            const int32_t value = weights[tap * s->tap_step] * (s->exact ? 2 : 1);
+            words[at / 2] |= at % 2 ? tg_depthwise_taps(0, value) : tg_depthwise_taps(value, 0);
+        }
+        weights += s->row_step;
+        words += s->pairs;
+    }
+}
+
+/* The record of a channel made at run time, where flash is dearer than time. */
+TG_SHARED void tg_depthwise_expand(const tg_depthwise_parameters *p, int32_t stride, int32_t channel,
+                                   int32_t *record)
+{
+    const tg_depthwise_layer *s = p->layer;
+    const int8_t *weights = p->weights + channel;
+    int32_t *scale = s->square ? record + tg_depthwise_square(s, stride, weights, record) : record;
+    const int32_t right = -p->shifts[channel];
+    scale[0] = p->bias[channel] * (s->exact ? 2 : 1);
+    scale[1] = p->multipliers[channel];
+    scale[2] = s->exact ? (1 << (right - 1)) + s->output_offset * (1 << right) : 0;
+    scale[3] = s->exact ? right : -right;
+    if (!s->square) {
+        tg_depthwise_any(s, weights, record + 4);
+    }
+}
+
+/* `lines` lines of outputs of a group of 1 to 4 input channels, from output channel `first` on. With
+   `shared` the records are made in `made`. */
 TG_INLINE void tg_depthwise_group(const tg_depthwise_layer *s, const tg_planes *p, const tg_depthwise_3x3 *w,
-                                  const int32_t *record, const int16_t *plane, int32_t channels, int32_t lines,
-                                  int8_t *output)
+                                  const tg_depthwise_parameters *parameters, int32_t first,
+                                  const int16_t *plane, int32_t channels, int32_t lines, int32_t *made,
+                                  int32_t shared, int8_t *output)
 {
     for (int32_t c = 0; c < channels; c++) {
         for (int32_t k = 0; k < s->multiplier; k++) {
-            if (s->square) {
+            const int32_t *record = made;
+            if (shared) {
+                tg_depthwise_expand(parameters, w->stride, first, made);
+            } else {
+                record = parameters->records + first * s->words;
+            }
+            if (s->square && shared) {
+                tg_depthwise_3x3_shared_s8(w, record, plane, lines, output);
+            } else if (s->square) {
                 tg_depthwise_3x3_s8(w, record, plane, lines, output);
             } else {
                 tg_depthwise_any_s8(s, w, record, plane, lines, output);
             }
-            record += s->words;
+            first++;
             output++;
         }
         plane += p->lines * p->pitch;
@@ -106,23 +197,36 @@ TG_INLINE void tg_depthwise_pad(const tg_planes *p, int32_t planes, int32_t orig
     }
 }
 
-/* The output may be the input where one band holds the image and both have one size: a group's
-   codes are in the planes before its outputs are written. */
-TG_INLINE void tg_depthwise_planes_s8(const tg_depthwise_layer *s, const tg_planes *p,
-                                      const tg_depthwise_3x3 *w, const int8_t *input, const int32_t *records,
-                                      int16_t *planes, int8_t *output)
+TG_SHARED void tg_planes_split_shared(const tg_planes *p, const int8_t *image, int32_t channels, int32_t first,
+                                      int16_t *planes)
 {
+    tg_planes_split(p, image, channels, first, planes, 0);
+}
+
+/* The output may be the input where one band holds the image and both have one size: a group's
+   codes are in the planes before its outputs are written. After the planes there is room for a record. */
+TG_INLINE void tg_depthwise_bands(const tg_depthwise_layer *s, const tg_planes *p, const tg_depthwise_3x3 *w,
+                                  const int8_t *input, const tg_depthwise_parameters *parameters,
+                                  int32_t shared, int16_t *planes, int8_t *output)
+{
+    const int32_t four = s->channels < 4 ? s->channels : 4;
+    int32_t *made = (int32_t *)(void *)(planes + four * p->lines * p->pitch);
     for (int32_t batch = 0; batch < s->batches; batch++) {
         for (int32_t first = 0; first < s->lines; first += s->band) {
             const int32_t lines = s->lines - first < s->band ? s->lines - first : s->band;
             const int32_t origin = first * s->stride - s->before;
-            tg_depthwise_pad(p, s->channels < 4 ? s->channels : 4, origin, first == 0, planes);
+            tg_depthwise_pad(p, four, origin, first == 0, planes);
             for (int32_t c = 0; c < s->channels; c += 4) {
                 const int32_t left = s->channels % 4 == 0 ? 4 : s->channels - c; /* constant mostly */
                 const int32_t group = left < 4 ? left : 4;
-                tg_planes_split(p, input + c, group, origin, planes);
-                tg_depthwise_group(s, p, w, records + c * s->multiplier * s->words, planes, group, lines,
-                                   output + first * w->line_step + c * s->multiplier);
+                const int32_t channel = c * s->multiplier;
+                if (shared) {
+                    tg_planes_split_shared(p, input + c, group, origin, planes);
+                } else {
+                    tg_planes_split(p, input + c, group, origin, planes, 1);
+                }
+                tg_depthwise_group(s, p, w, parameters, channel, planes, group, lines, made, shared,
+                                   output + first * w->line_step + channel);
             }
         }
         if (s->exact && (s->low > INT8_MIN || s->high < INT8_MAX)) {
@@ -132,5 +236,33 @@ TG_INLINE void tg_depthwise_planes_s8(const tg_depthwise_layer *s, const tg_plan
         output += s->output_elements;
     }
 }
+
+TG_INLINE void tg_depthwise_planes_s8(const tg_depthwise_layer *s, const tg_planes *p,
+                                      const tg_depthwise_3x3 *w, const int8_t *input,
+                                      const tg_depthwise_parameters *parameters, int16_t *planes,
+                                      int8_t *output)
+{
+    tg_depthwise_bands(s, p, w, input, parameters, 0, planes, output);
+}
+
+/* One function each for all layers: 3x3 with stride 1, with stride 2, and any other window. */
+#define TG_DEPTHWISE_SHARED(name, is_square, along_stride)                                                  \
+    TG_SHARED void name(const tg_depthwise_layer *layer, const tg_planes *p, const tg_depthwise_3x3 *window,\
+                        const int8_t *input, const tg_depthwise_parameters *parameters, int16_t *planes,    \
+                        int8_t *output)                                                                     \
+    {                                                                                                       \
+        tg_depthwise_layer s = *layer;                                                                      \
+        tg_depthwise_3x3 w = *window;                                                                       \
+        s.square = is_square;                                                                               \
+        if (is_square) {                                                                                    \
+            w.stride = along_stride;                                                                        \
+            s.exact = 1;                                                                                    \
+        }                                                                                                   \
+        tg_depthwise_bands(&s, p, &w, input, parameters, 1, planes, output);                                \
+    }
+
+TG_DEPTHWISE_SHARED(tg_depthwise_shared_3x3_1_s8, 1, 1)
+TG_DEPTHWISE_SHARED(tg_depthwise_shared_3x3_2_s8, 1, 2)
+TG_DEPTHWISE_SHARED(tg_depthwise_shared_any_s8, 0, 0)
 
 #endif

@@ -18,6 +18,8 @@ typedef struct {
     int32_t line_step;    /* from a line of outputs to the next */
 } tg_depthwise_3x3;
 
+#define TG_DEPTHWISE_SHARED_PITCH 64 /* what one function serves, in codes */
+
 #if defined(__ARM_FEATURE_DSP)
 
 /* Sums r9 and r10; codes r11, r12 and r0; weights r3 to r8 (stride 2: r3 to r7, bias r8); plane r1; output
@@ -111,6 +113,22 @@ typedef struct {
     "ssat r0, #8, r0\n\t"                    \
     "strb r0, [r2]\n\t"
 
+/* The same with a step that is read at run time. */
+#define TG_DEPTHWISE_3X3_STORE_STEP          \
+    "ldrd r11, r12, [sp, #8]\n\t"            \
+    "smmlar r0, r9, r11, r12\n\t"            \
+    "smmlar r12, r10, r11, r12\n\t"          \
+    "ldr r11, [sp, #16]\n\t"                 \
+    "add r0, r0, r9, asr #31\n\t"            \
+    "add r12, r12, r10, asr #31\n\t"         \
+    "asr r0, r0, lr\n\t"                     \
+    "asr r12, r12, lr\n\t"                   \
+    "ssat r0, #8, r0\n\t"                    \
+    "ssat r12, #8, r12\n\t"                  \
+    "strb r0, [r2]\n\t"                      \
+    "strb r12, [r2, r11]\n\t"                \
+    "add r2, r2, r11, lsl #1\n\t"
+
 /* bias, multiplier, round and shift to their places; stride 2 has the bias in r8 already. */
 #define TG_DEPTHWISE_3X3_LOAD_1              \
     "ldm r0, {r9-r12}\n\t"                   \
@@ -159,6 +177,70 @@ typedef struct {
                        [skip] "i"(s->line_step - s->step * (s->outputs - s->outputs % 2))                  \
                      : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
 
+/* The same for every shape with one pitch: what a line needs is read at run time. Stack: 16 step, 24 line. */
+#define TG_DEPTHWISE_3X3_SHARED(load, pair, last)                                                          \
+    __asm__ volatile("push {r3, r7}\n\t"                                                                   \
+                     "sub sp, #24\n\t"                                                                     \
+                     "ldr r9, [r3, #8]\n\t"                                                                \
+                     "str r9, [sp, #16]\n\t"                                                               \
+                     "ldm r0!, {r3-r8}\n\t" load                                                           \
+                     "strd r10, r11, [sp, #8]\n\t"                                                         \
+                     "mov lr, r12\n"                                                                       \
+                     "1:\n\t"                                                                              \
+                     "ldr r0, [sp, #24]\n\t"                                                               \
+                     "ldr r9, [r0, #4]\n\t"                                                                \
+                     "adds lr, lr, r9\n\t"                                                                 \
+                     "bmi 3f\n"                                                                            \
+                     "2:\n\t" pair TG_DEPTHWISE_3X3_STORE_STEP                                             \
+                     "subs lr, lr, #256\n\t"                                                               \
+                     "bpl 2b\n"                                                                            \
+                     "3:\n\t"                                                                              \
+                     "add lr, lr, #256\n\t"                                                                \
+                     "ldr r0, [sp, #24]\n\t"                                                               \
+                     "ldr r9, [r0, #20]\n\t"                                                               \
+                     "cmp r9, #0\n\t"                                                                      \
+                     "beq 4f\n\t" last TG_DEPTHWISE_3X3_STORE_LAST                                         \
+                     "4:\n\t"                                                                              \
+                     "ldr r0, [sp, #24]\n\t"                                                               \
+                     "ldrd r9, r10, [r0, #12]\n\t"                                                         \
+                     "ldr r0, [r0]\n\t"                                                                    \
+                     "add r1, r1, r9\n\t"                                                                  \
+                     "add r2, r2, r10\n\t"                                                                 \
+                     "cmp r1, r0\n\t"                                                                      \
+                     "bne 1b\n\t"                                                                          \
+                     "add sp, #24\n\t"                                                                     \
+                     "pop {r3, r7}\n\t"                                                                    \
+                     : "+r"(record), "+r"(from), "+r"(to)                                                  \
+                     : "r"(line), [pitch] "i"(2 * TG_DEPTHWISE_SHARED_PITCH),                              \
+                       [pitch_2] "i"(4 * TG_DEPTHWISE_SHARED_PITCH)                                        \
+                     : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")
+
+/* As tg_depthwise_3x3_s8 with only stride and pitch, TG_DEPTHWISE_SHARED_PITCH, constant. */
+TG_INLINE void tg_depthwise_3x3_shared_s8(const tg_depthwise_3x3 *s, const int32_t *channel,
+                                          const int16_t *plane, int32_t lines, int8_t *output)
+{
+    struct {
+        const int16_t *end;
+        int32_t count, step, advance, skip, odd;
+    } values = {
+        .end = plane + lines * s->line_advance,
+        .count = (s->outputs / 2 - 1) * 256,
+        .step = s->step,
+        .advance = 2 * s->line_advance - 4 * s->stride * (s->outputs / 2),
+        .skip = s->line_step - s->step * (s->outputs - s->outputs % 2),
+        .odd = s->outputs % 2,
+    };
+    register const int32_t *record __asm__("r0") = channel;
+    register const int16_t *from __asm__("r1") = plane;
+    register int8_t *to __asm__("r2") = output;
+    register const void *line __asm__("r3") = &values;
+    if (s->stride == 1) {
+        TG_DEPTHWISE_3X3_SHARED(TG_DEPTHWISE_3X3_LOAD_1, TG_DEPTHWISE_3X3_PAIR_1, TG_DEPTHWISE_3X3_LAST_1);
+    } else {
+        TG_DEPTHWISE_3X3_SHARED(TG_DEPTHWISE_3X3_LOAD_2, TG_DEPTHWISE_3X3_PAIR_2, TG_DEPTHWISE_3X3_LAST_2);
+    }
+}
+
 /* `lines` lines of outputs, at least one; every field of `s` constant. */
 TG_INLINE void tg_depthwise_3x3_s8(const tg_depthwise_3x3 *s, const int32_t *channel, const int16_t *plane,
                                    int32_t lines, int8_t *output)
@@ -205,6 +287,12 @@ TG_INLINE void tg_depthwise_3x3_s8(const tg_depthwise_3x3 *s, const int32_t *cha
             output[line * s->line_step + k * s->step] = tg_lane_requantize(acc, last[1], last[2], last[3]);
         }
     }
+}
+
+TG_INLINE void tg_depthwise_3x3_shared_s8(const tg_depthwise_3x3 *s, const int32_t *channel,
+                                          const int16_t *plane, int32_t lines, int8_t *output)
+{
+    tg_depthwise_3x3_s8(s, channel, plane, lines, output);
 }
 
 #endif

@@ -17,6 +17,7 @@ from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
 _SCRATCH_BYTES = 8192  # larger planes are filled band by band
 _MOST_SCRATCH_BYTES = 32768
 _LARGEST_PITCH = 254  # what the assembly can reach
+_SHARED_PITCH = 64  # TG_DEPTHWISE_SHARED_PITCH
 _PLANES = 4
 
 
@@ -28,6 +29,8 @@ class Layout:
     across: Axis
     columnwise: bool  # lines are the image's columns
     square: bool  # the 3x3 assembly
+    exact: bool  # every channel's requantization is in five instructions
+    shared: bool  # one function for all layers, records made at run time
     pitch: int  # codes of a plane's line
     pairs: int  # words of weights a row of the kernel
     band: int  # lines of outputs that one filling gives
@@ -36,7 +39,8 @@ class Layout:
 
     @property
     def scratch_bytes(self) -> int:
-        return self.planes * self.plane_lines * self.pitch * 2
+        record = 4 * (4 + max(6, self.across.kernel * self.pairs)) if self.shared else 0
+        return self.planes * self.plane_lines * self.pitch * 2 + record
 
     @property
     def whole(self) -> bool:
@@ -48,8 +52,9 @@ def _reach(axis: Axis) -> int:
     return (axis.kernel - 1) * axis.dilation + 1
 
 
-def _layout(op: DepthwiseConv2D, columnwise: bool, exact: bool) -> Layout:
+def _layout(op: DepthwiseConv2D, columnwise: bool, shared: bool) -> Layout:
     along, across = (op.rows, op.columns) if columnwise else (op.columns, op.rows)
+    exact = _words(op) is not None
     plain = all(axis.kernel == 3 and axis.dilation == 1 for axis in (along, across))
     step = op.outputs[0].shape[3] * (op.columns.output if columnwise else 1)
     square = exact and plain and along.stride <= 2 and step <= 2047 and along.output <= 510
@@ -58,12 +63,14 @@ def _layout(op: DepthwiseConv2D, columnwise: bool, exact: bool) -> Layout:
     if square:
         reads = along.output + 2 if along.stride == 1 else 2 * along.output + 2
     pitch = reads + reads % 2
+    if square and shared:
+        square, pitch = pitch <= _SHARED_PITCH, max(pitch, _SHARED_PITCH)
     square = square and pitch <= _LARGEST_PITCH
     planes = min(_PLANES, op.input_tensor(0).shape[3])
     lines = _SCRATCH_BYTES // (2 * planes * pitch)
     band = max(1, min(across.output, (lines - _reach(across)) // across.stride + 1))
     plane_lines = (band - 1) * across.stride + _reach(across)
-    return Layout(along, across, columnwise, square, pitch, pairs, band, plane_lines, planes)
+    return Layout(along, across, columnwise, square, exact, shared, pitch, pairs, band, plane_lines, planes)
 
 
 def _instructions(op: DepthwiseConv2D, layout: Layout) -> float:
@@ -79,13 +86,12 @@ def _instructions(op: DepthwiseConv2D, layout: Layout) -> float:
         step = layout.across.kernel * 4
         line = quads * (9 * taps + step + 36) + singles * (3 * taps + step + 14) + 10
         computed = channels * (lines * line + 30)
-    filled = layout.plane_lines * -(-lines // layout.band) * layout.pitch
+    filled = layout.plane_lines * -(-lines // layout.band) * min(layout.along.input, layout.pitch)
     return float(op.input_tensor(0).shape[0] * (computed + 2.2 * filled * op.input_tensor(0).shape[3]))
 
 
-def _best(op: DepthwiseConv2D) -> Layout:
-    exact = _words(op) is not None
-    layouts = [_layout(op, columnwise, exact) for columnwise in (False, True)]
+def _best(op: DepthwiseConv2D, shared: bool) -> Layout:
+    layouts = [_layout(op, columnwise, shared) for columnwise in (False, True)]
     fitting = [found for found in layouts if found.scratch_bytes <= _MOST_SCRATCH_BYTES] or layouts
     return min(fitting, key=lambda found: (_instructions(op, found), found.scratch_bytes))
 
@@ -93,6 +99,12 @@ def _best(op: DepthwiseConv2D) -> Layout:
 def _words(op: DepthwiseConv2D) -> np.ndarray | None:
     rule = op.requantization
     return requantization_words(op.multipliers, op.shifts, rule.zero_point, rule.largest)
+
+
+def _bias(op: DepthwiseConv2D) -> np.ndarray:
+    """int32 (channels,): the bias for raw codes."""
+    sums = op.weights[0].astype(np.int64).sum(axis=(0, 1))
+    return np.asarray(op.bias - op.input_tensor(0).zero_point * sums).astype(np.int32)
 
 
 def _pairs(low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -105,10 +117,8 @@ def _records(op: DepthwiseConv2D, layout: Layout) -> np.ndarray:
     """int32 (channels, words): see firmware/kernels/dsp/depthwise.h and depthwise_3x3.h."""
     words = _words(op)
     factor = 1 if words is None else 2
-    zero_point = op.input_tensor(0).zero_point
     weights = op.weights[0].astype(np.int64)
-    bias = op.bias - zero_point * weights.sum(axis=(0, 1))
-    bias = (factor * bias).astype(np.uint32).view(np.int32)[:, None]
+    bias = (factor * _bias(op).astype(np.int64)).astype(np.uint32).view(np.int32)[:, None]
     if words is None:
         words = np.stack([op.multipliers, np.zeros_like(op.multipliers), op.shifts], axis=1)
     weights = factor * (weights.transpose(2, 1, 0) if layout.columnwise else weights.transpose(2, 0, 1))
@@ -130,58 +140,109 @@ class DepthwisePlanes(Kernel):
 
     name: ClassVar = "dsp depthwise"
     operators: ClassVar = ("DEPTHWISE_CONV_2D",)
+    shared: ClassVar = False
 
     def supports(self, operator: Any, target: Target) -> bool:
         if operator.outputs[0].dtype != "int8":
             return False
-        return _best(operator).scratch_bytes <= _MOST_SCRATCH_BYTES
+        return _best(operator, self.shared).scratch_bytes <= _MOST_SCRATCH_BYTES
 
     def cost(self, operator: Any, target: Target) -> Cost:
-        layout = _best(operator)
+        layout = _best(operator, self.shared)
         code = 700 if layout.square else 900
         return Cost(_instructions(operator, layout), _records(operator, layout).nbytes, code)
 
     def scratch_bytes(self, operator: Any, target: Target) -> int:
-        return _best(operator).scratch_bytes
+        return _best(operator, self.shared).scratch_bytes
 
     def in_place(self, operator: Operator) -> tuple[int, ...]:
         assert isinstance(operator, DepthwiseConv2D)
         same = operator.outputs[0].shape == operator.input_tensor(0).shape
-        return (0,) if same and _best(operator).whole else ()
+        return (0,) if same and _best(operator, self.shared).whole else ()
 
     def emit(self, operator: Any, c: Emission) -> str:
-        layout = _best(operator)
-        source, output = operator.input_tensor(0), operator.outputs[0]
-        records = _records(operator, layout)
+        layout = _best(operator, self.shared)
         c.kernel("dsp/depthwise.h")
-        note = "a channel: weights in pairs, bias, multiplier, round, shift"
-        name = c.constant("records", records, note)
-        shape = c_shape(
-            "tg_depthwise_layer",
-            batches=source.shape[0],
-            input_elements=source.elements // source.shape[0],
-            output_elements=output.elements // output.shape[0],
-            channels=source.shape[3],
-            multiplier=operator.multiplier,
-            lines=layout.across.output,
-            band=layout.band,
-            stride=layout.across.stride,
-            before=layout.across.before,
-            kernel=layout.across.kernel,
-            dilation=layout.across.dilation,
-            pairs=layout.pairs,
-            square=int(layout.square),
-            exact=int(_words(operator) is not None),
-            output_offset=output.zero_point,
-            low=operator.low,
-            high=operator.high,
-            words=records.shape[1],
-        )
-        call = f"{c.input(0)}, {name}, {c.scratch()}, {c.output()}"
+        parameters = self.parameters(operator, layout, c)
         return (
-            f"{shape}\n{_planes(operator, layout)}\n{_window(operator, layout)}\n"
-            f"tg_depthwise_planes_s8(&shape, &planes, &window, {call});"
+            f"{_layer(operator, layout)}\n{_planes(operator, layout)}\n{_window(operator, layout)}\n"
+            f"const tg_depthwise_parameters parameters = {{{parameters}}};\n"
+            f"{self.function(layout)}(&shape, &planes, &window, {c.input(0)}, &parameters, {c.scratch()}, "
+            f"{c.output()});"
         )
+
+    def function(self, layout: Layout) -> str:
+        """The C function to call."""
+        return "tg_depthwise_planes_s8"
+
+    def parameters(self, operator: DepthwiseConv2D, layout: Layout, c: Emission) -> str:
+        """Declare the constants; initialisers of tg_depthwise_parameters."""
+        note = "a channel: weights in pairs, bias, multiplier, round, shift"
+        return f".records = {c.constant('records', _records(operator, layout), note)}"
+
+
+class DepthwiseShared(DepthwisePlanes):
+    """The same in one function for all layers, from the weights as they are: records made at run time."""
+
+    name: ClassVar = "dsp depthwise shared"
+    shared: ClassVar = True
+
+    def cost(self, operator: Any, target: Target) -> Cost:
+        layout = _best(operator, self.shared)
+        made = 80.0 if layout.square else 30.0 + 25.0 * layout.across.kernel * layout.pairs
+        records = made * operator.bias.size * -(-layout.across.output // layout.band)
+        inlined = _instructions(operator, _best(operator, False))
+        slower = (1.15 if layout.square else 1.8) * _instructions(operator, layout) + records
+        instructions = min(slower, 2.0 * inlined)  # still what "size" wants, for a quarter of the flash
+        weights = sum(t.size_bytes for t in operator.inputs if t is not None and t.is_constant)
+        return Cost(instructions, weights)
+
+    def function(self, layout: Layout) -> str:
+        window = f"3x3_{layout.along.stride}" if layout.square else "any"
+        return f"tg_depthwise_shared_{window}_s8"
+
+    def parameters(self, operator: DepthwiseConv2D, layout: Layout, c: Emission) -> str:
+        words = _words(operator)
+        multipliers, shifts = operator.multipliers, operator.shifts
+        if words is not None:
+            multipliers, shifts = words[:, 0], (-words[:, 2]).astype(np.int8)
+        arrays = {
+            "weights": (operator.weights, "row, column, output channel"),
+            "bias": (_bias(operator), "accumulator units, with the input's zero point"),
+            "multipliers": (multipliers, "times 2^(shift - 31)"),
+            "shifts": (shifts, "positive is to the left"),
+        }
+        fields = [f".{role} = {c.constant(role, *array)}" for role, array in arrays.items()]
+        return ", ".join([".layer = &shape", *fields])
+
+
+def _layer(op: DepthwiseConv2D, layout: Layout) -> str:
+    source, output = op.input_tensor(0), op.outputs[0]
+    return c_shape(
+        "tg_depthwise_layer",
+        batches=source.shape[0],
+        input_elements=source.elements // source.shape[0],
+        output_elements=output.elements // output.shape[0],
+        channels=source.shape[3],
+        multiplier=op.multiplier,
+        lines=layout.across.output,
+        band=layout.band,
+        stride=layout.across.stride,
+        before=layout.across.before,
+        kernel=layout.across.kernel,
+        dilation=layout.across.dilation,
+        pairs=layout.pairs,
+        square=int(layout.square),
+        exact=int(layout.exact),
+        output_offset=output.zero_point,
+        low=op.low,
+        high=op.high,
+        words=_records(op, layout).shape[1],
+        taps=layout.along.kernel,
+        tap_dilation=layout.along.dilation,
+        tap_step=output.shape[3] * (op.columns.kernel if layout.columnwise else 1),
+        row_step=output.shape[3] * (1 if layout.columnwise else op.columns.kernel),
+    )
 
 
 def _steps(shape: tuple[int, ...], columnwise: bool) -> tuple[int, int]:
