@@ -16,6 +16,7 @@ typedef struct {
     int32_t outputs;      /* of a line, at most 510 */
     int32_t step;         /* from an output to the next of its line, in elements */
     int32_t line_step;    /* from a line of outputs to the next */
+    int32_t unroll;       /* pairs of outputs a step: 1 or more, a divisor of those of a line */
 } tg_depthwise_3x3;
 
 #define TG_DEPTHWISE_SHARED_PITCH 64 /* what one function serves, in codes */
@@ -100,9 +101,20 @@ typedef struct {
     "strb r0, [r2], %[step]\n\t"             \
     "strb r12, [r2], %[step]\n\t"            \
     ".else\n\t"                              \
-    "strb r0, [r2]\n\t"                      \
-    "strb r12, [r2, %[step]]\n\t"            \
-    "add r2, r2, %[step_2]\n\t"              \
+    "strb r0, [r2, #.Ltg_at]\n\t"            \
+    ".set .Ltg_at, .Ltg_at + %c[step]\n\t"   \
+    "strb r12, [r2, #.Ltg_at]\n\t"           \
+    ".set .Ltg_at, .Ltg_at + %c[step]\n\t"   \
+    ".endif\n\t"
+
+/* `unroll` pairs, then the output moves on where the stores have not moved it. */
+#define TG_DEPTHWISE_3X3_PAIRS(pair)         \
+    ".set .Ltg_at, 0\n\t"                    \
+    ".rept %c[unroll]\n\t" pair              \
+    TG_DEPTHWISE_3X3_STORE_PAIR              \
+    ".endr\n\t"                              \
+    ".if %c[step] >= 256\n\t"                \
+    "addw r2, r2, #.Ltg_at\n\t"              \
     ".endif\n\t"
 
 #define TG_DEPTHWISE_3X3_STORE_LAST          \
@@ -144,13 +156,13 @@ typedef struct {
                      "strd r10, r11, [sp, #8]\n\t"                                                         \
                      "mov lr, r12\n"                                                                       \
                      "1:\n\t"                                                                              \
-                     ".if %c[outputs] > 3\n\t"                                                             \
+                     ".if %c[outputs] / 2 > %c[unroll]\n\t"                                                \
                      "add lr, lr, %[count]\n"                                                              \
-                     "2:\n\t" pair TG_DEPTHWISE_3X3_STORE_PAIR                                             \
+                     "2:\n\t" TG_DEPTHWISE_3X3_PAIRS(pair)                                                 \
                      "subs lr, lr, #256\n\t"                                                               \
                      "bpl 2b\n\t"                                                                          \
                      "add lr, lr, #256\n\t"                                                                \
-                     ".elseif %c[outputs] > 1\n\t" pair TG_DEPTHWISE_3X3_STORE_PAIR                        \
+                     ".elseif %c[outputs] > 1\n\t" TG_DEPTHWISE_3X3_PAIRS(pair)                            \
                      ".endif\n\t"                                                                          \
                      ".if %c[outputs] %% 2\n\t" last TG_DEPTHWISE_3X3_STORE_LAST                           \
                      ".endif\n\t"                                                                          \
@@ -171,8 +183,8 @@ typedef struct {
                      "pop {r3, r7}\n\t"                                                                    \
                      : "+r"(record), "+r"(from), "+r"(to)                                                  \
                      : "r"(end), [pitch] "i"(2 * s->pitch), [pitch_2] "i"(4 * s->pitch),                   \
-                       [step] "i"(s->step), [step_2] "i"(2 * s->step), [outputs] "i"(s->outputs),          \
-                       [count] "i"((s->outputs / 2 - 1) * 256),                                            \
+                       [step] "i"(s->step), [outputs] "i"(s->outputs), [unroll] "i"(s->unroll),            \
+                       [count] "i"((s->outputs / 2 / s->unroll - 1) * 256),                                \
                        [advance] "i"(2 * s->line_advance - 4 * s->stride * (s->outputs / 2)),              \
                        [skip] "i"(s->line_step - s->step * (s->outputs - s->outputs % 2))                  \
                      : "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory")

@@ -19,6 +19,7 @@ _MOST_SCRATCH_BYTES = 32768
 _LARGEST_PITCH = 254  # what the assembly can reach
 _SHARED_PITCH = 64  # TG_DEPTHWISE_SHARED_PITCH
 _PLANES = 4
+_MOST_UNROLLED = 4
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,7 @@ def _instructions(op: DepthwiseConv2D, layout: Layout) -> float:
     channels, lines = op.outputs[0].shape[3], layout.across.output
     outputs = layout.along.output
     if layout.square:
-        line = outputs // 2 * (29 if layout.along.stride == 1 else 31) + outputs % 2 * 18 + 6
+        line = outputs // 2 * (27.5 if layout.along.stride == 1 else 29.5) + outputs % 2 * 18 + 6
         computed = channels * (lines * line + 30)
     else:
         taps = layout.across.kernel * layout.pairs
@@ -87,7 +88,7 @@ def _instructions(op: DepthwiseConv2D, layout: Layout) -> float:
         line = quads * (9 * taps + step + 36) + singles * (3 * taps + step + 14) + 10
         computed = channels * (lines * line + 30)
     filled = layout.plane_lines * -(-lines // layout.band) * min(layout.along.input, layout.pitch)
-    return float(op.input_tensor(0).shape[0] * (computed + 2.2 * filled * op.input_tensor(0).shape[3]))
+    return float(op.input_tensor(0).shape[0] * (computed + 1.7 * filled * op.input_tensor(0).shape[3]))
 
 
 def _best(op: DepthwiseConv2D, shared: bool) -> Layout:
@@ -278,5 +279,12 @@ def _window(op: DepthwiseConv2D, layout: Layout) -> str:
         outputs=layout.along.output,
         step=step,
         line_step=line_step,
+        unroll=_unroll(layout.along.output // 2, step),
     )
     return text.replace(" shape = {", " window = {")
+
+
+def _unroll(pairs: int, step: int) -> int:
+    """Pairs of outputs in one pass of the loop: a divisor, as far as the stores' offsets reach."""
+    able = [n for n in range(2, _MOST_UNROLLED + 1) if pairs % n == 0 and (step < 256 or 2 * n * step < 4096)]
+    return max(able, default=1)
