@@ -16,12 +16,12 @@ SHARED = Path(os.environ.get("TINYGUARD_SHARED", Path(__file__).parents[3] / "sh
 
 
 @pytest.fixture
-def flashed(tmp_path: Path) -> Iterator[Callable[[Graph, str], str]]:
+def flashed(tmp_path: Path) -> Iterator[Callable[..., str]]:
     """A function that builds a graph for a board, starts it, and returns its port."""
     ports: list[str] = []
 
-    def start(graph: Graph, board: str) -> str:
-        image = build_image(graph, load(board), tmp_path / f"{board}-{len(ports)}")
+    def start(graph: Graph, board: str, optimize: str = "balanced") -> str:
+        image = build_image(graph, load(board), tmp_path / f"{board}-{len(ports)}", optimize=optimize)
         ports.append(flash(image, load(board))["port"])
         return ports[-1]
 

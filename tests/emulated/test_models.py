@@ -12,6 +12,7 @@ from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.backends.simulator import Simulator
 from tinyguard.device.client import Device
 from tinyguard.evaluation import agreement
+from tinyguard.operators.target import GOALS
 from tinyguard.tflite import read_graph
 
 SAMPLES = {"pretrainedResnet_quant": 200, "kws_ref_model": 200, "vww_96_int8": 20}
@@ -34,11 +35,11 @@ def _runtimes_agree(model: str, codes: np.ndarray) -> None:
 
 
 def _board_agrees(
-    model: str, board: str, codes: np.ndarray, flashed: Callable[..., str], batch: int = 50
+    model: str, board: str, codes: np.ndarray, flashed: Callable[..., str], optimize: str, batch: int = 50
 ) -> None:
     graph = read_graph(SHARED / "models" / f"{model}.tflite")
     exact = Simulator(graph).run(codes)
-    with Device(flashed(graph, board)) as device:
+    with Device(flashed(graph, board, optimize)) as device:
         device.connect(expected_sha256=graph.sha256)
         for start in range(0, len(codes), batch):
             answer = device.run(codes[start : start + batch])
@@ -58,14 +59,18 @@ def test_simulator_reference_and_both_oracles_agree_on_many(model, shared_codes)
 
 @pytest.mark.emulator
 @every_model
-@pytest.mark.parametrize("board", ["mps2-an385", "mps2-an500", "mps3-an547"])
-def test_the_board_agrees(model, board, shared_codes, flashed):
-    _board_agrees(model, board, shared_codes(model, 3), flashed)
+@pytest.mark.parametrize(
+    ("board", "optimize"),
+    [("mps2-an385", "balanced"), ("mps2-an500", "speed"), ("mps2-an500", "size"), ("mps3-an547", "size")],
+)
+def test_the_board_agrees(model, board, optimize, shared_codes, flashed):
+    _board_agrees(model, board, shared_codes(model, 3), flashed, optimize)
 
 
 @pytest.mark.slow
 @pytest.mark.emulator
 @every_model
 @pytest.mark.parametrize("board", BOARDS)
-def test_the_board_agrees_on_many(model, board, shared_codes, flashed):
-    _board_agrees(model, board, shared_codes(model, SAMPLES[model]), flashed)
+@pytest.mark.parametrize("optimize", GOALS)
+def test_the_board_agrees_on_many(model, board, optimize, shared_codes, flashed):
+    _board_agrees(model, board, shared_codes(model, SAMPLES[model]), flashed, optimize)

@@ -12,8 +12,9 @@ import pytest
 from tests.operators.builder import SCHEMES
 from tests.operators.cases_of import Case, case_modules, drawn_cases
 from tinyguard.boards import Board, load
-from tinyguard.codegen import predict
+from tinyguard.codegen import predict, target_of
 from tinyguard.codegen.batch import Batch
+from tinyguard.operators.target import GOALS
 
 CORES = {
     "m0": "microbit",
@@ -61,14 +62,15 @@ def _fitting(cases: list[Case], board: Board) -> list[list[Case]]:
     return images
 
 
-def _agree(core: str, numbers: range, folder: Path) -> None:
+def _agree(core: str, numbers: range, folder: Path, optimize: str = "balanced") -> None:
     board = load(CORES[core])
+    target = target_of(board, optimize)
     cases = _cases(numbers)
     images = _fitting(cases, board)
     assert sum(map(len, images)) > 0.8 * len(cases)
     failures = []
     for i, image in enumerate(images):
-        batch = Batch([case.graph for case in image], folder / f"image-{i}", board=board)
+        batch = Batch([case.graph for case in image], folder / f"image-{i}", board=board, target=target)
         answers = batch.run_all([(number, case.samples) for number, case in enumerate(image)])
         for case, answer in zip(image, answers, strict=True):
             flat = [np.asarray(y).reshape(e.shape) for y, e in zip(answer, case.expected, strict=True)]
@@ -84,5 +86,6 @@ def test_generated_c_on_the_core_computes_the_same(core: str, tmp_path: Path) ->
 
 @pytest.mark.slow
 @pytest.mark.parametrize("core", CORES)
-def test_more_cases_on_the_core_compute_the_same(core: str, tmp_path: Path) -> None:
-    _agree(core, range(1, 11), tmp_path)
+@pytest.mark.parametrize("optimize", GOALS)
+def test_more_cases_on_the_core_compute_the_same(core: str, optimize: str, tmp_path: Path) -> None:
+    _agree(core, range(1, 7), tmp_path, optimize)

@@ -34,6 +34,12 @@ _OPTIONS = (
         metavar="BYTES",
         help="Flash that constants and kernels may take.",
     ),
+    click.option(
+        "--passes/--no-passes",
+        default=True,
+        show_default=True,
+        help="Rewrite the network first, to the same outputs: dead channels, padding, clamps.",
+    ),
 )
 
 

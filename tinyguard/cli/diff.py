@@ -44,23 +44,24 @@ def command(
     Exit status 2 when something differs.
     """
     from tinyguard.evaluation import differences
-    from tinyguard.evaluation.traces import random_inputs, trace_device, trace_host
+    from tinyguard.evaluation.traces import as_flashed, random_inputs, trace_device, trace_host
     from tinyguard.tflite import read_graph
 
     if serial is not None and backend is not None:
         raise click.UsageError("--serial runs the board, --backend the host: give one of them")
     graph = read_graph(model)
     inputs = _sample(model, graph, data, sample) if data else random_inputs(graph, seed)
-    expected = trace_host("reference", model, graph, inputs)
     if serial is not None:
         from tinyguard.device.client import Device
         from tinyguard.device.ports import find_port
 
         with Device(find_port().port if serial == "auto" else serial) as device:
-            device.connect(expected_sha256=graph.sha256)
+            description = device.connect(expected_sha256=graph.sha256)
+            graph = as_flashed(graph, description.layer_count)
             found = trace_device(device, graph, inputs)
     else:
         found = trace_host(backend or "litert", model, graph, inputs)
+    expected = trace_host("reference", model, graph, inputs)
     rows = list(differences(graph, expected, found))
     first = next((row for row in rows if row.differing), None)
     if as_json:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from tinyguard import passes
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
 from tinyguard.codegen.source import ModelSource
@@ -82,7 +83,7 @@ def generate_library(graph: Graph, directory: Path, isa: str = "portable") -> Mo
 
     Raises TinyguardError on unsupported operators and when `directory` holds something else.
     """
-    model = prepare(graph, Target(isa))
+    model = prepare(passes.optimize(graph), Target(isa))
     texts = {
         **model_files([model]),
         "tg_model.h": _header(model),

@@ -9,13 +9,15 @@ class Options(TypedDict, total=False):
 
     `optimize`: "speed", "balanced" (default) or "size". `kernels`: "builtin" (default) or "cmsis-nn".
     `flash_budget`: bytes that constants and the kernels' own code may take, None for all there is.
-    `cmsis_nn`: folder of the user's CMSIS-NN, None for $CMSIS_NN_ROOT.
+    `cmsis_nn`: folder of the user's CMSIS-NN, None for $CMSIS_NN_ROOT. `passes`: whether the network is
+    rewritten first (tinyguard.passes, default True).
     """
 
     optimize: str
     kernels: str
     flash_budget: int | None
     cmsis_nn: Path | None
+    passes: bool
 
 
 def label(options: Options) -> str:
@@ -28,4 +30,6 @@ def label(options: Options) -> str:
     budget = options.get("flash_budget")
     if budget is not None:
         parts.append(f"flash{budget}")
+    if not options.get("passes", True):
+        parts.append("unrewritten")
     return "-".join(parts)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Unpack
 
+from tinyguard import passes
 from tinyguard.codegen.budget import within_budget
 from tinyguard.codegen.memory import plan
 from tinyguard.codegen.options import Options
@@ -38,7 +39,9 @@ def prepare(
 
 
 def prepare_for(graph: Graph, board: Board | None = None, **options: Unpack[Options]) -> ModelSource:
-    """The same for a board, or for portable C without one."""
+    """The same for a board, or for portable C without one, after the passes unless they are off."""
+    if options.get("passes", True):
+        graph = passes.optimize(graph)
     optimize, kernels = options.get("optimize", "balanced"), options.get("kernels", "builtin")
     target = target_of(board, optimize, kernels) if board else Target("portable", optimize, kernels)
     return prepare(graph, target, flash_budget=options.get("flash_budget"))

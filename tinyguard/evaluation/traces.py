@@ -37,8 +37,20 @@ def trace_host(name: str, path: Path, graph: Graph, inputs: tuple[np.ndarray, ..
     raise TinyguardError(f"no host back end named {name!r}; known: simulator, litert, reference, compiled")
 
 
+def as_flashed(graph: Graph, layers: int) -> Graph:
+    """The network as a board with so many layers runs it: rewritten by the passes, or as in the file."""
+    from tinyguard import passes
+
+    for candidate in (passes.optimize(graph), graph):
+        if len(candidate.nodes) == layers:
+            return candidate
+    raise TinyguardError(
+        f"the board runs {layers} layers and this network has {len(graph.nodes)}: flash it again"
+    )
+
+
 def trace_device(device: Device, graph: Graph, inputs: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
-    """The same from a connected board, layer by layer. `inputs` have N = 1."""
+    """The same from a connected board, layer by layer; `graph` as it was flashed. `inputs` have N = 1."""
     found: dict[int, np.ndarray] = {}
     for run in device.run_layers(*(x[0] for x in inputs)):
         for index, output in zip(graph.nodes[run.layer].outputs, run.outputs, strict=True):
