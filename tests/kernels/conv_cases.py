@@ -46,6 +46,33 @@ def convolution(rng: np.random.Generator) -> Graph:
     return b.graph()
 
 
+def plain_3x3(rng: np.random.Generator) -> Graph:
+    """One CONV_2D 3x3 of stride 1 with an even output and a depth of whole quads: Winograd's."""
+    padding = str(rng.choice(["SAME", "VALID"]))
+    output = [2 * int(n) for n in rng.integers(1, 12, 2)]
+    size = [n + (2 if padding == "VALID" else 0) for n in output]
+    depth, channels = 4 * int(rng.integers(1, 9)), 2 * int(rng.integers(1, 9))
+    b = GraphBuilder()
+    x = b.input((1, *size, depth), "int8", rng=rng)
+    sums = draw_sums(b, rng, x, (channels, 3, 3, depth), bias_dtypes=("int32", "int32", None))
+    b.node(
+        "CONV_2D",
+        [x, *sums.inputs],
+        (1, *output, channels),
+        "int8",
+        sums.output_scale,
+        draw_zero_point(rng),
+        padding=padding,
+        stride_h=1,
+        stride_w=1,
+        dilation_h_factor=1,
+        dilation_w_factor=1,
+        fused_activation_function=str(rng.choice(ACTIVATIONS)),
+        quantized_bias_type=sums.bias_type,
+    )
+    return b.graph()
+
+
 def fully_connected(rng: np.random.Generator) -> Graph:
     """One FULLY_CONNECTED of up to 3 rows."""
     rows, depth, channels = int(rng.integers(1, 4)), int(rng.integers(1, 150)), int(rng.integers(1, 40))

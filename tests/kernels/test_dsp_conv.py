@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.kernels.conv_cases import convolution, fully_connected
+from tests.kernels.conv_cases import convolution, fully_connected, plain_3x3
 from tests.operators.cases_of import Case, make_case
 from tinyguard.boards import load
 from tinyguard.codegen.batch import Batch
@@ -19,6 +19,7 @@ from tinyguard.operators import Target, resolve
 
 KINDS: dict[str, Callable[[np.random.Generator], Graph]] = {
     "convolution": convolution,
+    "plain_3x3": plain_3x3,
     "fully_connected": fully_connected,
 }
 BOARDS = {"m4": "mps2-an386", "m7": "mps2-an500", "m33": "mps2-an505"}

@@ -80,6 +80,33 @@ TG_INLINE const uint32_t *tg_dsp_dot_4(const int16_t *codes, const uint32_t *wei
 #endif
 }
 
+/* Four sums to at most `count` codes, with what is added to a sum and its scaling for each channel. */
+TG_INLINE const uint32_t *tg_dsp_fully_connected_codes(const tg_dsp_fully_connected_shape *s,
+                                                       const uint32_t sums[4], const uint32_t *record,
+                                                       int8_t *output, int32_t count)
+{
+    if (s->wide || count < 4) {
+        const int32_t words = s->wide ? 6 : 4;
+        for (int32_t k = 0; k < 4 && k < count; k++) {
+            const int32_t *p = (const int32_t *)record + words * k;
+            const int32_t sum = (int32_t)(sums[k] + (uint32_t)p[0]);
+            const int32_t code = s->wide
+                                     ? tg_conv_block_scale(sum, p[1], p[2], p[3], p[4], p[5]) + s->zero_point
+                                     : tg_conv_block_scale(sum, 1, p[1], 0, p[2], p[3]);
+            output[k] = (int8_t)tg_clamp(code, s->low, s->high);
+        }
+        return record + 4 * words;
+    }
+    const int32_t low = s->low, high = s->high;
+    const int32_t *p = (const int32_t *)record;
+#pragma GCC unroll 4
+    for (int32_t k = 0; k < 4; k++, p += 4) {
+        const int32_t code = tg_conv_block_scale((int32_t)(sums[k] + (uint32_t)p[0]), 1, p[1], 0, p[2], p[3]);
+        output[k] = (int8_t)tg_clamp(code, low, high);
+    }
+    return record + 16;
+}
+
 /* Scratch: 4 * quads codes of 16 bits. A record of weights for four channels: where the second channels'
    sums start (two words), the words, and for each channel what is added to its sum and its scaling. */
 static __attribute__((noinline, unused)) void tg_dsp_fully_connected(const tg_dsp_fully_connected_shape *s,
@@ -98,22 +125,10 @@ static __attribute__((noinline, unused)) void tg_dsp_fully_connected(const tg_ds
             record = tg_dsp_dot_4(codes, record + 2, s->quads, sums);
             sums[0] = (uint32_t)((int32_t)(sums[0] - sums[1]) >> 8);
             sums[2] = (uint32_t)((int32_t)(sums[2] - sums[3]) >> 8);
-            for (int32_t k = 0; k < 4; k++) {
-                const int32_t *p = (const int32_t *)record;
-                const int32_t sum = (int32_t)(sums[k] + record[0]);
-                int32_t code;
-                if (s->wide) {
-                    code = tg_conv_block_scale(sum, p[1], p[2], p[3], p[4], p[5]) + s->zero_point;
-                    record += 6;
-                } else {
-                    code = tg_conv_block_scale(sum, 1, p[1], 0, p[2], p[3]);
-                    record += 4;
-                }
-                if (c + k < s->output_channels) {
-                    *output++ = (int8_t)tg_clamp(code, s->low, s->high);
-                }
-            }
+            record = tg_dsp_fully_connected_codes(s, sums, record, output, s->output_channels - c);
+            output += 4;
         }
+        output -= -s->output_channels & 3;
     }
 }
 

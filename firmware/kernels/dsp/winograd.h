@@ -29,18 +29,6 @@ TG_INLINE uint32_t tg_winograd_subtract(uint32_t x, uint32_t y)
 #endif
 }
 
-/* (x * y + 2^31) >> 32 */
-TG_INLINE int32_t tg_winograd_high(int32_t x, int32_t y)
-{
-#if defined(__ARM_FEATURE_DSP)
-    int32_t high;
-    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(x), "r"(y));
-    return high;
-#else
-    return (int32_t)(((int64_t)x * y + INT64_C(0x80000000)) >> 32);
-#endif
-}
-
 /* Four places of one window in a row, two codes each. */
 TG_INLINE void tg_winograd_place(uint32_t *to, int32_t place, const uint32_t a[4])
 {
@@ -91,18 +79,21 @@ TG_INLINE void tg_winograd_window(const tg_dsp_conv_2d_shape *s, const uint32_t 
 {
     const int32_t place = s->output_width / 2 * 2;
     uint32_t t[2][4];
+#pragma GCC unroll 4
     for (int32_t k = 0; k < 4; k++) {
         const uint32_t m0 = sums[k * place], m1 = sums[(4 + k) * place];
         const uint32_t m2 = sums[(8 + k) * place], m3 = sums[(12 + k) * place];
         t[0][k] = m0 + m1 + m2;
         t[1][k] = m1 - m2 - m3;
     }
+#pragma GCC unroll 2
     for (int32_t y = 0; y < 2; y++) {
         const uint32_t four[2] = {t[y][0] + t[y][1] + t[y][2], t[y][1] - t[y][2] - t[y][3]};
+#pragma GCC unroll 2
         for (int32_t x = 0; x < 2; x++) {
-            const int32_t scaled = tg_winograd_high(((int32_t)four[x] >> 1) + p[0], p[1]);
+            const int32_t scaled = tg_conv_high(((int32_t)four[x] >> 1) + p[0], p[1]);
             const int32_t code = (scaled + (scaled >> 31) + p[2]) >> p[3];
-            output[(y * s->output_width + x) * s->output_channels] = (int8_t)tg_clamp(code, low, high);
+            output[(y * s->output_width + x) * s->output_channels] = tg_conv_clamp(code, low, high);
         }
     }
 }
