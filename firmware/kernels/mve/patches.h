@@ -57,7 +57,9 @@ TG_INLINE void tg_mve_column_tile(const tg_mve_patches_shape *s, const int8_t *i
         }
         return;
     }
-    const int32_t over = run % 16 == 0 ? last : line < 16 ? 0 : last - 1; /* these may run into the next */
+    /* All but the last rows may be copied with what follows them: later rows write over it. */
+    const int32_t excess = (run + 15) / 16 * 16 - run;
+    const int32_t over = last - (excess + run - 1) / run;
     int32_t y = 0;
     for (; y < over; y++) {
         tg_mve_copy_over(to, from, run);

@@ -56,7 +56,9 @@ def layouts(operator: Any, target: Target) -> list[Layout]:
 
     def product(readable: int, step: int) -> Product:
         vectors = -(-window // 16)
-        return Product(window, readable, channels, step, rule, _unroll(vectors, target), step % 4 == 0)
+        return Product(
+            window, readable, channels, step, rule, _unroll(vectors, target), not (step % 4 or readable % 4)
+        )
 
     pixels = rows_out * columns_out
     stride = _up(window, 16)
