@@ -109,7 +109,7 @@ TG_INLINE void tg_dsp_winograd(const tg_dsp_conv_2d_shape *s, tg_winograd_produc
     uint32_t *sums = (uint32_t *)(void *)(codes + 16 * windows * s->channels);
     for (int32_t y = 0; y < s->output_height; y += 2) {
         const uint32_t *record = weights;
-        tg_dsp_conv_2d_tile(s, input, y, 0, 2, s->output_width, lines);
+        tg_dsp_conv_2d_tile(s, input, y, 0, 0, 2, s->output_width, lines);
         tg_winograd_codes(s, lines, codes);
         for (int32_t c = 0; c < s->output_channels; c += 2) {
             products(codes, record, sums);

@@ -35,7 +35,8 @@ class Layout:
 
     @property
     def column_step(self) -> int:
-        return 1 if self.geometry.columns.kernel == 1 else self.geometry.columns.stride
+        g = self.geometry
+        return 1 if g.columns.kernel == 1 or g.phases > 1 else g.columns.stride
 
     @property
     def row_step(self) -> int:
@@ -71,7 +72,7 @@ class Layout:
             runs=g.rows.kernel,
             jump=2 * self.pitch * g.rows.dilation - 4 * self.words if g.rows.kernel > 1 else 0,
             spacing=2 * self.column_step * self.channels,
-            channels=g.channels,
+            channels=g.channels * g.phases,
             second=int(g.channels > 1),
             wide=int(scale.wide),
             zero_point=zero_point if scale.wide else 0,
@@ -88,6 +89,8 @@ class Layout:
     def overwrites(self) -> bool:
         """Whether the output may lie on the input: every tile's first new line is beyond the rows written."""
         g = self.geometry
+        if g.phases > 1:
+            return False
         line, row = g.columns.input * g.depth, g.columns.output * g.channels
         if self.width < g.columns.output:
             return g.rows.output == 1 and (g.columns.kernel, g.columns.stride) == (1, 1) and row <= line
@@ -103,8 +106,8 @@ class Layout:
     def instructions(self) -> float:
         """Estimated, an inference."""
         g = self.geometry
-        pixels, pairs = g.rows.output * g.columns.output, -(-g.channels // 2)
-        tiles = -(-g.rows.output // self.height) * -(-g.columns.output // self.width)
+        pixels, pairs = g.rows.output * g.output_width, -(-g.channels // 2)
+        tiles = g.phases * -(-g.rows.output // self.height) * -(-g.columns.output // self.width)
         block = 16 / 3 * self.words / 2 * g.rows.kernel + 18 + 5 * g.rows.kernel / 3
         if self.shared:
             block = (5.8 * self.words / 2 + 8) * g.rows.kernel + 28
@@ -227,12 +230,14 @@ def shape_fields(tile: Layout, operator: Any) -> dict[str, int]:
         "input_width": g.columns.input,
         "input_channels": g.depth,
         "output_height": g.rows.output,
-        "output_width": g.columns.output,
+        "output_width": g.output_width,
+        "phases": g.phases,
+        "whole_lines": int(tile.width == g.columns.output),
         "output_channels": g.channels,
         "kernel_height": (g.rows.kernel - 1) * g.rows.dilation + 1,
         "kernel_width": g.columns.kernel,
         "stride_height": g.rows.stride,
-        "stride_width": g.columns.stride,
+        "stride_width": g.step,
         "pad_top": g.rows.before,
         "pad_left": g.columns.before,
         "input_offset": -operator.input_tensor(0).zero_point,

@@ -10,12 +10,23 @@ from tinyguard.operators._window import Axis
 
 @dataclass(frozen=True)
 class Geometry:
-    """Rows and columns of the window; `weights` (output channel, row, column, input channel)."""
+    """Rows and columns of the window; `weights` (output channel, row, column, input channel).
+
+    Dilated columns come as `phases` images, each of every so many columns: in them a window's columns lie
+    side by side, and `columns` describes the first of them. `step` is from a column of a tile that is
+    gathered to the next, in the input.
+    """
 
     batches: int
     rows: Axis
     columns: Axis
     weights: np.ndarray
+    output_width: int
+    phases: int = 1
+
+    @property
+    def step(self) -> int:
+        return self.columns.stride * self.phases
 
     @property
     def channels(self) -> int:
@@ -29,18 +40,26 @@ class Geometry:
 def geometry(operator: Any) -> Geometry | None:
     """The layer's geometry, transposed when it is one column wide and in one row when it is 1x1.
 
-    None when its columns are dilated: their windows are not contiguous.
+    None when its columns are both strided and dilated.
     """
-    g = Geometry(operator.input_tensor(0).shape[0], operator.rows, operator.columns, operator.weights)
+    rows, columns = operator.rows, operator.columns
+    g = Geometry(operator.input_tensor(0).shape[0], rows, columns, operator.weights, columns.output)
     g = _without_padding_taps(g)
     if g.columns.input == 1 and g.columns.output == 1:
-        g = replace(g, rows=g.columns, columns=g.rows, weights=g.weights.swapaxes(1, 2))
+        weights = g.weights.swapaxes(1, 2)
+        g = replace(g, rows=g.columns, columns=g.rows, weights=weights, output_width=g.rows.output)
     rows, columns = g.rows, g.columns
     plain = all((a.kernel, a.stride, a.padded) == (1, 1, a.input) for a in (rows, columns))
     if plain:
         pixels = rows.input * columns.input
-        g = replace(g, rows=Axis(1, 1, 1, 1, 1, 0), columns=Axis(pixels, 1, 1, 1, pixels, 0))
-    return g if g.columns.dilation == 1 or g.columns.kernel == 1 else None
+        line = Axis(pixels, 1, 1, 1, pixels, 0)
+        return replace(g, rows=Axis(1, 1, 1, 1, 1, 0), columns=line, output_width=pixels)
+    if columns.dilation == 1 or columns.kernel == 1:
+        return g
+    if columns.stride > 1:
+        return None
+    phase = Axis(columns.input, columns.kernel, 1, 1, -(-columns.output // columns.dilation), columns.before)
+    return replace(g, columns=phase, phases=columns.dilation)
 
 
 def _without_padding_taps(g: Geometry) -> Geometry:

@@ -69,6 +69,8 @@ class DspWinograd(Kernel):
 
 
 def _fits(g: Geometry) -> bool:
+    if g.phases > 1:
+        return False
     axes = (g.rows, g.columns)
     plain = all((a.kernel, a.stride, a.dilation, a.output % 2) == (3, 1, 1, 0) for a in axes)
     return plain and g.depth % 4 == 0 and g.depth <= _MOST_CHANNELS and g.channels % 2 == 0
