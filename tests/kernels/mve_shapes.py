@@ -91,10 +91,12 @@ def depthwise(rng: np.random.Generator) -> Graph:
     """Up to 16 taps and beyond, images wider than a gather reaches, strides and dilations."""
     channels = _channels(rng, 40)
     multiplier = int(rng.integers(1, 4)) if rng.random() < 0.15 else 1
-    kernel = (3, 3) if rng.random() < 0.5 else _pair(rng, 5)
+    kernel = (3, 3) if rng.random() < 0.4 else _pair(rng, 20 if rng.random() < 0.1 else 5)
     wide = rng.random() < 0.3
     size = (int(rng.integers(1, 8)), int(rng.integers(20, 130))) if wide else _pair(rng, 14)
     dilation = _pair(rng, 3) if rng.random() < 0.15 else (1, 1)
+    if rng.random() < 0.1:
+        channels, multiplier = 1, int(rng.integers(1, 20))
     both = (min(channels, 8) if wide else channels,) * 2
     return _windowed(
         rng, "DEPTHWISE_CONV_2D", size, kernel, (both[0], both[1] * multiplier), _pair(rng, 2), dilation

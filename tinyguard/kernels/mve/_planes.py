@@ -22,13 +22,15 @@ class Planes:
     """Strips of a tile that holds four channels a word, and blocks of four output pixels.
 
     `strip`: output columns of a strip; the last strip overlaps the one before. `block`: columns and
-    rows of output pixels.
+    rows of output pixels. `part`: rows and columns of the taps that one gather takes; the kernel is
+    covered by such parts, with zero weights where they go beyond it.
     """
 
     rows: Axis
     columns: Axis
     strip: int
     block: tuple[int, int]
+    part: tuple[int, int]
 
     @property
     def strips(self) -> int:
@@ -58,25 +60,53 @@ class Planes:
         size = self.rows.output, self.strip
         return [(min(k // wide, size[0] - 1), min(k % wide, size[1] - 1)) for k in range(4)]
 
+    def tap(self, row: int, column: int) -> int:
+        """Byte of the tile of a tap, from where its window begins."""
+        return (row * self.rows.dilation * self.tile_columns + column * self.columns.dilation) * 4
+
+    @property
+    def parts(self) -> list[tuple[int, int]]:
+        """First row and column of each part."""
+        across = range(0, self.columns.kernel, self.part[1])
+        return [(i, j) for i in range(0, self.rows.kernel, self.part[0]) for j in across]
+
+    @property
+    def lanes(self) -> int:
+        """Taps of a part."""
+        return self.part[0] * self.part[1]
+
     def gathers(self) -> np.ndarray:
-        """Offsets (4, TAPS) of the taps of each pixel from the tile's byte of the first; int64."""
-        taps = [
-            (i * self.rows.dilation * self.tile_columns + j * self.columns.dilation) * 4
-            for i in range(self.rows.kernel)
-            for j in range(self.columns.kernel)
-        ]
+        """Offsets (4, TAPS) of the first part's taps of each pixel from the first pixel's; int64."""
+        taps = [self.tap(i, j) for i in range(self.part[0]) for j in range(self.part[1])]
         offsets = np.zeros((4, TAPS), np.int64)
         for k, (row, column) in enumerate(self.pixels):
-            offsets[k, : len(taps)] = self.at(row, column) + np.array(taps)
+            offsets[k, : self.lanes] = self.at(row, column) + np.array(taps)
         return offsets
+
+    def weights(self, rows: np.ndarray, stored: int) -> np.ndarray:
+        """int8 (channels, kernel rows, kernel columns) as (channels, parts, stored)."""
+        filled = np.zeros((len(rows), len(self.parts), stored), np.int8)
+        for k, (i, j) in enumerate(self.parts):
+            part = np.zeros((len(rows), *self.part), np.int8)
+            taps = rows[:, i : i + self.part[0], j : j + self.part[1]]
+            part[:, : taps.shape[1], : taps.shape[2]] = taps
+            filled[:, k, : self.lanes] = part.reshape(len(rows), -1)
+        return filled
+
+    @property
+    def scratch_bytes(self) -> int:
+        """All strips, and what the last part's taps beyond the kernel may read after them."""
+        last = self.at(self.rows.output - 1, self.strip - 1) + self.tap(*self.parts[-1]) + 3
+        beyond = last + self.tap(self.part[0] - 1, self.part[1] - 1) + 1 - self.tile_bytes
+        return self.strips * self.tile_bytes + max(0, beyond)
 
     @property
     def within_reach(self) -> bool:
         return bool(self.gathers().max() <= _REACH)
 
     def stored_taps(self, target: Target) -> int:
-        """Weights a channel in flash: all lanes, or the taps alone where flash counts."""
-        return self.rows.kernel * self.columns.kernel if target.optimize == "size" else TAPS
+        """Weights a part in flash: all lanes, or the taps alone where flash counts."""
+        return self.lanes if target.optimize == "size" else TAPS
 
     @property
     def along_rows(self) -> bool:
@@ -105,26 +135,29 @@ class Planes:
         runs = self.strips * -(-lines // across) * (1 if run % length == 0 or run < length else 2)
         copies = self.strips * self.tile_rows * (12 + self.tile_columns)
         block = {"clamped": 82, "signed": 90, "general": 100}[form]
+        block += 40 * (len(self.parts) - 1)
         return (channels + 3) // 4 * (self.blocks * block + 20 * runs + copies + 60)
 
 
 def _candidates(rows: Axis, columns: Axis) -> Iterator[Planes]:
-    for strips in range(1, -(-columns.output // 4) + 1):
-        strip = -(-columns.output // strips)
-        found = [Planes(rows, columns, strip, block) for block in _BLOCKS]
-        found = [planes for planes in found if planes.within_reach]
-        yield from found
-        if found:
-            return
+    part_columns = -(-columns.kernel // -(-columns.kernel // TAPS))
+    most = min(rows.kernel, TAPS // part_columns)
+    for part_rows in range(1, most + 1):
+        for strips in range(1, -(-columns.output // 4) + 1):
+            strip = -(-columns.output // strips)
+            part = (part_rows, part_columns)
+            found = [Planes(rows, columns, strip, block, part) for block in _BLOCKS]
+            found = [planes for planes in found if planes.within_reach]
+            yield from found
+            if found:
+                break
 
 
 def planes_of(operator: Any, form: str) -> Planes | None:
-    """The fewest strips that gathers reach, and the best block; None where there is none."""
-    rows, columns = operator.rows, operator.columns
-    if rows.kernel * columns.kernel > TAPS:
-        return None
+    """The best strips, blocks and parts that gathers reach; None where there are none."""
     channels = operator.outputs[0].shape[3]
-    return min(_candidates(rows, columns), key=lambda found: found.instructions(channels, form), default=None)
+    found = _candidates(operator.rows, operator.columns)
+    return min(found, key=lambda planes: planes.instructions(channels, form), default=None)
 
 
 def run_statement(planes: Planes, rule: Requantize, channels: int, stored: int) -> list[str]:
@@ -135,7 +168,16 @@ def run_statement(planes: Planes, rule: Requantize, channels: int, stored: int) 
     lines = [f"vldrw.u32 q{4 + k}, [r7, #{16 * k}]" for k in range(4)]
     if stored < TAPS:
         lines += [f"mov lr, #{stored}", "vctp.8 lr"]
-    lines += ["1:", *_pair(0, stored), *rule.pack_first(), *_pair(1, stored), *rule.pack_second()]
+    at = 0
+    lines.append("1:")
+    for channels_of_pair, pack in (((0, 2), rule.pack_first), ((1, 3), rule.pack_second)):
+        for channel, sums in zip(channels_of_pair, (FIRST, SECOND), strict=True):
+            for part in planes.parts:
+                place = planes.tap(*part) + channel
+                lines += _add("r1", place - at)
+                lines += _accumulate(sums, stored, part == (0, 0))
+                at = place
+        lines += pack()
     lines += ["vldrw.u32 q1, [r7, #64]"]
     (_, length), pixel = planes.run, channels
     tile_step, output_step = planes.at(0, length), length * pixel
@@ -148,7 +190,8 @@ def run_statement(planes: Planes, rule: Requantize, channels: int, stored: int) 
             lines += ["vstrb.32 q3, [r9, q1]", "vshr.u32 q3, q3, #8", "add r9, r9, #1"]
         lines.append("vstrb.32 q3, [r9, q1]")
         output_step -= 3
-    lines += [*_add("r1", tile_step - 3), *_add("r9", output_step), f"sub r3, r3, #{4 * stored}"]
+    lines += [*_add("r1", tile_step - at), *_add("r9", output_step)]
+    lines += _add("r3", -4 * len(planes.parts) * stored)
     lines += [f"sub r5, r5, #{16 * rule.words}", "subs r11, r11, #1", "bne 1b"]
     text = [f'    "{line}\\n"' if line.endswith(":") else f'    "\\t{line}\\n"' for line in lines]
     return [
@@ -160,14 +203,13 @@ def run_statement(planes: Planes, rule: Requantize, channels: int, stored: int) 
     ]
 
 
-def _pair(first: int, stored: int) -> list[str]:
-    """Sums of channels `first` and `first` + 2, from r1 at channel 0 or 2; leaves it at the second."""
-    lines = ["sub r1, r1, #1"] if first else []
-    for k, sums in enumerate((FIRST, SECOND)):
-        lines += ["add r1, r1, #2"] if k else []
-        lines += ["vldrb.8 q0, [r3], #16"] if stored == TAPS else ["vpst", f"vldrbt.8 q0, [r3], #{stored}"]
-        for p, total in enumerate(sums):
-            lines += [f"vldrb.u8 q2, [r1, q{4 + p}]", f"vmladav.s8 {total}, q2, q0"]
+def _accumulate(sums: tuple[str, ...], stored: int, first: bool) -> list[str]:
+    """Four pixels of one channel and one part, from r1."""
+    load = ["vldrb.8 q0, [r3], #16"] if stored == TAPS else ["vpst", f"vldrbt.8 q0, [r3], #{stored}"]
+    name = "vmladav" if first else "vmladava"
+    lines = load
+    for p, total in enumerate(sums):
+        lines += [f"vldrb.u8 q2, [r1, q{4 + p}]", f"{name}.s8 {total}, q2, q0"]
     return lines
 
 

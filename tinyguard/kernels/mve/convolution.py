@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -117,3 +118,41 @@ def _shape(operator: Any, window: int) -> str:
         zero_point=source.zero_point,
         window=window,
     )
+
+
+class OneChannel(Convolution):
+    """DEPTHWISE_CONV_2D on one input channel: the convolution with its weights turned round."""
+
+    name: ClassVar = "mve convolution of one channel"
+    operators: ClassVar = ("DEPTHWISE_CONV_2D",)
+
+    def supports(self, operator: Any, target: Target) -> bool:
+        source = operator.input_tensor(0)
+        return source.dtype == "int8" and source.shape[3] == 1 and source.shape[0] == 1
+
+    def cost(self, operator: Any, target: Target) -> Cost:
+        return super().cost(_turned(operator), target)
+
+    def scratch_bytes(self, operator: Any, target: Target) -> int:
+        return super().scratch_bytes(_turned(operator), target)
+
+    def emit(self, operator: Any, c: Emission) -> str:
+        return super().emit(_turned(operator), c)
+
+
+def _turned(operator: Any) -> SimpleNamespace:
+    """What a convolution needs of the operator."""
+    names = (
+        "rows",
+        "columns",
+        "shifts",
+        "multipliers",
+        "bias",
+        "low",
+        "high",
+        "inputs",
+        "outputs",
+        "input_tensor",
+    )
+    values = {name: getattr(operator, name) for name in names}
+    return SimpleNamespace(weights=operator.weights.transpose(3, 1, 2, 0), **values)

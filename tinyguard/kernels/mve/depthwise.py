@@ -1,4 +1,4 @@
-"""DEPTHWISE_CONV_2D in MVE: windows of up to 16 taps, one gather and one VMLADAV an output."""
+"""DEPTHWISE_CONV_2D in MVE: one gather and one VMLADAV an output for up to 16 taps."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _groups(channels: int) -> list[int]:
 
 
 class Depthwise(Kernel):
-    """Up to 16 taps, at least 4 channels, multiplier 1; int8, batch 1.
+    """At least 4 channels, multiplier 1; int8, batch 1.
 
     Four channels at a time are copied into a tile, which leaves the output free to lie on the input.
     """
@@ -49,8 +49,7 @@ class Depthwise(Kernel):
         return Cost(instructions, constant_bytes(operator))
 
     def scratch_bytes(self, operator: Any, target: Target) -> int:
-        planes = _planes(operator)
-        return planes.strips * planes.tile_bytes
+        return _planes(operator).scratch_bytes
 
     def in_place(self, operator: Operator) -> tuple[int, ...]:
         return (0,) if operator.outputs[0].shape[3] % 4 == 0 else ()
@@ -59,10 +58,10 @@ class Depthwise(Kernel):
         planes, rule = _planes(operator), _rule(operator)
         source, channels = operator.input_tensor(0), operator.outputs[0].shape[3]
         order = (np.array(_groups(channels))[:, None] + np.array([0, 2, 1, 3])).ravel()
-        rows = operator.weights.reshape(-1, channels).T
-        taps = np.zeros((channels, planes.stored_taps(c.target)), np.int8)
-        taps[:, : rows.shape[1]] = rows
-        bias = folded_bias(operator.bias, rows.sum(axis=1, dtype=np.int64), source.zero_point)
+        rows = np.moveaxis(operator.weights[0], 2, 0)
+        stored = planes.stored_taps(c.target)
+        taps = planes.weights(rows, stored)
+        bias = folded_bias(operator.bias, rows.sum(axis=(1, 2), dtype=np.int64), source.zero_point)
         constants = channel_constants(rule, operator, bias)
         names = (
             c.constant("weights", taps[order], "taps of each channel"),
@@ -76,7 +75,7 @@ class Depthwise(Kernel):
         ]
         lines += [f"int8_t *const target = {c.output()};", f"int8_t *const tile = {c.scratch()};"]
         lines.append(f"tg_mve_fill(tile, {source.zero_point}, {planes.strips * planes.tile_bytes});")
-        return "\n".join(lines + _groups_loop(planes, rule, channels, taps.shape[1], *names))
+        return "\n".join(lines + _groups_loop(planes, rule, channels, stored, *names))
 
 
 def _groups_loop(
@@ -114,7 +113,7 @@ def _strips(
     )
     body = [
         f'register const int8_t *windows __asm__("r1") = {tile} + line * {line_step} + {begin} * {run_step};',
-        f'register const int8_t *taps __asm__("r3") = {weights} + group * {4 * stored};',
+        f'register const int8_t *taps __asm__("r3") = {weights} + group * {4 * len(planes.parts) * stored};',
         f'register const int32_t *constants __asm__("r5") = {words} + group * {4 * rule.words};',
         'register const void *offsets __asm__("r7") = &offsets_of_four;',
         f'register int8_t *to __asm__("r9") = {to} + line * {output_line} + {begin} * {output_run};',
