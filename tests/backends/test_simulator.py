@@ -48,6 +48,19 @@ def test_forward_gives_the_same_codes_with_and_without_a_gradient():
     assert torch.equal(plain, traced.detach())
 
 
+def test_a_simulator_first_used_in_inference_mode_still_has_gradients():
+    graph = chain()
+    simulator = Simulator(graph)
+    codes = torch.from_numpy(_codes(graph, 4).astype(np.float32))
+    with torch.inference_mode():
+        (plain,) = simulator(codes)
+    x = codes.clone().requires_grad_()
+    (traced,) = simulator(x)
+    traced.sum().backward()
+    assert torch.equal(plain, traced.detach())
+    assert (x.grad != 0).any()
+
+
 def test_the_gradient_of_a_convolution_is_its_real_multiplier_inside_the_clamp():
     rng = np.random.default_rng(1)
     builder = GraphBuilder()

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from tinyguard.backends.execute import check_inputs, execute, outputs_of
+from tinyguard.backends.parallel import run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import resolve
@@ -31,19 +32,25 @@ class Simulator(torch.nn.Module):
 
     def forward(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         check_inputs(self.graph, codes)
-        steps = execute(self.graph, self.operators, "forward", codes, self._constant)
-        return outputs_of(self.graph, steps, codes)
+        return run_in_parts(self._outputs, codes)
 
     def logits(self, *codes: torch.Tensor) -> torch.Tensor:
         """Real-valued logits (N, classes): the dequantized input of the final SOFTMAX or LOGISTIC,
         or the dequantized first output where the network ends otherwise."""
         check_inputs(self.graph, codes)
+        return run_in_parts(self._logits, codes)[0]
+
+    def _outputs(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        steps = execute(self.graph, self.operators, "forward", codes, self._constant)
+        return outputs_of(self.graph, steps, codes)
+
+    def _logits(self, *codes: torch.Tensor) -> tuple[torch.Tensor]:
         wanted = self.logits_tensor
         for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
             for index, result in zip(operator.node.outputs, results, strict=True):
                 if index == wanted.index:
                     real = (result - wanted.zero_point) * wanted.scale if wanted.quantization else result
-                    return real.reshape(len(real), -1)
+                    return (real.reshape(len(real), -1),)
         raise TinyguardError("the network's first output is one of its inputs; there are no logits")
 
     @property

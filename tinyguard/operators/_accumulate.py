@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from abc import abstractmethod
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +16,8 @@ from tinyguard.operators.base import CODE_RANGE, Emission, Operator
 if TYPE_CHECKING:
     import torch
 
+    from tinyguard.operators._sums import LinearMap
+
 FLOAT32_EXACT = 2**24  # integers up to here are exact in float32
 
 
@@ -21,8 +25,9 @@ class Accumulating(Operator):
     """Base of the operators that sum int8 weights times codes and requantize per output channel.
 
     After `prepare_sums`: `weights` (int8), `bias` (int64, one an output channel), `multipliers`
-    (int32), `shifts` (int8), `low`, `high` (clamp), `wide` (the int16x8 rule on 64-bit accumulators)
-    and `exact_in_float32` (every partial sum without bias is an integer below 2**24).
+    (int32), `shifts` (int8), `low`, `high` (clamp), `wide` (the int16x8 rule on 64-bit accumulators),
+    `least` and `most` (int64, bounds of each channel's partial sums without bias) and
+    `exact_in_float32` (these are all below 2**24).
     """
 
     weights: np.ndarray
@@ -32,8 +37,9 @@ class Accumulating(Operator):
     low: int
     high: int
     wide: bool
+    least: np.ndarray
+    most: np.ndarray
     exact_in_float32: bool
-    requantization: Requantization
 
     def prepare_sums(self, source_index: int, weights_index: int, bias_index: int, channel_axis: int) -> None:
         """Check codes, weights and bias; one multiplier an output channel; refuse sums that overflow."""
@@ -65,6 +71,7 @@ class Accumulating(Operator):
         self.multipliers = np.array([p.value for p in pairs], np.int32)
         self.shifts = np.array([p.shift for p in pairs], np.int8)
         self.low, self.high = self.activation_range(output)
+        self._maps: dict[tuple[torch.device, torch.dtype], LinearMap] = {}
         self._check_range(source, channel_axis)
 
     def real_multipliers(self, source: Tensor, scales: np.ndarray, output: Tensor) -> np.ndarray:
@@ -90,20 +97,9 @@ class Accumulating(Operator):
         low, high = (code - source.zero_point for code in CODE_RANGE[source.dtype])
         rows = np.moveaxis(self.weights, channel_axis, 0).reshape(len(self.bias), -1).astype(np.int64)
         positive, negative = np.maximum(rows, 0).sum(axis=1), np.minimum(rows, 0).sum(axis=1)
-        most, least = positive * high + negative * low, positive * low + negative * high
-        largest = np.maximum(most, -least)
-        self.exact_in_float32 = bool(largest.max(initial=0) < FLOAT32_EXACT)
-        largest = np.maximum(most + np.maximum(self.bias, 0), -(least + np.minimum(self.bias, 0)))
-        self.requantization = Requantization(
-            self.bias,
-            self.multipliers,
-            self.shifts,
-            self.outputs[0].zero_point,
-            self.low,
-            self.high,
-            self.wide,
-            int(largest.max(initial=0)),
-        )
+        self.most, self.least = positive * high + negative * low, positive * low + negative * high
+        self.exact_in_float32 = bool(self._largest(np.zeros_like(self.bias)) < FLOAT32_EXACT)
+        largest = np.maximum(self.most + np.maximum(self.bias, 0), -(self.least + np.minimum(self.bias, 0)))
         if self.wide:
             self.require(max(self.shifts, default=0) <= 14, "output scale far below the accumulator's")
             scaled = np.ldexp(largest.astype(np.float64), self.shifts.astype(np.int64))
@@ -134,44 +130,85 @@ class Accumulating(Operator):
         codes = rule(accumulators, self.multipliers.astype(np.int64), self.shifts) + output.zero_point
         return np.clip(codes, self.low, self.high).astype(output.dtype)
 
-    def torch_weights(self, *axes: int, device: torch.device) -> torch.Tensor:
-        """The weights with `axes` permuted, a view, in the dtype in which the sums are exact."""
-        import torch
+    def _largest(self, bias: np.ndarray) -> int:
+        """The bound of all partial sums that start or end with the bias."""
+        above, below = self.most + np.maximum(bias, 0), self.least + np.minimum(bias, 0)
+        return int(np.maximum(above, -below).max(initial=0))
 
-        return torch.from_numpy(self.weights.astype(self.float_type)).to(device).permute(*axes)
+    @functools.cached_property
+    def _settled(self) -> np.ndarray:
+        """Channels whose code never changes: those of dead channels, often with a huge bias."""
+        return np.asarray(self.requantize(self.least) == self.requantize(self.most))
+
+    @functools.cached_property
+    def _moving_bias(self) -> np.ndarray:
+        return np.where(self._settled, 0, self.bias)
+
+    @functools.cached_property
+    def requantization(self) -> Requantization:
+        """The rule from torch's accumulators, bias included, to codes."""
+        settled, zero_point = self._settled, self.outputs[0].zero_point
+        return Requantization(
+            np.where(settled, 0, self.multipliers).astype(np.int64),
+            np.where(settled, 0, self.shifts).astype(np.int64),
+            np.where(settled, self.requantize(self.least), zero_point).astype(np.int64),
+            zero_point,
+            self.low,
+            self.high,
+            self.wide,
+            self._largest(self._moving_bias),
+        )
 
     @property
     def torch_dtype(self) -> torch.dtype:
-        """The torch dtype in which the sums are exact."""
+        """The torch dtype in which the sums, bias included, are exact."""
         import torch
 
-        return torch.float32 if self.exact_in_float32 else torch.float64
+        exact = self.exact_in_float32 and self._largest(self._moving_bias) < FLOAT32_EXACT
+        return torch.float32 if exact else torch.float64
 
-    def requantize_torch(self, sums: torch.Tensor) -> torch.Tensor:
-        """Sums (..., channels) without bias to float32 output codes, straight-through."""
+    @abstractmethod
+    def linear_map(self, device: torch.device) -> LinearMap:
+        """The weighted sums in torch, in `torch_dtype`."""
+
+    def codes_torch(self, x: torch.Tensor) -> torch.Tensor:
+        """float32 output codes (M, ..., channels) of codes as the linear map takes them."""
         import torch
 
-        from tinyguard.arithmetic import straight_through
+        from tinyguard.operators._sums import requantized
 
-        rule = self.requantization
-        if rule.exact:
-            codes = rule.codes(sums.detach())
-            if not sums.requires_grad:
-                return codes
-            real, bias = (
-                torch.from_numpy(v.astype(np.float32)).to(sums.device) for v in (rule.real, self.bias)
-            )
-            unrounded = (sums.to(torch.float32) + bias) * real + rule.zero_point
-            return straight_through.replace_value(unrounded.clamp(self.low, self.high), codes)
+        key = x.device, self.torch_dtype
+        if key not in self._maps:
+            with torch.inference_mode(False):  # they may serve outside of that mode next
+                self._maps[key] = self.linear_map(x.device)
+        return requantized(x, self._maps[key], self.requantization)
 
-        def constant(values: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(values.astype(np.int64)).to(sums.device)
+    def torch_weights(
+        self, channel_axis: int, device: torch.device
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Weights in their own layout, the same times each channel's real factor, and the bias."""
+        import torch
 
-        accumulators = sums.to(torch.float64) + constant(self.bias)
-        scale = constant(self.multipliers), constant(self.shifts)
-        return straight_through.requantize(
-            accumulators, *scale, rule.zero_point, self.low, self.high, self.wide
-        )
+        shape = [1] * self.weights.ndim
+        shape[channel_axis] = -1
+        scaled = self.weights * self.requantization.real.reshape(shape)
+
+        def tensor(values: np.ndarray) -> torch.Tensor:
+            return torch.from_numpy(values.astype(np.float64)).to(device, self.torch_dtype)
+
+        return tensor(self.weights), tensor(scaled), tensor(self._moving_bias)
+
+    def folded_bias(self, bias: torch.Tensor, zero_point: int, channel_axis: int) -> torch.Tensor | None:
+        """The bias for sums of codes with their zero point; None where those might not be exact."""
+        import torch
+
+        rows = np.moveaxis(self.weights, channel_axis, 0).reshape(len(self.bias), -1).astype(np.int64)
+        folded = self._moving_bias - zero_point * rows.sum(axis=1)
+        widest = -CODE_RANGE[self.outputs[0].dtype][0]
+        largest = int((np.abs(rows).sum(axis=1) * widest + np.abs(folded)).max(initial=0))
+        if largest >= (FLOAT32_EXACT if self.torch_dtype == torch.float32 else 2**53):
+            return None
+        return torch.from_numpy(folded).to(bias.device, bias.dtype)
 
     def requantization_fields(self, source: Tensor) -> dict[str, int]:
         """The last fields of every kernel's shape: offsets, clamp and the int16x8 rule."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -12,6 +13,8 @@ from tinyguard.operators.base import Emission, c_shape
 
 if TYPE_CHECKING:
     import torch
+
+    from tinyguard.operators._weighted_pair import WeightedPair
 
 _LEFT_SHIFT = {"int8": 20, "int16": 15}  # keeps a scaled sum inside int32
 
@@ -57,6 +60,27 @@ class Add(Elementwise):
         final, zero_point = self.output_multiplier, self.outputs[0].zero_point
         total = a - b if self.subtract else a + b
         return fixed_point.requantize(total, final.value, final.shift, zero_point, self.low, self.high)
+
+    @functools.cached_property
+    def weighted_pair(self) -> WeightedPair | None:
+        """int8's sum in float32, exact for all pairs of codes; None where none was found."""
+        from tinyguard.operators import _weighted_pair
+
+        a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]
+        factors = a.scale / output.scale, (-b.scale if self.subtract else b.scale) / output.scale
+        addend = output.zero_point - factors[0] * a.zero_point - factors[1] * b.zero_point
+        return _weighted_pair.find(self.pairs, factors, addend, self.clamp)
+
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        a, b = inputs[:2]
+        assert a is not None
+        assert b is not None
+        one_shape = a.shape == b.shape and a.ndim > 1 and self.outputs[0].dtype == "int8"
+        if not one_shape or self.weighted_pair is None:
+            return super().forward(*inputs)
+        from tinyguard.operators._weighted_pair import weighted
+
+        return (weighted(a, b, self.weighted_pair),)
 
     def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return a - b if self.subtract else a + b

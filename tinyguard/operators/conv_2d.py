@@ -13,6 +13,8 @@ from tinyguard.operators.base import Emission, c_shape
 if TYPE_CHECKING:
     import torch
 
+    from tinyguard.operators._sums import LinearMap
+
 _CHUNK_BYTES = 64 << 20  # patches are unfolded for so many samples at a time
 
 
@@ -71,13 +73,17 @@ class Conv2D(Accumulating):
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         x = inputs[0]
         assert x is not None
-        source, output = self.input_tensor(0), self.outputs[0]
-        weights = self.torch_weights(0, 3, 1, 2, device=x.device)
-        images = x.reshape(-1, *source.shape[1:]).to(self.torch_dtype) - source.zero_point
-        images = images.permute(0, 3, 1, 2)
-        images = _window.padded_torch(images, self.rows, self.columns, 0.0)
-        sums = _window.convolved_torch(images, weights, self.rows, self.columns, self.groups)
-        return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)
+        codes = self.codes_torch(x.reshape(-1, *self.input_tensor(0).shape[1:]))
+        return (codes.reshape(len(x), *self.outputs[0].shape),)
+
+    def linear_map(self, device: torch.device) -> LinearMap:
+        from tinyguard.operators._sums import convolution
+
+        weights, scaled, bias = self.torch_weights(0, device)
+        zero_point = self.input_tensor(0).zero_point
+        folded = self.folded_bias(bias, zero_point, 0)
+        weights, scaled = weights.permute(0, 3, 1, 2), scaled.permute(0, 3, 1, 2)
+        return convolution(weights, scaled, (bias, folded), zero_point, self.rows, self.columns, self.groups)
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(0), self.outputs[0]

@@ -13,6 +13,8 @@ from tinyguard.operators.base import Emission, c_shape
 if TYPE_CHECKING:
     import torch
 
+    from tinyguard.operators._sums import LinearMap
+
 _CHUNK_BYTES = 64 << 20  # sums are held for so many samples at a time
 
 
@@ -68,13 +70,18 @@ class DepthwiseConv2D(Accumulating):
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         x = inputs[0]
         assert x is not None
-        source, output = self.input_tensor(0), self.outputs[0]
-        weights = self.torch_weights(3, 0, 1, 2, device=x.device)
-        images = x.reshape(-1, *source.shape[1:]).to(self.torch_dtype) - source.zero_point
-        images = images.permute(0, 3, 1, 2)
-        images = _window.padded_torch(images, self.rows, self.columns, 0.0)
-        sums = _window.convolved_torch(images, weights, self.rows, self.columns, source.shape[3])
-        return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)
+        codes = self.codes_torch(x.reshape(-1, *self.input_tensor(0).shape[1:]))
+        return (codes.reshape(len(x), *self.outputs[0].shape),)
+
+    def linear_map(self, device: torch.device) -> LinearMap:
+        from tinyguard.operators._sums import convolution
+
+        source = self.input_tensor(0)
+        weights, scaled, bias = self.torch_weights(3, device)
+        folded = self.folded_bias(bias, source.zero_point, 3)
+        weights, scaled = weights.permute(3, 0, 1, 2), scaled.permute(3, 0, 1, 2)
+        window = self.rows, self.columns, source.shape[3]
+        return convolution(weights, scaled, (bias, folded), source.zero_point, *window)
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(0), self.outputs[0]

@@ -13,6 +13,8 @@ from tinyguard.operators.base import Emission, c_shape
 if TYPE_CHECKING:
     import torch
 
+    from tinyguard.operators._sums import LinearMap
+
 
 class FullyConnected(Accumulating):
     """Rows of input codes times (O, I) weights, per tensor or per channel; int8 and int16x8."""
@@ -61,9 +63,17 @@ class FullyConnected(Accumulating):
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         x = inputs[0]
         assert x is not None
-        weights = self.torch_weights(1, 0, device=x.device)
-        centred = x.reshape(-1, self.depth).to(self.torch_dtype) - self.input_tensor(0).zero_point
-        return (self.requantize_torch(centred @ weights).reshape(len(x), *self.outputs[0].shape),)
+        return (self.codes_torch(x.reshape(-1, self.depth)).reshape(len(x), *self.outputs[0].shape),)
+
+    def linear_map(self, device: torch.device) -> LinearMap:
+        from tinyguard.operators._sums import Dense
+
+        weights, scaled, bias = self.torch_weights(0, device)
+        zero_point = self.input_tensor(0).zero_point
+        folded = self.folded_bias(bias, zero_point, 0)
+        if folded is not None:
+            bias, zero_point = folded, 0
+        return Dense(weights.t().contiguous(), scaled, bias, zero_point)
 
     def emit(self, c: Emission) -> str:
         source = self.input_tensor(0)

@@ -13,6 +13,8 @@ from tinyguard.operators.base import Emission, c_shape
 if TYPE_CHECKING:
     import torch
 
+    from tinyguard.operators._sums import LinearMap
+
 
 class TransposeConv(Accumulating):
     """Inputs: output shape, OHWI weights, NHWC codes, optional bias; int8 and int16x8.
@@ -74,25 +76,29 @@ class TransposeConv(Accumulating):
         return (self.requantize(sums).reshape(len(x), *output.shape),)
 
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-        from torch.nn import functional
-
         x = inputs[2]
         assert x is not None
+        codes = self.codes_torch(x.reshape(-1, *self.input_tensor(2).shape[1:]))
+        return (codes.reshape(len(x), *self.outputs[0].shape),)
+
+    def linear_map(self, device: torch.device) -> LinearMap:
+        from tinyguard.operators._sums import Transposed
+
         source, output = self.input_tensor(2), self.outputs[0]
-        weights = self.torch_weights(3, 0, 1, 2, device=x.device)
-        weights = weights.clone(memory_format=torch.contiguous_format)
-        images = x.reshape(-1, *source.shape[1:]).to(self.torch_dtype) - source.zero_point
-        images = images.permute(0, 3, 1, 2)
-        if 1 in (source.shape[3], output.shape[3]):  # the gradient would be wrong: see convolved_torch
-            images = images.clone(memory_format=torch.contiguous_format)
-        canvas = functional.conv_transpose2d(images, weights, stride=(self.rows.stride, self.columns.stride))
+        weights, scaled, bias = self.torch_weights(0, device)
         top, left = self.rows.before, self.columns.before
         height, width = self._reach(source.shape)
         # A negative side of pad crops: taps that fall outside the output are dropped.
-        bottom, right = output.shape[1] + top - height, output.shape[2] + left - width
-        sums = functional.pad(canvas, (-left, right, -top, bottom))
-        return (self.requantize_torch(sums.permute(0, 2, 3, 1)).reshape(len(x), *output.shape),)
+        sides = (-left, output.shape[2] + left - width, -top, output.shape[1] + top - height)
+        return Transposed(
+            weights.permute(3, 0, 1, 2).contiguous(),
+            scaled.permute(3, 0, 1, 2).contiguous(),
+            bias,
+            source.zero_point,
+            self.rows,
+            self.columns,
+            sides,
+        )
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(2), self.outputs[0]

@@ -1,0 +1,99 @@
+"""A network in torch over a batch in parts, one thread a part, forward and backward.
+
+torch's own threads meet at the end of every operation. On a machine that does other work too, each
+meeting waits for the slower thread; parts of a batch meet once.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.autograd.function import once_differentiable
+
+Network = Callable[..., tuple[torch.Tensor, ...]]
+
+_LEAST_SAMPLES = 8  # a part: below, starting a thread costs more than it gains
+
+
+def run_in_parts(network: Network, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+    """`network(*inputs)` of a network that treats each sample alone, in up to torch.get_num_threads() parts.
+
+    Inputs and outputs have shape (N, ...).
+    """
+    samples = len(inputs[0])
+    count = min(torch.get_num_threads(), samples // _LEAST_SAMPLES)
+    if count < 2 or any(len(x) != samples or x.device.type != "cpu" for x in inputs):
+        return network(*inputs)
+    return tuple(_Parts.apply(network, count, *inputs))
+
+
+class _Parts(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        context: Any, network: Network, count: int, *inputs: torch.Tensor
+    ) -> tuple[torch.Tensor, ...]:  # type: ignore[override]
+        wanted = context.needs_input_grad[2:]
+
+        def part(*pieces: torch.Tensor) -> tuple[list[torch.Tensor], tuple[torch.Tensor, ...]]:
+            with torch.set_grad_enabled(any(wanted)):
+                leaves = [x.detach().requires_grad_(w) for x, w in zip(pieces, wanted, strict=True)]
+                return leaves, network(*leaves)
+
+        with _threads(count) as pool:
+            context.parts = list(pool.map(part, *(x.tensor_split(count) for x in inputs)))
+        outputs = zip(*(results for _, results in context.parts), strict=True)
+        return tuple(torch.cat([y.detach() for y in pieces]) for pieces in outputs)
+
+    @staticmethod
+    @once_differentiable
+    def backward(context: Any, *gradients: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        count = len(context.parts)
+
+        def part(
+            made: tuple[list[torch.Tensor], tuple[torch.Tensor, ...]], *pieces: torch.Tensor
+        ) -> list[torch.Tensor | None]:
+            leaves, results = made
+            moving = [(y, g) for y, g in zip(results, pieces, strict=True) if y.requires_grad]
+            wanted = [x for x in leaves if x.requires_grad]
+            if not moving:
+                return [None if not x.requires_grad else torch.zeros_like(x) for x in leaves]
+            ys, gs = zip(*moving, strict=True)
+            found = iter(
+                torch.autograd.grad(
+                    ys, wanted, gs, retain_graph=True, allow_unused=True, materialize_grads=True
+                )
+            )
+            return [next(found) if x.requires_grad else None for x in leaves]
+
+        split = (g.tensor_split(count) for g in gradients)
+        with _threads(count) as pool:
+            pieces = list(zip(*pool.map(part, context.parts, *split), strict=True))
+        return None, None, *(None if p[0] is None else torch.cat(p) for p in pieces)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads in each of which torch works alone; the caller's number of threads comes back.
+
+    torch gives a thread its number at its first operation; that of the matrix products is shared.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield _pool(count)
+    finally:
+        torch.set_num_threads(before)
+
+
+@functools.lru_cache(maxsize=4)
+def _pool(count: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(count, "tinyguard", initializer=torch.set_num_threads, initargs=(1,))
+
+
+os.register_at_fork(after_in_child=_pool.cache_clear)
