@@ -19,7 +19,7 @@ import numpy as np
 
 from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.boards import load
-from tinyguard.codegen import Options, build_image, prepare_for
+from tinyguard.codegen import Options, build_prepared, prepare_for
 from tinyguard.device.client import Device
 from tinyguard.evaluation.bench import bench, started
 from tinyguard.graph import Graph
@@ -66,10 +66,10 @@ class Figures:
 def measure(network: str, core: str, graph: Graph, kernels: str, options: Options, folder: Path) -> Figures:
     """Build, run random samples, compare every byte with the reference, and count."""
     board = load(CORES[core])
-    image = build_image(graph, board, folder, **options)
+    source = prepare_for(graph, board, **options)
+    image = build_prepared(source, board, folder, options.get("cmsis_nn"))
     shape = graph.tensors[graph.inputs[0]].shape[1:]
     codes = np.random.default_rng(0).integers(-128, 128, (SAMPLES, *shape)).astype(np.int8)
-    source = prepare_for(graph, board, **options)
     with started(image, board) as port, Device(port) as device:
         device.connect(graph.sha256)
         run = bench(device, source, board, [codes[0]], image.flash_bytes)
@@ -100,7 +100,7 @@ def figures(models: Path, cmsis_nn: Path | None, networks: list[str], cores: lis
     """All of the table, row by row."""
     ways: dict[str, Options] = {"speed": {"optimize": "speed"}, "size": {"optimize": "size"}}
     if cmsis_nn:
-        ways = {"CMSIS-NN": {"kernels": "cmsis-nn", "cmsis_nn": cmsis_nn}, **ways}
+        ways = {"CMSIS-NN": {"kernels": "cmsis-nn", "cmsis_nn": cmsis_nn, "passes": False}, **ways}
     for network in networks:
         graph = read_graph(models / NETWORKS[network])
         for core in cores:

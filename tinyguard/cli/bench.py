@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from tinyguard.boards import Board
-    from tinyguard.codegen import Options
+    from tinyguard.codegen import ModelSource, Options
     from tinyguard.evaluation.bench import Bench
     from tinyguard.graph import Graph
 
@@ -48,6 +48,7 @@ def command(
     """
     from tinyguard import boards
     from tinyguard.cli._bench import show
+    from tinyguard.codegen import prepare_for
     from tinyguard.evaluation.bench import random_sample, read_run
     from tinyguard.files import write_atomically
     from tinyguard.tflite import read_graph
@@ -56,8 +57,9 @@ def command(
     other = read_run(compare) if compare else None
     graph = read_graph(model)
     sample = [read_codes(model, graph, data, 1)[0][0]] if data else random_sample(graph)
-    with _port(graph, chosen, serial, options) as port:
-        result = _measure(graph, chosen, port, sample, options)
+    source = prepare_for(graph, chosen, **options)
+    with _port(graph, source, chosen, serial, options) as port:
+        result = _measure(graph, source, chosen, port, sample)
     if output:
         write_atomically(output, json.dumps(result.as_dict(), indent=2) + "\n")
     if as_json:
@@ -67,9 +69,11 @@ def command(
 
 
 @contextmanager
-def _port(graph: Graph, board: Board, serial: str | None, options: Options) -> Iterator[str]:
+def _port(
+    graph: Graph, source: ModelSource, board: Board, serial: str | None, options: Options
+) -> Iterator[str]:
     """The port of the board: given, or that of a virtual one."""
-    from tinyguard.codegen import build_image, default_directory
+    from tinyguard.codegen import build_prepared, default_directory
     from tinyguard.device.ports import find_port
     from tinyguard.errors import TinyguardError
     from tinyguard.evaluation.bench import started
@@ -82,18 +86,17 @@ def _port(graph: Graph, board: Board, serial: str | None, options: Options) -> I
             f"{board.name} is hardware: type `tinyguard flash MODEL --board {board.name}`, then give --serial"
         )
     with progress_console.status(f"building for {board.title}"):
-        image = build_image(graph, board, default_directory(graph, board, **options), **options)
+        directory = default_directory(graph, board, **options)
+        image = build_prepared(source, board, directory, options.get("cmsis_nn"))
     with started(image, board) as port:
         yield port
 
 
-def _measure(graph: Graph, board: Board, port: str, sample: list[np.ndarray], options: Options) -> Bench:
-    from tinyguard.codegen import prepare_for
+def _measure(graph: Graph, source: ModelSource, board: Board, port: str, sample: list[np.ndarray]) -> Bench:
     from tinyguard.device.client import Device
     from tinyguard.errors import TinyguardError
     from tinyguard.evaluation.bench import bench
 
-    source = prepare_for(graph, board, **options)
     with Device(port) as device, progress_console.status(f"measuring on {board.title}"):
         description = device.connect(expected_sha256=graph.sha256)
         if description.board != board.name:

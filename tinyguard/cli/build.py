@@ -74,20 +74,22 @@ def _library(graph: Graph, output: Path, as_json: bool) -> None:
 
 def _firmware(graph: Graph, name: str, output: Path | None, as_json: bool, options: Options) -> None:
     from tinyguard.boards import load
-    from tinyguard.codegen import build_image, default_directory, predict
+    from tinyguard.codegen import build_image, default_directory
 
     board = load(name)
     directory = output or default_directory(graph, board, **options)
     image = build_image(graph, board, directory, **options)
-    sizes = predict(graph, board, **options)
+    constants, arena, link, stack = (
+        image.sections.get(name, 0) for name in (".tg_constants", ".tg_arena", ".tg_link", ".tg_stack")
+    )
     result = {
         "board": board.name,
         "directory": str(directory),
         "image": str(image.elf),
         "flash_bytes": image.flash_bytes,
         "ram_bytes": image.ram_bytes,
-        "constant_bytes": sizes.constant_bytes,
-        "arena_bytes": sizes.arena_bytes,
+        "constant_bytes": constants,
+        "arena_bytes": arena,
         "sha256": image.sha256,
     }
     if as_json:
@@ -95,8 +97,7 @@ def _firmware(graph: Graph, name: str, output: Path | None, as_json: bool, optio
         return
     console.print(f"image [bold]{image.elf}[/] for {board.title}")
     console.print(
-        f"flash {image.flash_bytes:,} bytes ({sizes.constant_bytes:,} constants), "
-        f"RAM {image.ram_bytes:,} bytes (arena {sizes.arena_bytes:,}, link {sizes.link_bytes:,}, "
-        f"stack {sizes.stack_bytes:,})"
+        f"flash {image.flash_bytes:,} bytes ({constants:,} constants), "
+        f"RAM {image.ram_bytes:,} bytes (arena {arena:,}, link {link:,}, stack {stack:,})"
     )
     console.print(f"next: tinyguard flash MODEL --board {board.name}")

@@ -1,6 +1,6 @@
 """Graph -> C: the memory plan, the weights, and a project that builds by `make` alone."""
 
-from tinyguard.codegen.image import build_image, built_image, default_directory
+from tinyguard.codegen.image import build_image, build_prepared, built_image, default_directory
 from tinyguard.codegen.library import generate_library
 from tinyguard.codegen.memory import Buffer, MemoryPlan, plan
 from tinyguard.codegen.options import Options
@@ -16,6 +16,7 @@ __all__ = [
     "Options",
     "Prediction",
     "build_image",
+    "build_prepared",
     "built_image",
     "default_directory",
     "emit_model",

@@ -5,8 +5,10 @@ from typing import Unpack
 
 from tinyguard.boards import Board
 from tinyguard.codegen.options import Options, label
-from tinyguard.codegen.predict import predict
-from tinyguard.codegen.project import generate
+from tinyguard.codegen.predict import predicted
+from tinyguard.codegen.prepare import prepare_for
+from tinyguard.codegen.project import write_firmware
+from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.toolchain import Image, build, check_fit
@@ -19,9 +21,15 @@ def build_image(graph: Graph, board: Board, directory: Path, **options: Unpack[O
     Raises TinyguardError: unsupported operators, no room (bytes needed and there), a missing compiler,
     and with kernels "cmsis-nn" a missing or mismatched library.
     """
-    sizes = predict(graph, board, **options)
+    source = prepare_for(graph, board, **options)
+    return build_prepared(source, board, directory, options.get("cmsis_nn"))
+
+
+def build_prepared(source: ModelSource, board: Board, directory: Path, cmsis_nn: Path | None = None) -> Image:
+    """The same for a network that is printed already for `board`."""
+    sizes = predicted(source, board)
     check_fit(board, sizes.constant_bytes, sizes.ram_bytes)
-    generate(graph, board, directory, **options)
+    write_firmware(source, board, directory, cmsis_nn)
     return build(directory, board)
 
 

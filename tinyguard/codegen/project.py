@@ -30,6 +30,12 @@ def generate(graph: Graph, board: Board, directory: Path, **options: Unpack[Opti
     kernels "cmsis-nn" when the library is missing or was compiled for another core.
     """
     model = prepare_for(graph, board, **options)
+    write_firmware(model, board, directory, options.get("cmsis_nn"))
+    return model
+
+
+def write_firmware(model: ModelSource, board: Board, directory: Path, cmsis_nn: Path | None = None) -> None:
+    """The same for a network that is printed already for `board`."""
     firmware = data_folder("firmware")
     runtime = sorted(path.relative_to(firmware).as_posix() for path in (firmware / "runtime").glob("*.c"))
     sources = ["model.c", "weights.c", *runtime, *port_sources(board)]
@@ -43,12 +49,11 @@ def generate(graph: Graph, board: Board, directory: Path, **options: Unpack[Opti
             board,
             sources,
             (".", "include", "kernels", "runtime", "ports/cortex_m"),
-            options.get("cmsis_nn"),
+            cmsis_nn,
         ),
     }
     folders = ["include/tinyguard", "runtime", *sorted({str(Path(s).parent) for s in port_sources(board)})]
     write_project(directory, texts, [*firmware_files(folders), *kernel_files([model])])
-    return model
 
 
 def build_id(printed: Mapping[str, str]) -> str:
