@@ -29,6 +29,25 @@ TG_INLINE int32_t tg_conv_high(int32_t x, int32_t y)
 #endif
 }
 
+/* a + the same */
+TG_INLINE int32_t tg_conv_add_high(int32_t a, int32_t x, int32_t y)
+{
+#if defined(__ARM_FEATURE_DSP)
+    int32_t high;
+    __asm__("smmlar %0, %1, %2, %3" : "=r"(high) : "r"(x), "r"(y), "r"(a));
+    return high;
+#else
+    return (int32_t)((uint32_t)a + (uint32_t)tg_conv_high(x, y));
+#endif
+}
+
+/* Twice a sum to its code, the zero point in `round`; see `scaled` in tinyguard/kernels/dsp/block.py. */
+TG_INLINE int32_t tg_conv_scaled(int32_t twice, int32_t multiplier, int32_t round, int32_t shift,
+                                 int32_t positive)
+{
+    return tg_conv_add_high(positive ? round : round + (twice >> 31), twice, multiplier) >> shift;
+}
+
 /* tg_clamp, with SSAT for the whole range, which GCC does not find. */
 TG_INLINE int8_t tg_conv_clamp(int32_t x, int32_t low, int32_t high)
 {

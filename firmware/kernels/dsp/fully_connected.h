@@ -101,7 +101,7 @@ TG_INLINE const uint32_t *tg_dsp_fully_connected_codes(const tg_dsp_fully_connec
     const int32_t *p = (const int32_t *)record;
 #pragma GCC unroll 4
     for (int32_t k = 0; k < 4; k++, p += 4) {
-        const int32_t code = tg_conv_block_scale((int32_t)(sums[k] + (uint32_t)p[0]), 1, p[1], 0, p[2], p[3]);
+        const int32_t code = tg_conv_scaled((int32_t)(2 * (sums[k] + (uint32_t)p[0])), p[1], p[2], p[3], 0);
         output[k] = (int8_t)tg_clamp(code, low, high);
     }
     return record + 16;

@@ -75,7 +75,7 @@ TG_INLINE void tg_winograd_codes(const tg_dsp_conv_2d_shape *s, const int16_t *l
 
 /* One channel of one window: 16 sums to four codes. `p`: bias, multiplier, round, shift. */
 TG_INLINE void tg_winograd_window(const tg_dsp_conv_2d_shape *s, const uint32_t *sums, const int32_t p[4],
-                                  int32_t low, int32_t high, int8_t *output)
+                                  int32_t positive, int32_t low, int32_t high, int8_t *output)
 {
     const int32_t place = s->output_width / 2 * 2;
     uint32_t t[2][4];
@@ -91,16 +91,17 @@ TG_INLINE void tg_winograd_window(const tg_dsp_conv_2d_shape *s, const uint32_t 
         const uint32_t four[2] = {t[y][0] + t[y][1] + t[y][2], t[y][1] - t[y][2] - t[y][3]};
 #pragma GCC unroll 2
         for (int32_t x = 0; x < 2; x++) {
-            const int32_t scaled = tg_conv_high(((int32_t)four[x] >> 1) + p[0], p[1]);
-            const int32_t code = (scaled + (scaled >> 31) + p[2]) >> p[3];
+            const int32_t twice = ((int32_t)four[x] >> 1) + p[0];
+            const int32_t code = tg_conv_scaled(twice, p[1], p[2], p[3], positive);
             output[(y * s->output_width + x) * s->output_channels] = tg_conv_clamp(code, low, high);
         }
     }
 }
 
-/* Scratch: four lines of codes, 16 places of a row of windows, 16 places of two channels' sums. */
-TG_INLINE void tg_dsp_winograd(const tg_dsp_conv_2d_shape *s, tg_winograd_products *products, int32_t low,
-                               int32_t high, const int8_t *input, const uint32_t *weights, int8_t *output,
+/* `positive`: no code below the zero point survives the clamp.
+   Scratch: four lines of codes, 16 places of a row of windows, 16 places of two channels' sums. */
+TG_INLINE void tg_dsp_winograd(const tg_dsp_conv_2d_shape *s, tg_winograd_products *products,
+                               int32_t positive, int32_t low, int32_t high, const int8_t *input, const uint32_t *weights, int8_t *output,
                                void *scratch)
 {
     const int32_t windows = s->output_width / 2;
@@ -118,7 +119,7 @@ TG_INLINE void tg_dsp_winograd(const tg_dsp_conv_2d_shape *s, tg_winograd_produc
                 int8_t *to = output + y * s->output_width * s->output_channels + c + k;
                 const int32_t *p = (const int32_t *)record;
                 for (int32_t window = 0; window < windows; window++, to += 2 * s->output_channels) {
-                    tg_winograd_window(s, sums + 2 * window + k, p, low, high, to);
+                    tg_winograd_window(s, sums + 2 * window + k, p, positive, low, high, to);
                 }
             }
         }

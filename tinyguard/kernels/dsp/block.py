@@ -25,6 +25,7 @@ class Block:
     pixel's; `second` from the first channel's to the second's.
 
     `wide`: the rule for any shift, else every shift is to the right and the zero point is in `round`.
+    `positive`: no code below the zero point survives the clamp.
     """
 
     words: int
@@ -34,6 +35,7 @@ class Block:
     channels: int
     second: int
     wide: int
+    positive: int
     zero_point: int
     low: int
     high: int
@@ -41,7 +43,8 @@ class Block:
     @property
     def initializer(self) -> str:
         """Of a C `tg_conv_block`."""
-        return ", ".join(f".{f.name} = {getattr(self, f.name)}" for f in fields(self))
+        named = (f.name for f in fields(self) if f.name != "positive")
+        return ", ".join(f".{name} = {getattr(self, name)}" for name in named)
 
     @property
     def name(self) -> str:
@@ -107,8 +110,6 @@ def _section(block: Block, pixels: int) -> list[str]:
         f"{label}:",
         "ldrd r2, r3, [r1], #8",
     ]
-    for pixel in range(1, pixels):
-        lines += [f"mov r{2 + 2 * pixel}, r2", f"mov r{3 + 2 * pixel}, r3"]
     lines += _sums(block, pixels)
     lines += _requantize_wide(block, pixels) if block.wide else _requantize(block, pixels)
     lines += [
@@ -125,23 +126,40 @@ def _section(block: Block, pixels: int) -> list[str]:
 
 
 def _sums(block: Block, pixels: int) -> list[str]:
-    """All runs, unrolled while that is short, else in loops counted on the stack."""
+    """All runs from the biases in r2 and r3, unrolled while that is short, else in loops counted on the stack."""
     quads = block.words // 2
+    one = quad(block.spacing, pixels)
+    last = _single(block, pixels) if block.words % 2 else []
     if block.runs * quads <= _UNROLLED_QUADS:
         lines = []
         for run in range(block.runs):
-            lines += repeat(quads, quad(block.spacing, pixels))
-            lines += _single(block, pixels) if block.words % 2 else []
+            if run:
+                lines += [*repeat(quads, one), *last]
+            else:
+                start = [*_from_biases(one), *repeat(quads - 1, one), *last]
+                lines += start if quads else _from_biases(last)
             lines += advance("r0", block.jump) if run + 1 < block.runs else []
         return lines
     chunk = max(n for n in range(1, _UNROLLED_QUADS + 1) if n == 1 or quads // n * n > 0.8 * quads)
-    lines = _counted(repeat(chunk, quad(block.spacing, pixels)), quads // chunk, _CHUNKS, f"{pixels}1")
-    lines += repeat(quads % chunk, quad(block.spacing, pixels))
-    lines += _single(block, pixels) if block.words % 2 else []
-    if block.runs == 1:
-        return lines
-    back = advance("r0", -block.jump)
-    return [*_counted([*lines, *advance("r0", block.jump)], block.runs, _RUNS, f"{pixels}2"), *back]
+    lines = _counted(repeat(chunk, one), quads // chunk, _CHUNKS, f"{pixels}1")
+    lines += [*repeat(quads % chunk, one), *last]
+    if block.runs > 1:
+        lines = _counted([*lines, *advance("r0", block.jump)], block.runs, _RUNS, f"{pixels}2")
+        lines += advance("r0", -block.jump)
+    copies = [f"mov r{r}, r{2 + r % 2}" for r in range(4, 2 + 2 * pixels)]
+    return [*copies, *lines]
+
+
+def _from_biases(lines: list[str]) -> list[str]:
+    """The first products of every sum added to r2 or r3; pixel 0, whose sums these are, comes last."""
+    started, changed = set(), []
+    for line in lines:
+        target = line.removeprefix("smlad ").split(",")[0]
+        if line.startswith("smlad") and target not in started:
+            started.add(target)
+            line = f"{line.rpartition(', ')[0]}, r{2 + int(target[1:]) % 2}"
+        changed.append(line)
+    return changed
 
 
 def _counted(body: list[str], times: int, slot: int, label: str) -> list[str]:
@@ -198,21 +216,33 @@ def _single(block: Block, pixels: int) -> list[str]:
 
 
 def _requantize(block: Block, pixels: int) -> list[str]:
-    """Multiplier, round and shift of both channels: six instructions an output and the store."""
-    lines = ["ldm r1, {r8, r9, r10, r11, r12, lr}", f"ldr r1, [sp, #{_OUTPUT}]"]
-    for channel, (multiplier, round_, shift) in enumerate((("r8", "r9", "r10"), ("r11", "r12", "lr"))):
+    """Multiplier, round and shift of both channels: at most five instructions an output and the store."""
+    lines = [f"ldr lr, [sp, #{_OUTPUT}]"]
+    for channel in (0, 1):
+        lines.append("ldm r1!, {r8, r9, r10}")
         for pixel in range(pixels):
             r = f"r{2 + 2 * pixel + channel}"
-            lines += [
-                f"lsls {r}, {r}, #1",
-                f"smmulr {r}, {r}, {multiplier}",
-                f"add {r}, {r}, {r}, asr #31",
-                f"add {r}, {r}, {round_}",
-                f"asrs {r}, {r}, {shift}",
-                *clamp(block, r),
-                f"strb {r}, [r1, #{pixel * block.channels + channel * block.second}]",
-            ]
-    return lines
+            place = pixel * block.channels + channel * block.second
+            lines += [*scaled(block, r, "r8", "r9", "r10", "r11"), f"strb {r}, [lr, #{place}]"]
+    return [*lines, "mov r1, lr"]
+
+
+def scaled(block: Block, r: str, multiplier: str, round_: str, shift: str, free: str) -> list[str]:
+    """A sum to its code, all shifts to the right.
+
+    SMMLAR adds the round to the product's upper half. What is negative rounds away from zero, for which the
+    sum's sign is added too, but for an activation that clamps there anyway.
+    """
+    lines = [f"lsls {r}, {r}, #1"]
+    if not block.positive:
+        lines.append(f"add {free}, {round_}, {r}, asr #31")
+    added = round_ if block.positive else free
+    return [
+        *lines,
+        f"smmlar {r}, {r}, {multiplier}, {added}",
+        f"asrs {r}, {r}, {shift}",
+        *clamp(block, r),
+    ]
 
 
 def _requantize_wide(block: Block, pixels: int) -> list[str]:

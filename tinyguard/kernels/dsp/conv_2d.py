@@ -75,6 +75,7 @@ class Layout:
             channels=g.channels * g.phases,
             second=int(g.channels > 1),
             wide=int(scale.wide),
+            positive=int(low >= zero_point and not scale.wide),
             zero_point=zero_point if scale.wide else 0,
             low=low,
             high=high,

@@ -5,7 +5,7 @@ Stack: 0 output, 4 its end, 8 weights, 12 jump, 16 quads, 20 runs, 24 patches, 2
 36 spacing, 40 step to the next pixel's output, 44 step to the second channel's.
 """
 
-from tinyguard.kernels.dsp.block import Block, clamp
+from tinyguard.kernels.dsp.block import Block, clamp, scaled
 
 _QUAD = (
     "ldm r1!, {r8, r9, r10, r11}",
@@ -68,12 +68,11 @@ _NEXT = (
     "cmp r1, r8",
     "bne 10b",
 )
-_SCALE = ("smmulr {r}, {r}, {m}", "add {r}, {r}, {r}, asr #31", "add {r}, {r}, {o}", "asrs {r}, {r}, {e}")
 
 
 def shared_name(block: Block) -> str:
     """Of the function that this layer can share."""
-    values = block.wide, block.zero_point, block.low, block.high
+    values = block.wide, block.positive, block.zero_point, block.low, block.high
     return "tg_conv_block_shared_" + "_".join(str(v).replace("-", "m") for v in values)
 
 
@@ -126,7 +125,7 @@ def _scaled(block: Block) -> list[str]:
     lines = ["ldm r1, {r8, r9, r10, r11, r12, lr}"]
     for m, o, e, sums in (("r8", "r9", "r10", ("r2", "r4")), ("r11", "r12", "lr", ("r3", "r5"))):
         for r in sums:
-            lines += [f"lsls {r}, {r}, #1", *(i.format(r=r, m=m, o=o, e=e) for i in _SCALE), *clamp(block, r)]
+            lines += scaled(block, r, m, o, e, "r7")
     return [*lines, *_stored()]
 
 
@@ -140,7 +139,9 @@ def _scaled_wide(block: Block) -> list[str]:
                 f"lsls {r}, {r}, r8",
                 f"smmulr {r}, {r}, r9",
                 f"lsls {r}, {r}, r10",
-                *(i.format(r=r, o="r11", e="r12") for i in _SCALE[1:]),
+                f"add {r}, {r}, {r}, asr #31",
+                f"add {r}, {r}, r11",
+                f"asrs {r}, {r}, r12",
                 f"{'sub' if block.zero_point < 0 else 'add'} {r}, {r}, #{abs(block.zero_point)}",
                 *clamp(block, r),
             ]

@@ -65,7 +65,9 @@ class DspWinograd(Kernel):
         weights = c.constant("weights", _records(g, scale), note)
         shape = c_shape("tg_dsp_conv_2d_shape", **shape_fields(_layout(g), operator))
         data = f"{c.input(0)}, (const uint32_t *){weights}, {c.output()}, {c.scratch()}"
-        return f"{shape}\ntg_dsp_winograd(&shape, {name}, {operator.low}, {operator.high},\n    {data});"
+        positive = int(operator.low >= operator.outputs[0].zero_point)
+        clamp = f"{positive}, {operator.low}, {operator.high}"
+        return f"{shape}\ntg_dsp_winograd(&shape, {name}, {clamp},\n    {data});"
 
 
 def _fits(g: Geometry) -> bool:
