@@ -126,7 +126,7 @@ def _section(block: Block, pixels: int) -> list[str]:
 
 
 def _sums(block: Block, pixels: int) -> list[str]:
-    """All runs from the biases in r2 and r3, unrolled while that is short, else in loops counted on the stack."""
+    """All runs, from the biases in r2 and r3: unrolled while short, else in loops counted on the stack."""
     quads = block.words // 2
     one = quad(block.spacing, pixels)
     last = _single(block, pixels) if block.words % 2 else []
