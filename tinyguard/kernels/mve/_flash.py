@@ -1,8 +1,14 @@
 """What the layers take in flash."""
 
+from collections.abc import Sequence
 from typing import Any
 
 
 def constant_bytes(operator: Any) -> int:
-    """Weights and tables as the portable kernel counts them: ours take their place."""
+    """Constant operands of a layer that prints them as they are."""
     return sum(t.size_bytes for t in operator.inputs if t is not None and t.is_constant)
+
+
+def code_bytes(lines: Sequence[str]) -> int:
+    """Printed assembly, nearly all of it in instructions of four bytes."""
+    return 4 * len(lines)

@@ -15,6 +15,7 @@ from tinyguard.operators._window import Axis
 TAPS = 16  # lanes of a vector of bytes
 _BLOCKS = ((4, 1), (1, 4), (2, 2))  # columns and rows of output pixels computed together
 _REACH = 255  # offsets of a gather of bytes
+_COUNTER = '"r11", '  # not lost but changed
 
 
 @dataclass(frozen=True)
@@ -195,11 +196,11 @@ def run_statement(planes: Planes, rule: Requantize, channels: int, stored: int) 
     lines += [f"sub r5, r5, #{16 * rule.words}", "subs r11, r11, #1", "bne 1b"]
     text = [f'    "{line}\\n"' if line.endswith(":") else f'    "\\t{line}\\n"' for line in lines]
     return [
-        "__asm__ volatile(",
+        "__asm__ volatile(",  # GCC 12 knows no name for VPR, which holds nothing across statements here
         *text,
         '    : "+r"(windows), "+r"(taps), "+r"(constants), "+r"(to), "+r"(blocks)',
         '    : "r"(offsets)',
-        f"    : {CLOBBERED.replace(chr(34) + 'r11' + chr(34) + ', ', '')});",
+        f"    : {CLOBBERED.replace(_COUNTER, '')});",
     ]
 
 

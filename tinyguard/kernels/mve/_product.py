@@ -71,6 +71,11 @@ class Product:
         order = np.array(self.pairs)
         return vectors[order].transpose(0, 2, 1, 3)  # (pairs, vectors, 2, lanes)
 
+    @property
+    def constant_bytes(self) -> int:
+        """Weights and constants in flash."""
+        return 2 * len(self.pairs) * (len(self.starts) * self.lanes + 4 * self.rule.words)
+
     def constants(self, channels: np.ndarray) -> np.ndarray:
         """int32 (channels, words) in the order of the loads."""
         return channels[np.array(self.pairs)]

@@ -8,12 +8,14 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyguard.kernels.base import Cost, Kernel
-from tinyguard.kernels.mve._flash import constant_bytes
+from tinyguard.kernels.mve._flash import code_bytes
 from tinyguard.kernels.mve._product import PIXELS
 from tinyguard.kernels.mve._requantize import channel_constants, folded_bias
 from tinyguard.kernels.mve._windows import Layout, layout
 from tinyguard.operators import Emission, Target, _window
 from tinyguard.operators.base import c_shape
+
+_LAYING_OUT_BYTES = {"direct": 150, "column": 450, "row": 450, "four": 550}  # code around the products
 
 
 class Convolution(Kernel):
@@ -27,7 +29,9 @@ class Convolution(Kernel):
         return source.dtype == "int8" and operator.groups == 1 and source.shape[0] == 1
 
     def cost(self, operator: Any, target: Target) -> Cost:
-        return Cost(layout(operator, target).total, constant_bytes(operator))
+        found = layout(operator, target)
+        code = code_bytes(found.product.lines()) + _LAYING_OUT_BYTES[found.form]
+        return Cost(found.total, found.product.constant_bytes, code)
 
     def scratch_bytes(self, operator: Any, target: Target) -> int:
         return layout(operator, target).scratch_bytes

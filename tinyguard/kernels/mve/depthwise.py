@@ -7,11 +7,13 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyguard.kernels.base import Cost, Kernel
-from tinyguard.kernels.mve._flash import constant_bytes
+from tinyguard.kernels.mve._flash import code_bytes
 from tinyguard.kernels.mve._planes import Planes, planes_of, run_statement
 from tinyguard.kernels.mve._requantize import Requantize, channel_constants, folded_bias, form_of
 from tinyguard.operators import Emission, Operator, Target
 from tinyguard.operators.base import c_shape
+
+_LOOPS_BYTES = 500  # code around the runs
 
 
 def _rule(operator: Any) -> Requantize:
@@ -44,9 +46,11 @@ class Depthwise(Kernel):
         return fits and source.shape[3] >= 4 and planes_of(operator, _rule(operator).form) is not None
 
     def cost(self, operator: Any, target: Target) -> Cost:
-        channels = operator.outputs[0].shape[3]
-        instructions = _planes(operator).instructions(channels, _rule(operator).form)
-        return Cost(instructions, constant_bytes(operator))
+        planes, rule, channels = _planes(operator), _rule(operator), operator.outputs[0].shape[3]
+        stored = planes.stored_taps(target)
+        constants = 4 * len(_groups(channels)) * (len(planes.parts) * stored + 4 * rule.words)
+        code = code_bytes(run_statement(planes, rule, channels, stored)) + _LOOPS_BYTES
+        return Cost(planes.instructions(channels, rule.form), constants, code)
 
     def scratch_bytes(self, operator: Any, target: Target) -> int:
         return _planes(operator).scratch_bytes

@@ -24,7 +24,7 @@ class Elementwise(Printed):
         return operator.outputs[0].dtype == "int8" and operator.rows.sizes[-1] >= _SHORTEST_ROW
 
     def cost(self, operator: Any, target: Target) -> Cost:
-        return Cost(4.5 * operator.outputs[0].elements + 30, constant_bytes(operator))
+        return Cost(4.5 * operator.outputs[0].elements + 30, constant_bytes(operator), 600)
 
 
 class Lookup(Printed):
@@ -43,4 +43,4 @@ class Lookup(Printed):
         return hasattr(operator, "table") and all(t is not None and t.dtype == "int8" for t in tensors)
 
     def cost(self, operator: Any, target: Target) -> Cost:
-        return Cost(0.25 * operator.outputs[0].elements + 10, constant_bytes(operator))
+        return Cost(0.25 * operator.outputs[0].elements + 10, 256, 40)
