@@ -51,14 +51,48 @@ TG_INLINE void tg_depthwise_sum(const tg_depthwise_layer *s, const tg_depthwise_
     }
 }
 
+/* The same without unrolling, for any shape at run time. */
+TG_INLINE void tg_depthwise_sum_shared(const tg_depthwise_layer *s, const tg_depthwise_3x3 *w,
+                                       const int32_t *weights, const int16_t *codes, int32_t outputs,
+                                       int32_t sums[4])
+{
+    const int32_t advance = s->dilation * w->pitch - 2 * s->pairs;
+    const int32_t step = outputs == 4 ? w->stride : 0;
+    for (int32_t row = 0; row < s->kernel; row++) {
+        const int32_t *end = weights + s->pairs;
+        const int16_t *second = codes + step;
+        const int16_t *third = second + step;
+        const int16_t *fourth = third + step;
+#pragma GCC unroll 1
+        do {
+            const uint32_t taps = (uint32_t)*weights++;
+            sums[0] = tg_lane_smlad(tg_lane_load(codes), taps, sums[0]);
+            codes += 2;
+            if (outputs == 4) {
+                sums[1] = tg_lane_smlad(tg_lane_load(second), taps, sums[1]);
+                sums[2] = tg_lane_smlad(tg_lane_load(third), taps, sums[2]);
+                sums[3] = tg_lane_smlad(tg_lane_load(fourth), taps, sums[3]);
+                second += 2;
+                third += 2;
+                fourth += 2;
+            }
+        } while (weights != end);
+        codes += advance;
+    }
+}
+
 /* A record here: bias, multiplier, round, shift, then the words of weights row by row. Without `exact`
    nothing is doubled and `round` is not used. */
 TG_INLINE void tg_depthwise_outputs(const tg_depthwise_layer *s, const tg_depthwise_3x3 *w,
                                     const int32_t *record, const int16_t *codes, int32_t outputs,
-                                    int8_t *output)
+                                    int32_t shared, int8_t *output)
 {
     int32_t sums[4] = {record[0], record[0], record[0], record[0]};
-    tg_depthwise_sum(s, w, record + 4, codes, outputs, sums);
+    if (shared) {
+        tg_depthwise_sum_shared(s, w, record + 4, codes, outputs, sums);
+    } else {
+        tg_depthwise_sum(s, w, record + 4, codes, outputs, sums);
+    }
 #pragma GCC unroll 4
     for (int32_t k = 0; k < outputs; k++) {
         *output = s->exact ? tg_lane_requantize(sums[k], record[1], record[2], record[3])
@@ -68,15 +102,18 @@ TG_INLINE void tg_depthwise_outputs(const tg_depthwise_layer *s, const tg_depthw
 }
 
 TG_INLINE void tg_depthwise_any_s8(const tg_depthwise_layer *s, const tg_depthwise_3x3 *w,
-                                   const int32_t *record, const int16_t *plane, int32_t lines, int8_t *output)
+                                   const int32_t *record, const int16_t *plane, int32_t lines,
+                                   int32_t shared, int8_t *output)
 {
     for (int32_t line = 0; line < lines; line++) {
         int32_t k = 0;
         for (; k + 4 <= w->outputs; k += 4) {
-            tg_depthwise_outputs(s, w, record, plane + k * w->stride, 4, output + k * w->step);
+            tg_depthwise_outputs(s, w, record, plane + k * w->stride, 4, shared,
+                                 output + k * w->step);
         }
         for (; k < w->outputs; k++) {
-            tg_depthwise_outputs(s, w, record, plane + k * w->stride, 1, output + k * w->step);
+            tg_depthwise_outputs(s, w, record, plane + k * w->stride, 1, shared,
+                                 output + k * w->step);
         }
         plane += w->line_advance;
         output += w->line_step;
@@ -118,7 +155,7 @@ TG_INLINE int32_t tg_depthwise_square(const tg_depthwise_layer *s, int32_t strid
     return 5;
 }
 
-/* Taps of any window, a row's padded with zeros to `pairs` words. */
+/* Doubled taps of any window, a row's padded with zeros to `pairs` words. */
 TG_INLINE void tg_depthwise_any(const tg_depthwise_layer *s, const int8_t *weights, int32_t *words)
 {
     for (int32_t row = 0; row < s->kernel; row++) {
@@ -127,7 +164,7 @@ TG_INLINE void tg_depthwise_any(const tg_depthwise_layer *s, const int8_t *weigh
         }
         for (int32_t tap = 0; tap < s->taps; tap++) {
             const int32_t at = tap * s->tap_dilation;
-            const int32_t value = weights[tap * s->tap_step] * (s->exact ? 2 : 1);
+            const int32_t value = weights[tap * s->tap_step] * 2;
             words[at / 2] |= at % 2 ? tg_depthwise_taps(0, value) : tg_depthwise_taps(value, 0);
         }
         weights += s->row_step;
@@ -135,7 +172,7 @@ TG_INLINE void tg_depthwise_any(const tg_depthwise_layer *s, const int8_t *weigh
     }
 }
 
-/* The record of a channel made at run time, where flash is dearer than time. */
+/* The record of a channel made at run time, where flash is dearer than time; `exact` only. */
 TG_SHARED void tg_depthwise_expand(const tg_depthwise_parameters *p, int32_t stride, int32_t channel,
                                    int32_t *record)
 {
@@ -143,10 +180,10 @@ TG_SHARED void tg_depthwise_expand(const tg_depthwise_parameters *p, int32_t str
     const int8_t *weights = p->weights + channel;
     int32_t *scale = s->square ? record + tg_depthwise_square(s, stride, weights, record) : record;
     const int32_t right = -p->shifts[channel];
-    scale[0] = p->bias[channel] * (s->exact ? 2 : 1);
+    scale[0] = p->bias[channel] * 2;
     scale[1] = p->multipliers[channel];
-    scale[2] = s->exact ? (1 << (right - 1)) + s->output_offset * (1 << right) : 0;
-    scale[3] = s->exact ? right : -right;
+    scale[2] = (1 << (right - 1)) + s->output_offset * (1 << right);
+    scale[3] = right;
     if (!s->square) {
         tg_depthwise_any(s, weights, record + 4);
     }
@@ -172,7 +209,7 @@ TG_INLINE void tg_depthwise_group(const tg_depthwise_layer *s, const tg_planes *
             } else if (s->square) {
                 tg_depthwise_3x3_s8(w, record, plane, lines, output);
             } else {
-                tg_depthwise_any_s8(s, w, record, plane, lines, output);
+                tg_depthwise_any_s8(s, w, record, plane, lines, shared, output);
             }
             first++;
             output++;
@@ -217,15 +254,16 @@ TG_INLINE void tg_depthwise_bands(const tg_depthwise_layer *s, const tg_planes *
             const int32_t origin = first * s->stride - s->before;
             tg_depthwise_pad(p, four, origin, first == 0, planes);
             for (int32_t c = 0; c < s->channels; c += 4) {
-                const int32_t left = s->channels % 4 == 0 ? 4 : s->channels - c; /* constant mostly */
-                const int32_t group = left < 4 ? left : 4;
+                /* the last group reads some channels again, so that it is one of four too */
+                const int32_t base = s->channels - c < four ? s->channels - four : c;
                 const int32_t channel = c * s->multiplier;
                 if (shared) {
-                    tg_planes_split_shared(p, input + c, group, origin, planes);
+                    tg_planes_split_shared(p, input + base, four, origin, planes);
                 } else {
-                    tg_planes_split(p, input + c, group, origin, planes, 1);
+                    tg_planes_split(p, input + base, four, origin, planes, 1);
                 }
-                tg_depthwise_group(s, p, w, parameters, channel, planes, group, lines, made, shared,
+                tg_depthwise_group(s, p, w, parameters, channel, planes + (c - base) * p->lines * p->pitch,
+                                   four - (c - base), lines, made, shared,
                                    output + first * w->line_step + channel);
             }
         }
@@ -254,9 +292,9 @@ TG_INLINE void tg_depthwise_planes_s8(const tg_depthwise_layer *s, const tg_plan
         tg_depthwise_layer s = *layer;                                                                      \
         tg_depthwise_3x3 w = *window;                                                                       \
         s.square = is_square;                                                                               \
+        s.exact = 1;                                                                                        \
         if (is_square) {                                                                                    \
             w.stride = along_stride;                                                                        \
-            s.exact = 1;                                                                                    \
         }                                                                                                   \
         tg_depthwise_bands(&s, p, &w, input, parameters, 1, planes, output);                                \
     }

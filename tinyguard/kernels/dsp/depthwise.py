@@ -188,6 +188,9 @@ class DepthwiseShared(DepthwisePlanes):
     name: ClassVar = "dsp depthwise shared"
     shared: ClassVar = True
 
+    def supports(self, operator: Any, target: Target) -> bool:
+        return super().supports(operator, target) and _best(operator, self.shared).exact
+
     def cost(self, operator: Any, target: Target) -> Cost:
         layout = _best(operator, self.shared)
         made = 80.0 if layout.square else 30.0 + 25.0 * layout.across.kernel * layout.pairs
@@ -204,14 +207,12 @@ class DepthwiseShared(DepthwisePlanes):
 
     def parameters(self, operator: DepthwiseConv2D, layout: Layout, c: Emission) -> str:
         words = _words(operator)
-        multipliers, shifts = operator.multipliers, operator.shifts
-        if words is not None:
-            multipliers, shifts = words[:, 0], (-words[:, 2]).astype(np.int8)
+        assert words is not None
         arrays = {
             "weights": (operator.weights, "row, column, output channel"),
             "bias": (_bias(operator), "accumulator units, with the input's zero point"),
-            "multipliers": (multipliers, "times 2^(shift - 31)"),
-            "shifts": (shifts, "positive is to the left"),
+            "multipliers": (words[:, 0], "times 2^(shift - 31)"),
+            "shifts": ((-words[:, 2]).astype(np.int8), "positive is to the left"),
         }
         fields = [f".{role} = {c.constant(role, *array)}" for role, array in arrays.items()]
         return ", ".join([".layer = &shape", *fields])
