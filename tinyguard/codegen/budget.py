@@ -1,23 +1,47 @@
 """Slower kernels where the fast ones do not fit the flash."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.kernels import Cost, Kernel, options
 from tinyguard.operators import Operator, Target
 
 
 def within_budget(
-    operators: Sequence[Operator], target: Target, kernels: Sequence[Kernel], budget_bytes: int
-) -> list[Kernel]:
-    """`kernels` with as many instructions given away as it takes to fit constants and code of layers.
+    operators: Sequence[Operator],
+    target: Target,
+    kernels: Sequence[Kernel],
+    budget_bytes: int,
+    printed: Callable[[Sequence[Kernel]], ModelSource],
+) -> ModelSource:
+    """The network with as few instructions given away as it takes to fit constants and code of layers.
 
-    Greedy: always the exchange that costs fewest instructions a byte saved.
+    Constants are counted as `printed` with the kernels, code as these estimate it. Greedy: always the
+    exchange that costs fewest instructions a byte saved. Raises TinyguardError when even the smallest
+    kernels take more.
     """
     chosen = list(kernels)
     costs = [kernel.cost(operator, target) for operator, kernel in zip(operators, chosen, strict=True)]
     others = [[(kernel, kernel.cost(o, target)) for kernel in options(o, target)] for o in operators]
-    while sum(map(_bytes, costs)) > budget_bytes:
+    while True:
+        source = printed(chosen)
+        taken = source.constant_bytes + sum(cost.code_bytes for cost in costs)
+        if taken <= budget_bytes:
+            return source
+        if not _exchange(costs, others, chosen, taken - budget_bytes):
+            raise TinyguardError(
+                f"the smallest kernels take {taken:,} bytes of flash, the budget is {budget_bytes:,}: "
+                "raise --flash-budget"
+            )
+
+
+def _exchange(
+    costs: list[Cost], others: list[list[tuple[Kernel, Cost]]], chosen: list[Kernel], excess: int
+) -> bool:
+    """Exchange kernels until by their own estimate `excess` bytes are saved; False when none is left."""
+    changed = False
+    while excess > 0:
         exchanges = [
             (_price(costs[layer], cost), layer, order)
             for layer, found in enumerate(others)
@@ -25,13 +49,12 @@ def within_budget(
             if _bytes(cost) < _bytes(costs[layer])
         ]
         if not exchanges:
-            raise TinyguardError(
-                f"the smallest kernels take {sum(map(_bytes, costs)):,} bytes of flash, the budget is "
-                f"{budget_bytes:,}: raise --flash-budget"
-            )
+            return changed
         _, layer, order = min(exchanges)
+        excess -= _bytes(costs[layer]) - _bytes(others[layer][order][1])
         chosen[layer], costs[layer] = others[layer][order]
-    return chosen
+        changed = True
+    return changed
 
 
 def _bytes(cost: Cost) -> int:

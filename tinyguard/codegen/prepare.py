@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from tinyguard import passes
@@ -10,7 +11,7 @@ from tinyguard.codegen.memory import plan
 from tinyguard.codegen.options import Options
 from tinyguard.codegen.source import ModelSource, emit_model
 from tinyguard.graph import Graph
-from tinyguard.kernels import choose
+from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Target, resolve
 from tinyguard.toolchain import isa
 
@@ -31,11 +32,15 @@ def prepare(
     Raises TinyguardError on unsupported operators and when the flash budget (bytes) is too small.
     """
     operators = resolve(graph)
+
+    def printed(kernels: Sequence[Kernel]) -> ModelSource:
+        layout = plan(graph, operators, target, kernels)
+        return emit_model(graph, operators, layout, target, prefix, kernels)
+
     kernels = choose(operators, target)
-    if flash_budget is not None:
-        kernels = within_budget(operators, target, kernels, flash_budget)
-    layout = plan(graph, operators, target, kernels)
-    return emit_model(graph, operators, layout, target, prefix, kernels)
+    if flash_budget is None:
+        return printed(kernels)
+    return within_budget(operators, target, kernels, flash_budget, printed)
 
 
 def prepare_for(graph: Graph, board: Board | None = None, **options: Unpack[Options]) -> ModelSource:
