@@ -122,6 +122,20 @@ def fully_connected(rng: np.random.Generator) -> Graph:
     return b.graph()
 
 
+def mean(rng: np.random.Generator) -> Graph:
+    """Over rows, columns or both, of any number of channels."""
+    shape = (1, *_pair(rng, 12), _channels(rng, 60))
+    axes = [(1, 2), (1,), (2,)][int(rng.integers(3))]
+    b = GraphBuilder()
+    x = b.input(shape, "int8", rng=rng)
+    output = tuple(n for k, n in enumerate(shape) if k not in axes)
+    scale = b.quantization_of(x)[0] * float(10 ** rng.uniform(-1, 0.3))
+    b.node(
+        "MEAN", [x, b.constant(np.array(axes))], output, "int8", scale, draw_zero_point(rng), keep_dims=False
+    )
+    return b.graph()
+
+
 DRAWN: dict[str, Callable[[np.random.Generator], Graph]] = {
     "pointwise": pointwise,
     "square": square,
@@ -129,4 +143,5 @@ DRAWN: dict[str, Callable[[np.random.Generator], Graph]] = {
     "audio": audio,
     "depthwise": depthwise,
     "fully_connected": fully_connected,
+    "mean": mean,
 }

@@ -15,7 +15,7 @@ from tinyguard.codegen.batch import Batch
 from tinyguard.kernels import PORTABLE_KERNEL, choose
 from tinyguard.operators import Target, resolve
 
-OTHERS = ("add", "mul", "pool_2d", "mean", "logistic", "hard_swish", "quantize")
+OTHERS = ("add", "mul", "pool_2d", "logistic", "hard_swish", "quantize")
 IMAGE_BYTES = 300_000  # constants and a guess of the code of an image, far below the 512 KiB there are
 GOALS = ("speed", "balanced", "size")
 

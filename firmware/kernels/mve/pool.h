@@ -96,18 +96,43 @@ TG_INLINE void tg_mve_average_pool_2d_s8(const tg_pool_2d_shape *s, const int8_t
     }
 }
 
+/* Where round `i` of the two outer reduced loops begins. */
+TG_INLINE int32_t tg_mve_outer_place(const tg_reduction_shape *s, int32_t i)
+{
+    return i / s->reduced[1] * s->reduced_stride[0] + i % s->reduced[1] * s->reduced_stride[1];
+}
+
 /* The innermost kept axis lies in one run: the lanes. */
 TG_INLINE void tg_mve_mean_s8(const tg_reduction_shape *s, const int8_t *input, int8_t *output)
 {
     for (int32_t kept = 0; kept < s->kept[0] * s->kept[1]; kept++) {
         const int8_t *in = input + kept / s->kept[1] * s->kept_stride[0];
         in += kept % s->kept[1] * s->kept_stride[1];
-        for (int32_t c = 0; c < s->kept[2]; c += 4) {
+        const int32_t outer = s->reduced[0] * s->reduced[1];
+        int32_t c = 0;
+        for (; c + 16 <= s->kept[2]; c += 16) {
+            int32x4_t a = vdupq_n_s32(s->sum_offset), b = a, d = a, e = a;
+            for (int32_t i = 0; i < outer; i++) {
+                const int8_t *from = in + c + tg_mve_outer_place(s, i);
+                for (int32_t k = 0; k < s->reduced[2]; k++) {
+                    a = vaddq_s32(a, vldrbq_s32(from));
+                    b = vaddq_s32(b, vldrbq_s32(from + 4));
+                    d = vaddq_s32(d, vldrbq_s32(from + 8));
+                    e = vaddq_s32(e, vldrbq_s32(from + 12));
+                    from += s->reduced_stride[2];
+                }
+            }
+            a = tg_mve_scale(a, s->multiplier, s->shift, 0);
+            b = tg_mve_scale(b, s->multiplier, s->shift, 0);
+            d = tg_mve_scale(d, s->multiplier, s->shift, 0);
+            e = tg_mve_scale(e, s->multiplier, s->shift, 0);
+            tg_mve_store_16(output + c, a, b, d, e, s->output_offset, -128, 127);
+        }
+        for (; c < s->kept[2]; c += 4) {
             const mve_pred16_t lanes = vctp32q((uint32_t)(s->kept[2] - c));
             int32x4_t sum = vdupq_n_s32(s->sum_offset);
-            for (int32_t i = 0; i < s->reduced[0] * s->reduced[1]; i++) {
-                const int8_t *from = in + c + i / s->reduced[1] * s->reduced_stride[0];
-                from += i % s->reduced[1] * s->reduced_stride[1];
+            for (int32_t i = 0; i < outer; i++) {
+                const int8_t *from = in + c + tg_mve_outer_place(s, i);
                 sum = tg_mve_sum_some(from, s->reduced[2], s->reduced_stride[2], sum, lanes);
             }
             tg_mve_store_some(output + c, tg_mve_scale(sum, s->multiplier, s->shift, 0), s->kept[2] - c,
