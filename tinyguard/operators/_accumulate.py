@@ -164,7 +164,7 @@ class Accumulating(Operator):
         """The torch dtype in which the sums, bias included, are exact."""
         import torch
 
-        exact = self.exact_in_float32 and self._largest(self._moving_bias) < FLOAT32_EXACT
+        exact = self.exact_in_float32 and self.requantization.largest < FLOAT32_EXACT
         return torch.float32 if exact else torch.float64
 
     @abstractmethod

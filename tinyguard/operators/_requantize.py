@@ -29,9 +29,9 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -78,7 +78,8 @@ class Requantization:
                 result.copy_(scale(part)).clamp_(self.low, self.high)
             return codes
         flat, target, joined = _joined(accumulators, codes)
-        factor, addend, tilt = (_repeated(v, joined, flat) for v in (*self._affine, self._tilts))
+        arrays = *self._affine, self._tilts
+        factor, addend, tilt = self._repeated(arrays, joined, flat.device, torch.float64)
         for part, result in blocks(flat, target):
             space = _space(2, part)
             scaled = space[0].copy_(part)
@@ -95,7 +96,7 @@ class Requantization:
 
         outside = torch.empty_like(accumulators, dtype=torch.bool)
         flat, target, joined = _joined(accumulators, outside)
-        least, most = (_repeated(v, joined, flat, flat.dtype) for v in self._inside)
+        least, most = self._repeated(self._inside, joined, flat.device, flat.dtype)
         for part, result in blocks(flat, target):
             result.copy_(torch.clamp(part, least, most).sub_(part))  # casting to bool outruns comparing
         return outside
@@ -106,6 +107,19 @@ class Requantization:
         span = 2.0 ** np.ceil(np.log2(max(self.high - self.zero_point, self.zero_point - self.low, 1) + 2))
         reach = np.minimum(self.largest * np.abs(self._affine[0]), span) + np.abs(self.offsets) + 2
         return bool((np.ldexp(reach, self._fraction_bits) <= _EXACT).all())
+
+    @functools.cached_property
+    def _tensors(self) -> dict[Any, tuple[torch.Tensor, ...]]:
+        return {}
+
+    def _repeated(
+        self, arrays: Sequence[np.ndarray], times: int, device: torch.device, dtype: torch.dtype
+    ) -> tuple[torch.Tensor, ...]:
+        """One value a channel for so many rows in one, kept for the next call of the same kind."""
+        key = len(arrays), times, device, dtype
+        if key not in self._tensors:
+            self._tensors[key] = tuple(_tensor(np.tile(v, times), device, dtype) for v in arrays)
+        return self._tensors[key]
 
     @property
     def _fraction_bits(self) -> np.ndarray:
@@ -152,7 +166,7 @@ class Requantization:
 
         left, right = np.maximum(self.shifts, 0), np.maximum(-self.shifts, 0)
         upper, lower, last, offsets = (
-            _repeated(values, 1, accumulators)
+            _tensor(values, accumulators.device, torch.float64)
             for values in (
                 np.ldexp((self.multipliers >> 16).astype(np.float64), left),
                 np.ldexp((self.multipliers & 0xFFFF).astype(np.float64), left),
@@ -222,9 +236,8 @@ def _joined(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
     return a.view(shape), b.view(shape), joined
 
 
-def _repeated(
-    values: np.ndarray, times: int, like: torch.Tensor, dtype: torch.dtype | None = None
-) -> torch.Tensor:
+def _tensor(values: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
     import torch
 
-    return torch.from_numpy(np.tile(values, times)).to(like.device, dtype or torch.float64)
+    with torch.inference_mode(False):  # it may serve outside of that mode next
+        return torch.from_numpy(values).to(device, dtype)
