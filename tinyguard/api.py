@@ -4,6 +4,8 @@
     outputs = model.run(codes)                    # exact integer network, (N, classes) codes
     gradient = model.gradient(codes, labels)      # through that integer network, straight-through
     print(tinyguard.compare(model, "litert", codes))
+
+Codes are integers in the input's dtype, batch first.
 """
 
 from __future__ import annotations
