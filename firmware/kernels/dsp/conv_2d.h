@@ -36,8 +36,12 @@ TG_INLINE void tg_dsp_conv_2d_codes(const tg_dsp_conv_2d_shape *s, const int8_t 
         tg_conv_widen(from, pixels * s->input_channels, s->input_offset, to);
     } else {
         for (int32_t i = 0; i < pixels; i++, from += s->input_channels, to += s->channels) {
-            for (int32_t c = 0; c < s->input_channels; c++) {
-                to[c] = (int16_t)(from[c] + s->input_offset);
+            if (s->input_channels >= 8) {
+                tg_conv_widen(from, s->input_channels, s->input_offset, to);
+            } else {
+                for (int32_t c = 0; c < s->input_channels; c++) {
+                    to[c] = (int16_t)(from[c] + s->input_offset);
+                }
             }
             to[s->input_channels] = 0;
         }
@@ -108,9 +112,9 @@ TG_INLINE void tg_dsp_conv_2d_record(const tg_dsp_conv_2d_shape *s, const uint32
 }
 
 /* Tile by tile; the output's columns of a phase lie `phases` apart. */
-TG_INLINE void tg_dsp_conv_2d_phase(const tg_dsp_conv_2d_shape *s, const tg_conv_block *block, tg_conv_row *row,
-                                    const int8_t *input, int32_t phase, const uint32_t *weights,
-                                    int8_t *output, uint32_t *record, int16_t *codes)
+TG_INLINE void tg_dsp_conv_2d_phase(const tg_dsp_conv_2d_shape *s, const tg_conv_block *block,
+                                    tg_conv_row *row, const int8_t *input, int32_t phase,
+                                    const uint32_t *weights, int8_t *output, uint32_t *record, int16_t *codes)
 {
     const int32_t channels = s->output_channels;
     const int32_t width = (s->output_width - phase + s->phases - 1) / s->phases;
@@ -127,8 +131,8 @@ TG_INLINE void tg_dsp_conv_2d_phase(const tg_dsp_conv_2d_shape *s, const tg_conv
                 int8_t *to = corner + (c + 2 <= channels || c == 0 ? c : c - 1);
                 tg_dsp_conv_2d_record(s, flash, record);
                 for (int32_t r = 0; r < rows; r++) {
-                    row(block, codes + r * s->row_step * s->pitch, record, to + r * s->output_width * channels,
-                        columns);
+                    row(block, codes + r * s->row_step * s->pitch, record,
+                        to + r * s->output_width * channels, columns);
                 }
                 flash += 2 + s->parameter_words + s->narrow_words;
             }

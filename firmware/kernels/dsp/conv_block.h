@@ -126,7 +126,8 @@ static __attribute__((noinline, unused)) void tg_conv_zero(int16_t *to, int32_t 
 }
 
 /* Codes to a lower address, both aligned to 4, an even count. */
-static __attribute__((noinline, unused)) void tg_conv_move_down(const int16_t *from, int32_t count, int16_t *to)
+static __attribute__((noinline, unused)) void tg_conv_move_down(const int16_t *from, int32_t count,
+                                                                int16_t *to)
 {
     const uint32_t *words = (const uint32_t *)(const void *)from;
     uint32_t *target = (uint32_t *)(void *)to;
@@ -174,8 +175,8 @@ static __attribute__((noinline, unused)) void tg_conv_widen_weights(const uint32
 }
 
 /* count codes plus offset, as 16 bits each, in their order. */
-static __attribute__((noinline, unused)) void tg_conv_widen(const int8_t *codes, int32_t count, int32_t offset,
-                                                            int16_t *wide)
+static __attribute__((noinline, unused)) void tg_conv_widen(const int8_t *codes, int32_t count,
+                                                            int32_t offset, int16_t *wide)
 {
 #if defined(__ARM_FEATURE_DSP)
     const uint32_t offsets = ((uint32_t)offset & 0xFFFFu) * 0x00010001u;

@@ -48,7 +48,8 @@ TG_INLINE const uint32_t *tg_dsp_dot_4(const int16_t *codes, const uint32_t *wei
                      "subs r6, r6, #8\n\t"
                      "blt 2f\n\t"
                      "1:\n\t"
-                     ".rept 8\n\t" TG_DOT_4_QUAD ".endr\n\t"
+                     TG_DOT_4_QUAD TG_DOT_4_QUAD TG_DOT_4_QUAD TG_DOT_4_QUAD
+                     TG_DOT_4_QUAD TG_DOT_4_QUAD TG_DOT_4_QUAD TG_DOT_4_QUAD
                      "subs r6, r6, #8\n\t"
                      "bge 1b\n\t"
                      "2:\n\t"

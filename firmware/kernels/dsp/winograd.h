@@ -101,8 +101,8 @@ TG_INLINE void tg_winograd_window(const tg_dsp_conv_2d_shape *s, const uint32_t 
 /* `positive`: no code below the zero point survives the clamp.
    Scratch: four lines of codes, 16 places of a row of windows, 16 places of two channels' sums. */
 TG_INLINE void tg_dsp_winograd(const tg_dsp_conv_2d_shape *s, tg_winograd_products *products,
-                               int32_t positive, int32_t low, int32_t high, const int8_t *input, const uint32_t *weights, int8_t *output,
-                               void *scratch)
+                               int32_t positive, int32_t low, int32_t high, const int8_t *input,
+                               const uint32_t *weights, int8_t *output, void *scratch)
 {
     const int32_t windows = s->output_width / 2;
     int16_t *lines = (int16_t *)scratch;

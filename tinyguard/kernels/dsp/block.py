@@ -10,6 +10,8 @@ operands. Stack: 0 output, 4 its end for threes, 8 for twos, 12 for ones, 16 wei
 
 from dataclasses import dataclass, fields
 
+from tinyguard.kernels.dsp.assembly import rendered, repeat
+
 _OUTPUT, _ENDS, _WEIGHTS, _CHUNKS, _RUNS = 0, {3: 4, 2: 8, 1: 12}, 16, 20, 24
 _UNROLLED_QUADS = 24  # of a block of three pixels: 1.6 KB of code
 _LARGEST_PAIR_OFFSET = 1020  # of LDRD
@@ -61,11 +63,11 @@ def function(block: Block) -> str:
     """C definition of a `tg_conv_row` of dsp/conv_2d.h, called NAME."""
     step = block.channels
     lines = [line for pixels in (3, 2, 1) if pixels <= block.largest for line in _section(block, pixels)]
-    body = "\n".join(f'        "{line}\\n\\t"' for line in lines)
+    defined, body, undefined = rendered(block.name, lines)
     threes = "pixels % 3 == 1 && pixels > 1 ? pixels / 3 - 1 : pixels / 3" if block.largest == 3 else "0"
     twos = "(pixels - 3 * threes) / 2" if block.largest >= 2 else "0"
     return f"""\
-static __attribute__((noinline)) void {block.name}(
+{defined}static __attribute__((noinline)) void {block.name}(
     const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output,
     int32_t pixels)
 {{
@@ -95,7 +97,7 @@ static __attribute__((noinline)) void {block.name}(
     tg_conv_block_row(block, patches, weights, output, pixels);
 #endif
 }}
-"""
+{undefined}"""
 
 
 def _section(block: Block, pixels: int) -> list[str]:
@@ -174,13 +176,6 @@ def _counted(body: list[str], times: int, slot: int, label: str) -> list[str]:
         "subs r8, r8, #1",
         f"bne {label}b",
     ]
-
-
-def repeat(times: int, body: list[str]) -> list[str]:
-    """The body so many times."""
-    if times <= 1:
-        return body * times
-    return [f".rept {times}", *body, ".endr"]
 
 
 def quad(spacing: int, pixels: int) -> list[str]:

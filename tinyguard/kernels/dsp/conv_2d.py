@@ -114,7 +114,7 @@ class Layout:
             block = (5.8 * self.words / 2 + 8) * g.rows.kernel + 28
         sums = pixels * pairs * block + pixels / self.width * pairs * 60
         per_pair = self.weight_words * 0.7 + 60
-        per_code = 1.2 if g.depth % 4 == 0 else 2.0 if self.channels == g.depth else 5.0
+        per_code = 1.2 if g.depth % 4 == 0 else 2.0 if self.channels == g.depth else 2.0 + 20 / g.depth
         return sums + tiles * (pairs * per_pair + self.fresh_lines * (self.pitch * per_code + 60))
 
 

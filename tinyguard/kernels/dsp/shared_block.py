@@ -5,6 +5,7 @@ Stack: 0 output, 4 its end, 8 weights, 12 jump, 16 quads, 20 runs, 24 patches, 2
 36 spacing, 40 step to the next pixel's output, 44 step to the second channel's.
 """
 
+from tinyguard.kernels.dsp.assembly import rendered, repeat
 from tinyguard.kernels.dsp.block import Block, clamp, scaled
 
 _QUAD = (
@@ -38,9 +39,7 @@ _SUMS = (
     f"subs r7, r7, #{_UNROLLED}",
     "blt 22f",
     "21:",
-    f".rept {_UNROLLED}",
-    *_QUAD,
-    ".endr",
+    *repeat(_UNROLLED, list(_QUAD)),
     f"subs r7, r7, #{_UNROLLED}",
     "bge 21b",
     "22:",
@@ -79,9 +78,9 @@ def shared_name(block: Block) -> str:
 def shared_function(block: Block) -> str:
     """C definition of a `tg_conv_row` of dsp/conv_2d.h for every shape in whole quads."""
     lines = [*_SUMS, *(_scaled_wide(block) if block.wide else _scaled(block)), *_NEXT]
-    body = "\n".join(f'        "{line}\\n\\t"' for line in lines)
+    defined, body, undefined = rendered(shared_name(block), lines)
     return f"""\
-static __attribute__((noinline)) void {shared_name(block)}(
+{defined}static __attribute__((noinline)) void {shared_name(block)}(
     const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output,
     int32_t pixels)
 {{
@@ -117,7 +116,7 @@ static __attribute__((noinline)) void {shared_name(block)}(
     tg_conv_block_row(block, patches, weights, output, pixels);
 #endif
 }}
-"""
+{undefined}"""
 
 
 def _scaled(block: Block) -> list[str]:

@@ -5,7 +5,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tinyguard.kernels.base import Cost, Kernel
-from tinyguard.kernels.dsp.block import advance, quad, repeat
+from tinyguard.kernels.dsp.assembly import rendered, repeat
+from tinyguard.kernels.dsp.block import advance, quad
 from tinyguard.kernels.dsp.conv_2d import Layout, shape_fields
 from tinyguard.kernels.dsp.geometry import Geometry, geometry
 from tinyguard.kernels.dsp.scaling import Scaling, scaling
@@ -110,9 +111,10 @@ def _products(name: str, depth: int, windows: int) -> str:
         lines += [*_block(depth, 3), "ldr r9, [sp, #4]", "cmp r8, r9", "bne 91b"]
     lines += _block(depth, 2) * twos + _block(depth, 1) * ones
     lines += [*advance("r1", 4 * depth), "ldr r8, [sp, #8]", "subs r8, r8, #1", "bne 90b"]
-    body = "\n".join(f'        "{line}\\n\\t"' for line in lines)
+    defined, body, undefined = rendered(name, lines)
     return f"""\
-static __attribute__((noinline)) void {name}(const int16_t *codes, const uint32_t *weights, uint32_t *sums)
+{defined}static __attribute__((noinline)) void {name}(
+    const int16_t *codes, const uint32_t *weights, uint32_t *sums)
 {{
 #if defined(__ARM_FEATURE_DSP)
     register const int16_t *x __asm__("r0") = codes;
@@ -133,7 +135,7 @@ static __attribute__((noinline)) void {name}(const int16_t *codes, const uint32_
     tg_winograd_products_in_c(codes, weights, sums, {windows}, {depth});
 #endif
 }}
-"""
+{undefined}"""
 
 
 def _block(depth: int, pixels: int) -> list[str]:
