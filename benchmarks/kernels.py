@@ -46,6 +46,7 @@ PUBLISHED = {
     ("KWS", "M55"): (1_780_723, 49_136, 20_464),
 }
 SAMPLES = 2
+TOLERANCE = 20  # instructions: what the counter is exact to
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class Figures:
     arena_bytes: int
     stack_bytes: int
     differing_bytes: int | None  # None: published, not measured here
+    layers: dict[str, int]  # instructions by the layer's name
 
 
 def measure(network: str, core: str, graph: Graph, kernels: str, options: Options, folder: Path) -> Figures:
@@ -86,6 +88,7 @@ def measure(network: str, core: str, graph: Graph, kernels: str, options: Option
         arena_bytes=run.arena_bytes,
         stack_bytes=run.inference_stack_bytes,
         differing_bytes=differing,
+        layers={layer.name: layer.count for layer in run.layers},
     )
 
 
@@ -93,7 +96,7 @@ def published(network: str, core: str, graph: Graph) -> Figures:
     """CMSIS-NN's known figures, where it is not here to be measured."""
     instructions, flash_bytes, arena_bytes = PUBLISHED[network, core]
     macs = sum(operator.macs for operator in resolve(graph))
-    return Figures(network, core, "CMSIS-NN", macs, instructions, flash_bytes, arena_bytes, 0, None)
+    return Figures(network, core, "CMSIS-NN", macs, instructions, flash_bytes, arena_bytes, 0, None, {})
 
 
 def figures(models: Path, cmsis_nn: Path | None, networks: list[str], cores: list[str]) -> Iterator[Figures]:
@@ -133,6 +136,17 @@ def table(found: list[Figures]) -> str:
     return "\n".join(lines)
 
 
+def slower_layers(found: list[Figures]) -> list[str]:
+    """Layers that take more instructions than CMSIS-NN's, where that was measured."""
+    base = {(f.network, f.core): f.layers for f in found if f.kernels == "CMSIS-NN"}
+    return [
+        f"{row.network} on {row.core}, {row.kernels}: {name} takes {count:,}, CMSIS-NN {theirs:,}"
+        for row in found
+        for name, count in row.layers.items()
+        if (theirs := base[row.network, row.core].get(name)) is not None and count > theirs + TOLERANCE
+    ]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Instructions an inference, against CMSIS-NN.")
     parser.add_argument("--models", type=Path, required=True, help="folder of the MLPerf Tiny .tflite files")
@@ -144,6 +158,10 @@ def main() -> None:
     root = Path(chosen.cmsis_nn) if chosen.cmsis_nn else None
     found = list(figures(chosen.models, root, chosen.networks, chosen.cores))
     print(table(found))
+    if root:
+        slower = slower_layers(found)
+        print("\nLayers slower than CMSIS-NN's:", "none" if not slower else "")
+        print("\n".join(f"- {line}" for line in slower))
     if chosen.json:
         chosen.json.write_text(json.dumps([asdict(row) for row in found], indent=2) + "\n")
     if any(row.differing_bytes for row in found):
