@@ -104,6 +104,16 @@ def test_another_quantization_is_not_a_copy() -> None:
     assert remove_identities(graph := b.graph()) is graph
 
 
+def test_a_copy_that_means_another_number_becomes_a_view() -> None:
+    """Moves keep codes whatever the scales say; the next layer reads the new ones."""
+    b, x = start()
+    order = numbers(b, 0, 1, 2, 3)
+    y = b.node("TRANSPOSE", [x, order], SHAPE, "int8", SCALE * 3, 5)
+    b.node("RELU", [y], SHAPE, "int8", SCALE, 0)
+    after = rewritten(b.graph(), remove_identities)
+    assert operators_of(after) == ["CONV_2D", "RESHAPE", "RELU"]
+
+
 def test_a_relu_that_clamps_stays() -> None:
     b, x = start(relu=False)
     _relu_after_relu(b, x)

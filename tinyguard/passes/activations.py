@@ -51,7 +51,7 @@ def _fold_one(graph: Graph) -> Graph | None:
         if clip is None or writer is None or source in graph.outputs or len(draft.readers(source)) > 1:
             continue
         before = operators[writer]
-        if isinstance(before, _CLAMPING) and same_quantization(before.outputs[0], operator.outputs[0]):
+        if isinstance(before, _CLAMPING):
             low, high = (int(np.clip(end, clip.low, clip.high)) for end in (before.low, before.high))
             options = {"clamp_low": low, "clamp_high": high}
             draft.change(writer, outputs=operator.node.outputs, options=options)
