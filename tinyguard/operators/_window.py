@@ -115,26 +115,6 @@ def padded_torch(x: torch.Tensor, rows: Axis, columns: Axis, fill: float) -> tor
     return functional.pad(x, sides, value=fill) if any(sides) else x
 
 
-def convolved_torch(
-    x: torch.Tensor, weights: torch.Tensor, rows: Axis, columns: Axis, groups: int
-) -> torch.Tensor:
-    """The convolution of padded x (N, C, H, W) and weights (O, C / groups, KH, KW), in channels_last.
-
-    torch 2.13 on a CPU returns wrong sums for one input channel with channels_last strides, stride
-    (1, 2 or more) and one output column; such images and weights go through in plain NCHW.
-    """
-    import torch
-    from torch.nn import functional
-
-    if x.shape[1] == 1:
-        x = x.reshape(len(x), *x.shape[2:]).unsqueeze(1)
-        weights = weights.clone(memory_format=torch.contiguous_format)
-    else:
-        weights = weights.contiguous(memory_format=torch.channels_last)
-    steps = (rows.stride, columns.stride), (rows.dilation, columns.dilation)
-    return functional.conv2d(x, weights, stride=steps[0], dilation=steps[1], groups=groups)
-
-
 def patches(x: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:
     """A view (N, OH, OW, KH, KW, C) of the windows of padded x (N, H, W, C)."""
     n, h, w, c = x.strides
