@@ -10,6 +10,7 @@ from tinyguard.kernels.mve._requantize import form_of
 from tinyguard.operators import Target
 
 _MOST_TILE_BYTES = 8192
+_SMALL_TILE = 32  # for size, a tile takes at most this part of input and output
 _UNROLL = {"speed": 12, "balanced": 6, "size": 2}  # vectors of depth printed without a loop
 _UNROLL_LONG = {"speed": 7, "balanced": 4, "size": 2}  # printed in a loop's body
 
@@ -74,13 +75,16 @@ def layouts(operator: Any, target: Target) -> list[Layout]:
         if line >= PIXELS:
             p = product(depth, columns.stride * depth)
             found.append(Layout("direct", p, lines, line, channels, 4.0 * lines, 0))
+    most = _MOST_TILE_BYTES
+    if target.optimize == "size":
+        most = max(PIXELS * stride, (source.elements + output.elements) // _SMALL_TILE)
     for form, along, across in (("column", rows, columns), ("row", columns, rows)):
         if along.output < PIXELS or rows.dilation > 1 or columns.dilation > 1 or window == depth:
             continue
         run = across.kernel * depth
         reach = (along.output - 1) * along.stride + along.kernel
         scratch = reach * run + 16
-        if scratch > _MOST_TILE_BYTES or (target.optimize == "size" and scratch > PIXELS * stride):
+        if scratch > most:
             continue
         if form == "column":
             output_step, pieces, each = columns_out * channels, 1, 3 + 2 * -(-run // 16)
