@@ -11,15 +11,15 @@
 typedef struct {
     int32_t batches, input_elements, output_elements; /* elements of one image */
     int32_t channels, multiplier;
-    int32_t lines, band;               /* lines of outputs: all, and those that one filling of the planes gives */
-    int32_t stride, before;            /* across the lines */
-    int32_t kernel, dilation, pairs;   /* rows of the kernel, lines between them, words of weights a row */
-    int32_t square;                    /* 1: tg_depthwise_3x3_s8 */
-    int32_t exact;                     /* 1: tg_lane_requantize */
+    int32_t lines, band;             /* lines of outputs: all, and of one filling of the planes */
+    int32_t stride, before;          /* across the lines */
+    int32_t kernel, dilation, pairs; /* rows of the kernel, lines between them, words of weights a row */
+    int32_t square;                  /* 1: tg_depthwise_3x3_s8 */
+    int32_t exact;                   /* 1: tg_lane_requantize */
     int32_t output_offset, low, high;
-    int32_t words;                     /* of a channel's record */
-    int32_t taps, tap_dilation;        /* of a row of the kernel, codes between them */
-    int32_t tap_step, row_step;        /* in the weights, in elements */
+    int32_t words;              /* of a channel's record */
+    int32_t taps, tap_dilation; /* of a row of the kernel, codes between them */
+    int32_t tap_step, row_step; /* in the weights, in elements */
 } tg_depthwise_layer;
 
 /* A layer's parameters: records made at generation, or the layer and what to make a record of. `weights` are
@@ -33,8 +33,9 @@ typedef struct {
 } tg_depthwise_parameters;
 
 /* sums[k] += the window's products for `outputs` (1 to 4) neighbours on a line. */
-TG_INLINE void tg_depthwise_sum(const tg_depthwise_layer *s, const tg_depthwise_3x3 *w, const int32_t *weights,
-                                const int16_t *codes, int32_t outputs, int32_t sums[4])
+TG_INLINE void tg_depthwise_sum(const tg_depthwise_layer *s, const tg_depthwise_3x3 *w,
+                                const int32_t *weights, const int16_t *codes, int32_t outputs,
+                                int32_t sums[4])
 {
     for (int32_t row = 0; row < s->kernel; row++) {
 #pragma GCC unroll 8
@@ -95,8 +96,11 @@ TG_INLINE void tg_depthwise_outputs(const tg_depthwise_layer *s, const tg_depthw
     }
 #pragma GCC unroll 4
     for (int32_t k = 0; k < outputs; k++) {
-        *output = s->exact ? tg_lane_requantize(sums[k], record[1], record[2], record[3])
-                           : tg_requantize_s8(sums[k], record[1], record[3], s->output_offset, s->low, s->high);
+        if (s->exact) {
+            *output = tg_lane_requantize(sums[k], record[1], record[2], record[3]);
+        } else {
+            *output = tg_requantize_s8(sums[k], record[1], record[3], s->output_offset, s->low, s->high);
+        }
         output += w->step;
     }
 }
@@ -234,8 +238,8 @@ TG_INLINE void tg_depthwise_pad(const tg_planes *p, int32_t planes, int32_t orig
     }
 }
 
-TG_SHARED void tg_planes_split_shared(const tg_planes *p, const int8_t *image, int32_t channels, int32_t first,
-                                      int16_t *planes)
+TG_SHARED void tg_planes_split_shared(const tg_planes *p, const int8_t *image, int32_t channels,
+                                      int32_t first, int16_t *planes)
 {
     tg_planes_split(p, image, channels, first, planes, 0);
 }

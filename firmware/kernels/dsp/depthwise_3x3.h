@@ -21,7 +21,7 @@ typedef struct {
 
 #define TG_DEPTHWISE_SHARED_PITCH 64 /* what one function serves, in codes */
 
-#if defined(__ARM_FEATURE_DSP)
+#if TG_LANE_ASSEMBLY
 
 /* Sums r9 and r10; codes r11, r12 and r0; weights r3 to r8 (stride 2: r3 to r7, bias r8); plane r1; output
    r2; lr holds the shift and, from bit 8 on, a counter.
@@ -170,12 +170,12 @@ typedef struct {
                      "addw r1, r1, %[advance]\n\t"                                                         \
                      ".if %c[skip] > 4095 || %c[skip] < -4095\n\t"                                         \
                      "movw r9, #:lower16:%c[skip]\n\t"                                                       \
-                     "movt r9, #:upper16:%c[skip]\n\t"                                                          \
+                     "movt r9, #:upper16:%c[skip]\n\t"                                                     \
                      "add r2, r9\n\t"                                                                      \
                      ".elseif %c[skip] > 0\n\t"                                                            \
                      "addw r2, r2, %[skip]\n\t"                                                            \
                      ".elseif %c[skip] < 0\n\t"                                                            \
-                     "subw r2, r2, #-(%c[skip])\n\t"                                                           \
+                     "subw r2, r2, #-(%c[skip])\n\t"                                                       \
                      ".endif\n\t"                                                                          \
                      "cmp r1, r0\n\t"                                                                      \
                      "bne 1b\n\t"                                                                          \

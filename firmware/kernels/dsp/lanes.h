@@ -21,7 +21,14 @@ TG_INLINE void tg_lane_store(void *bytes, uint32_t word)
     memcpy(bytes, &word, sizeof word);
 }
 
-#if defined(__ARM_FEATURE_DSP)
+/* The C forms also serve builds without optimization, where operands of the assembly are no constants. */
+#if defined(__ARM_FEATURE_DSP) && defined(__OPTIMIZE__)
+#define TG_LANE_ASSEMBLY 1
+#else
+#define TG_LANE_ASSEMBLY 0
+#endif
+
+#if TG_LANE_ASSEMBLY
 
 /* Defines `name`(x, y): one instruction of two registers. */
 #define TG_LANE_2(name, text)                                     \

@@ -20,7 +20,8 @@ TG_INLINE void tg_lookup_4_s8(const int8_t *input, const int8_t *table, int32_t 
 }
 
 /* The codes of the input clamped to a range; the output may be the input. */
-TG_INLINE void tg_clamped_copy_s8(const int8_t *input, int32_t count, int32_t low, int32_t high, int8_t *output)
+TG_INLINE void tg_clamped_copy_s8(const int8_t *input, int32_t count, int32_t low, int32_t high,
+                               int8_t *output)
 {
     const uint32_t lows = ((uint32_t)low & 0xFFu) * 0x01010101u;
     const uint32_t highs = ((uint32_t)high & 0xFFu) * 0x01010101u;

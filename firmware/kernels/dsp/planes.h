@@ -50,7 +50,7 @@ TG_INLINE void tg_planes_pair(const int8_t *from, int32_t step, uint32_t words[4
 /* `codes`, a multiple of 4 above 0, of a line to four planes: 1.5 instructions a code. `step` is constant. */
 TG_INLINE void tg_planes_run_4(const int8_t *from, int32_t step, int32_t codes, int16_t *to, int32_t plane)
 {
-#if defined(__ARM_FEATURE_DSP)
+#if TG_LANE_ASSEMBLY
     const int8_t *end = from + codes * step;
     int16_t *to_1 = to + plane;
     int16_t *to_2 = to_1 + plane;
@@ -97,7 +97,7 @@ TG_INLINE void tg_planes_run_4(const int8_t *from, int32_t step, int32_t codes, 
 #endif
 }
 
-/* Line `from` of the image, four channels, to the same line of four planes. `fixed`: all of `p` is constant. */
+/* Four channels of a line of the image to a line of four planes. `fixed`: all of `p` is constant. */
 TG_INLINE void tg_planes_line_4(const tg_planes *p, const int8_t *from, int16_t *to, int32_t fixed)
 {
     const int32_t plane = p->lines * p->pitch;

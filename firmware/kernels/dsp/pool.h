@@ -71,7 +71,8 @@ TG_INLINE void tg_pool_average_pixel(const tg_pool_2d_shape *s, const tg_pool_wi
         }
     }
     for (; c < s->channels; c++) {
-        output[c] = (int8_t)tg_average(tg_pool_sum_1(from + c, rows, columns, row, s->channels), rows * columns);
+        const int32_t sum = tg_pool_sum_1(from + c, rows, columns, row, s->channels);
+        output[c] = (int8_t)tg_average(sum, rows * columns);
     }
 }
 
