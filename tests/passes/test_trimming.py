@@ -1,5 +1,7 @@
 """Windows lose the rows and columns that add nothing, and nothing else."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -58,14 +60,29 @@ def test_whole_windows_and_empty_ones_stay() -> None:
         assert trim_windows(graph := b.graph()) is graph
 
 
-def test_dilated_windows_are_cut_tap_by_tap() -> None:
+def test_every_window_still_meets_the_input() -> None:
+    """Kernels may count on it."""
     b = GraphBuilder()
-    x = b.input((1, 2, 9, 3), "int8", 0.03, 7)
-    convolution(b, x, weights(4, 3, 3, 3), [1, 2, 3, 4])
-    node = b.nodes[0]
-    options = {**node.options, "dilation_h_factor": 2, "dilation_w_factor": 3}
-    b.nodes[0] = type(node)(0, node.operator, node.inputs, node.outputs, options)
-    assert kernel_of(b) == (1, 3)
+    w = weights(4, 5, 5, 3)
+    w[:, :, 2:] = 0
+    convolution(b, b.input((1, 9, 9, 3), "int8", 0.03, 7), w, [1, 2, 3, 4])
+    assert trim_windows(graph := b.graph()) is graph
+
+
+@pytest.mark.parametrize(
+    ("size", "without", "left"), [((2, 9), 0, (1, 3)), ((9, 9), 2, (2, 3)), ((9, 9), 1, (2, 3))]
+)
+def test_dilated_windows_are_cut_tap_by_tap(
+    size: tuple[int, int], without: int, left: tuple[int, int]
+) -> None:
+    """Two rows of padding make room for one tap at a dilation of 2, even where two weigh nothing."""
+    b = GraphBuilder()
+    w = weights(4, 3, 3, 3)
+    w[:, :without] = 0
+    convolution(b, b.input((1, *size, 3), "int8", 0.03, 7), w, [1, 2, 3, 4])
+    options = {**b.nodes[0].options, "dilation_h_factor": 2, "dilation_w_factor": 3}
+    b.nodes[0] = replace(b.nodes[0], options=options)
+    assert kernel_of(b) == left
 
 
 def test_padding_and_cutting_go_together() -> None:

@@ -100,7 +100,7 @@ def _last_axis_stays(operator: Operator) -> bool:
         return operator.axes[-1] == len(output.shape)
     if isinstance(operator, Split | SplitV):  # a part shorter than the whole along another axis
         source = operator.input_tensor(operator.source_index)
-        return len(operator.outputs) > 1 and source.shape[:-1] != output.shape[:-1]
+        return source.shape[:-1] != output.shape[:-1]
     if isinstance(operator, Pack | Unpack):
         longer = output if isinstance(operator, Pack) else operator.input_tensor(0)
         return operator.option("axis", 0) % len(longer.shape) != len(longer.shape) - 1
