@@ -38,7 +38,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-_BLOCK = 1 << 17  # elements: in float64 they stay in the cache
+_BLOCK = 1 << 16  # elements: in float64 they stay in the cache
 _EXACT = 2.0**53
 _NARROW = 16  # rows of fewer channels are joined, for torch's inner loops
 
