@@ -113,3 +113,13 @@ def test_a_wrong_shape_is_one_clear_line():
     graph = chain()
     with pytest.raises(TinyguardError, match=r"expected \(samples, 8, 8, 4\)"):
         Simulator(graph).run(np.zeros((1, 8, 8, 3), np.int8))
+
+
+def test_an_output_without_a_batch_keeps_its_whole_shape():
+    builder = GraphBuilder()
+    source = builder.input((1, 5), "int8", 0.1, 0)
+    output = builder.node("RESHAPE", [source, builder.constant(np.array([5]))], (5,), "int8", 0.1, 0)
+    graph = builder.graph([builder.node("ABS", [output], (5,), "int8", 0.1, 0)])
+    codes = _codes(graph, 3)
+    for backend in (Simulator(graph), ReferenceBackend(graph), CompiledBackend(graph)):
+        np.testing.assert_array_equal(backend.run(codes)[0], np.abs(np.clip(codes, -127, 127)))

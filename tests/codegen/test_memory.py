@@ -1,12 +1,14 @@
 """The memory plan: nothing alive is overwritten, and nothing is wasted where reuse is plain."""
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.codegen.networks import chain
 from tests.operators.builder import GraphBuilder
 from tinyguard.codegen import plan
+from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.operators import Operator, resolve
 
@@ -107,3 +109,14 @@ def test_in_place_layers_share_one_buffer():
     graph = builder.graph([last])
     layout = plan(graph, [_Fake(graph, node) for node in graph.nodes])
     assert layout.arena_bytes == 64
+
+
+def test_an_output_that_is_a_constant_is_refused():
+    builder = GraphBuilder()
+    source = builder.input((1, 4), "int8", 1.0, 0)
+    plain = builder.node("ABS", [source], (1, 4), "int8", 1.0, 0)
+    values = builder.constant(np.zeros((2, 2), np.int8), scale=1.0)
+    fixed = builder.node("RESHAPE", [values, builder.constant(np.array([1, 4]))], (1, 4), "int8", 1.0, 0)
+    graph = builder.graph([plain, fixed])
+    with pytest.raises(TinyguardError, match="is a constant that no input reaches"):
+        plan(graph, resolve(graph))

@@ -29,7 +29,7 @@ class CompiledBackend:
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         outputs = self._batch.run(0, *inputs)
-        shapes = [self.graph.tensors[index].shape[1:] for index in self.graph.outputs]
+        shapes = [self.graph.tensors[index].sample_shape for index in self.graph.outputs]
         return tuple(y.reshape(len(y), *shape) for y, shape in zip(outputs, shapes, strict=True))
 
     def tensors(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:

@@ -60,12 +60,12 @@ def execute(
 def outputs_of(
     graph: Graph, steps: Iterator[tuple[Operator, tuple[Any, ...]]], inputs: Sequence[Any]
 ) -> tuple[Any, ...]:
-    """The graph's outputs, shape (N, *tensor.shape[1:]), out of the steps of `execute`."""
+    """The graph's outputs, shape (N, *tensor.sample_shape), out of the steps of `execute`."""
     found = dict(zip(graph.inputs, inputs, strict=True))
     for operator, results in steps:
         for index, result in zip(operator.node.outputs, results, strict=True):
             if index in graph.outputs:
                 found[index] = result
     return tuple(
-        found[index].reshape(len(found[index]), *graph.tensors[index].shape[1:]) for index in graph.outputs
+        found[index].reshape(len(found[index]), *graph.tensors[index].sample_shape) for index in graph.outputs
     )

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Quantization, Tensor
+from tinyguard.graph import Quantization, Tensor, sample_shape
 from tinyguard.quiet import quiet
 
 RUNTIMES = {
@@ -51,14 +51,14 @@ class LiteRTBackend:
         Raises TinyguardError for a wrong number of inputs, dtype or shape.
         """
         self._check(inputs)
-        shapes = [(len(inputs[0]), *detail["shape"][1:]) for detail in self._outputs]
+        shapes = [(len(inputs[0]), *sample_shape(tuple(detail["shape"]))) for detail in self._outputs]
         results = tuple(
             np.empty(shape, detail["dtype"]) for shape, detail in zip(shapes, self._outputs, strict=True)
         )
         for row in range(len(inputs[0])):
             self._invoke(inputs, row)
             for result, detail in zip(results, self._outputs, strict=True):
-                result[row] = self._interpreter.get_tensor(detail["index"])[0]
+                result[row] = self._interpreter.get_tensor(detail["index"]).reshape(result.shape[1:])
         return results
 
     def trace(self, *inputs: np.ndarray) -> Iterator[dict[int, np.ndarray]]:

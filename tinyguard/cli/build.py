@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--board", help="Board to build for (see `tinyguard boards`). Not needed for --as library.")
+@click.option(
+    "--board",
+    help="Board to build for (see `tinyguard boards`); a library without one is portable C.",
+)
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the generated project.")
 @click.option(
     "--as",
@@ -47,17 +50,20 @@ def command(
     if kind == "library":
         if options.get("kernels") == "cmsis-nn":
             raise click.UsageError("--as library prints builtin kernels only; leave --kernels out")
-        _library(graph, output or Path(f"{model.stem}-library"), as_json)
+        _library(graph, board, output or Path(f"{model.stem}-library"), as_json, options)
     elif board is None:
         raise click.UsageError("--board is needed; `tinyguard boards` lists them")
     else:
         _firmware(graph, board, output, as_json, options)
 
 
-def _library(graph: Graph, output: Path, as_json: bool) -> None:
-    from tinyguard.codegen import generate_library
+def _library(graph: Graph, name: str | None, output: Path, as_json: bool, options: Options) -> None:
+    from tinyguard.boards import load
+    from tinyguard.codegen import generate_library, target_of
+    from tinyguard.operators import Target
 
-    source = generate_library(graph, output)
+    goal = options.get("optimize", "balanced")
+    source = generate_library(graph, output, target_of(load(name), goal) if name else Target(optimize=goal))
     result = {
         "directory": str(output),
         "constant_bytes": source.constant_bytes,

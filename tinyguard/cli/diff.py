@@ -44,7 +44,7 @@ def command(
     Exit status 2 when something differs.
     """
     from tinyguard.evaluation import differences
-    from tinyguard.evaluation.traces import as_flashed, random_inputs, trace_device, trace_host
+    from tinyguard.evaluation.traces import random_inputs, trace_device, trace_host
     from tinyguard.tflite import read_graph
 
     if serial is not None and backend is not None:
@@ -56,9 +56,8 @@ def command(
         from tinyguard.device.ports import find_port
 
         with Device(find_port().port if serial == "auto" else serial) as device:
-            description = device.connect(expected_sha256=graph.sha256)
-            graph = as_flashed(graph, description.layer_count)
-            found = trace_device(device, graph, inputs)
+            device.connect(expected_sha256=graph.sha256)
+            graph, found = trace_device(device, graph, inputs)
     else:
         found = trace_host(backend or "litert", model, graph, inputs)
     expected = trace_host("reference", model, graph, inputs)

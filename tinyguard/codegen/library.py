@@ -7,9 +7,10 @@ from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import Target
+from tinyguard.operators import PORTABLE, Target
 
-_FLAGS = "-ffp-contract=off"  # one rounding an operation, as the reference has it
+# One rounding a float operation, as the reference has it; kernels read codes a word at a time.
+_FLAGS = "-ffp-contract=off -fno-strict-aliasing"
 
 _HEADER = """\
 /* A network as a library: the model with SHA-256
@@ -78,12 +79,12 @@ clean:
 """
 
 
-def generate_library(graph: Graph, directory: Path, isa: str = "portable") -> ModelSource:
+def generate_library(graph: Graph, directory: Path, target: Target = PORTABLE) -> ModelSource:
     """Write the library project of `graph` into `directory`, replacing an earlier one.
 
     Raises TinyguardError on unsupported operators and when `directory` holds something else.
     """
-    model = prepare(passes.optimize(graph), Target(isa))
+    model = prepare(passes.optimize(graph), target)
     texts = {
         **model_files([model]),
         "tg_model.h": _header(model),

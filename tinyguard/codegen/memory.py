@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tinyguard.codegen.packing import Request, aligned, least_bytes, pack
+from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
@@ -141,6 +142,9 @@ def _grouped(
         grouping.place_output(operator, step, kernel.in_place(operator) if in_place else ())
         for tensor in operator.node.outputs[1:]:
             grouping.start(tensor, step)
+    fixed = [graph.tensors[index].name for index in graph.outputs if index in grouping.constants]
+    if fixed:
+        raise TinyguardError(f"output '{fixed[0]}' is a constant that no input reaches; leave it out")
     return grouping
 
 

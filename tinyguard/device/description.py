@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from tinyguard.device.protocol import COUNTER_CYCLES, DTYPES, MAX_RANK
+from tinyguard.graph import sample_shape
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class TensorDescription:
     @property
     def sample_shape(self) -> tuple[int, ...]:
         """Without the batch."""
-        return self.shape[1:]
+        return sample_shape(self.shape)
 
     def from_bytes(self, data: bytes) -> np.ndarray:
         """One tensor, batch included."""

@@ -37,25 +37,29 @@ def trace_host(name: str, path: Path, graph: Graph, inputs: tuple[np.ndarray, ..
     raise TinyguardError(f"no host back end named {name!r}; known: simulator, litert, reference, compiled")
 
 
-def as_flashed(graph: Graph, layers: int) -> Graph:
-    """The network as a board with so many layers runs it: rewritten by the passes, or as in the file."""
+def trace_device(
+    device: Device, graph: Graph, inputs: tuple[np.ndarray, ...]
+) -> tuple[Graph, dict[int, np.ndarray]]:
+    """The same from a connected board, layer by layer, with the network as the board runs it.
+
+    That is `graph` rewritten by the passes, or as it is in the file when it was flashed so. `inputs`
+    have N = 1. Raises TinyguardError when the board's layers are neither.
+    """
     from tinyguard import passes
 
-    for candidate in (passes.optimize(graph), graph):
-        if len(candidate.nodes) == layers:
-            return candidate
+    runs = list(device.run_layers(*(x[0] for x in inputs)))
+    shapes = [[output.shape for output in run.outputs] for run in runs]
+    for flashed in (passes.optimize(graph), graph):
+        tensors = flashed.tensors
+        if shapes == [[tensors[i].sample_shape for i in node.outputs] for node in flashed.nodes]:
+            return flashed, {
+                index: output.reshape(1, *tensors[index].shape)
+                for node, run in zip(flashed.nodes, runs, strict=True)
+                for index, output in zip(node.outputs, run.outputs, strict=True)
+            }
     raise TinyguardError(
-        f"the board runs {layers} layers and this network has {len(graph.nodes)}: flash it again"
+        f"the {len(runs)} layers of the board on {device.port} are not this network's: flash it again"
     )
-
-
-def trace_device(device: Device, graph: Graph, inputs: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
-    """The same from a connected board, layer by layer; `graph` as it was flashed. `inputs` have N = 1."""
-    found: dict[int, np.ndarray] = {}
-    for run in device.run_layers(*(x[0] for x in inputs)):
-        for index, output in zip(graph.nodes[run.layer].outputs, run.outputs, strict=True):
-            found[index] = output.reshape(1, *graph.tensors[index].shape)
-    return found
 
 
 def random_inputs(graph: Graph, seed: int) -> tuple[np.ndarray, ...]:

@@ -10,6 +10,11 @@ import numpy as np
 DTYPE_BYTES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "int32": 4, "int64": 8, "float32": 4}
 
 
+def sample_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """`shape` without its leading batch of 1, where it has one."""
+    return shape[1:] if shape[:1] == (1,) else shape
+
+
 @dataclass(frozen=True)
 class Quantization:
     """Affine quantization: real = scale * (code - zero_point).
@@ -54,6 +59,11 @@ class Tensor:
     @property
     def elements(self) -> int:
         return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def sample_shape(self) -> tuple[int, ...]:
+        """Shape of one sample in a batch: without the leading 1, which some outputs have lost."""
+        return sample_shape(self.shape)
 
     @property
     def size_bytes(self) -> int:
