@@ -11,14 +11,18 @@ def case(rng: np.random.Generator, scheme: str) -> Graph:
     builder, dtype = GraphBuilder(), activation_dtype(scheme)
     operands, shape = add_operands(builder, rng, scheme)
     largest = max(builder.tensors[t].scale for t in operands)
+    operator = str(rng.choice(["ADD", "SUB"], p=[0.65, 0.35]))
+    scale = largest * 2.0 ** rng.uniform(-5, 4)
+    zero_point = draw_zero_point(rng, dtype)
+    activation = str(rng.choice(ACTIVATIONS))
     builder.node(
-        str(rng.choice(["ADD", "SUB"], p=[0.65, 0.35])),
+        operator,
         operands,
         shape,
         dtype,
-        largest * 2.0 ** rng.uniform(-5, 4),
-        draw_zero_point(rng, dtype),
-        fused_activation_function=str(rng.choice(ACTIVATIONS)),
+        scale,
+        zero_point,
+        fused_activation_function=activation if scale > 1e-8 else "NONE",  # 6 / scale must fit in int32
         pot_scale_int16=False,
     )
     return builder.graph()
