@@ -32,8 +32,8 @@ test-full: setup
 	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not board" tests
 
 lint: setup
-	$(BIN)/ruff check tinyguard tests models
-	$(BIN)/ruff format --check tinyguard tests models
+	$(BIN)/ruff check tinyguard tests models benchmarks
+	$(BIN)/ruff format --check tinyguard tests models benchmarks
 	$(BIN)/mypy
 
 clean:
