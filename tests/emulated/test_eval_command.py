@@ -70,6 +70,15 @@ def test_digits_on_a_virtual_board(run):
     assert (result["flash_bytes"], result["ram_bytes"]) == (flashed["flash_bytes"], flashed["ram_bytes"])
 
 
+def test_diff_compares_every_tensor_of_the_board(run, tmp_path):
+    for passes, layers in (("--passes", 10), ("--no-passes", 10)):
+        board = run("flash", str(DIGITS), "--board", "mps2-an500", passes)
+        found = run("diff", str(DIGITS), "--serial", board["port"], "--data", "digits")
+        assert found["first"] is None
+        assert [layer["how"] for layer in found["layers"]] == ["equal"] * layers
+        run("stop", board["port"])
+
+
 def test_a_killed_emulator_loses_nothing(run, start, tmp_path):
     data = _samples(tmp_path, 4000)
     board = run("flash", str(DIGITS), "--board", "mps2-an500")

@@ -51,7 +51,7 @@ def trace_device(
     shapes = [[output.shape for output in run.outputs] for run in runs]
     for flashed in (passes.optimize(graph), graph):
         tensors = flashed.tensors
-        if shapes == [[tensors[i].sample_shape for i in node.outputs] for node in flashed.nodes]:
+        if shapes == [[tensors[i].shape or (1,) for i in node.outputs] for node in flashed.nodes]:
             return flashed, {
                 index: output.reshape(1, *tensors[index].shape)
                 for node, run in zip(flashed.nodes, runs, strict=True)
