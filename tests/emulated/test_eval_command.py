@@ -15,7 +15,6 @@ import pytest
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 
 pytestmark = pytest.mark.emulator
-Run = Callable[..., subprocess.CompletedProcess[str]]
 
 
 @pytest.fixture

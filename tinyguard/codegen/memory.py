@@ -45,7 +45,6 @@ class _Group:
     size_bytes: int
     first: int
     last: int
-    pinned: bool  # holds a graph output
 
 
 class _Grouping:
@@ -62,7 +61,7 @@ class _Grouping:
 
     def start(self, tensor: int, step: int) -> None:
         size = self.graph.tensors[tensor].size_bytes
-        group = _Group([], size, step, step, pinned=False)
+        group = _Group([], size, step, step)
         self.join(tensor, group)
 
     def join(self, tensor: int, group: _Group) -> None:
@@ -70,7 +69,7 @@ class _Grouping:
         group.size_bytes = max(group.size_bytes, self.graph.tensors[tensor].size_bytes)
         group.last = max(group.last, self.last_use.get(tensor, -1))
         if tensor in self.graph.outputs:
-            group.pinned, group.last = True, len(self.graph.nodes)
+            group.last = len(self.graph.nodes)
         self.group_of[tensor] = group
 
     def place_output(self, operator: Operator, step: int, in_place: Sequence[int]) -> None:
@@ -89,7 +88,7 @@ class _Grouping:
         for position in in_place:
             source = node.inputs[position]
             group = self.group_of.get(source)
-            dies = group is not None and group.last == step and not group.pinned
+            dies = group is not None and group.last == step
             if group and dies and self.graph.tensors[source].size_bytes == size:
                 self.join(target, group)
                 return
