@@ -5,11 +5,13 @@ from tinyguard.data.named import NAMES, load_named, shared_folder
 from tinyguard.data.normalization import PRESETS, normalized
 from tinyguard.data.resolve import load_data
 from tinyguard.data.samples import Samples
+from tinyguard.data.shares import Shares, shares_of
 
 __all__ = [
     "NAMES",
     "PRESETS",
     "Samples",
+    "Shares",
     "dequantized",
     "load_data",
     "load_named",
@@ -17,5 +19,6 @@ __all__ = [
     "quantized",
     "real_values",
     "shared_folder",
+    "shares_of",
     "to_codes",
 ]

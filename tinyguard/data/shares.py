@@ -1,0 +1,50 @@
+"""Input codes as shares of the pixel range, 0 to 1: the unit of every perturbation budget."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tinyguard.data.codes import CODE_DTYPES, quantized
+from tinyguard.data.normalization import pixel_values
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Tensor
+from tinyguard.tflite.metadata import Normalization
+
+
+@dataclass(frozen=True)
+class Shares:
+    """share = offset + step * code, with share = pixel / 255.
+
+    One entry a channel (the last axis of the input), or one for all channels where the normalisation
+    has one. `low_code` to `high_code` are the codes that pixels 0 to 255 can have, as `to_codes` rounds
+    them and the dtype limits them.
+    """
+
+    step: tuple[float, ...]
+    offset: tuple[float, ...]
+    low_code: tuple[int, ...]
+    high_code: tuple[int, ...]
+
+
+def shares_of(tensor: Tensor, normalization: Normalization | None) -> Shares:
+    """The shares of `tensor`, a network's int8 or int16 input.
+
+    pixel = mean + std * scale * (code - zero point); without a normalisation the codes of the dtype span
+    the whole range. Raises TinyguardError for an input of another dtype and a normalisation for another
+    number of channels.
+    """
+    if tensor.dtype not in CODE_DTYPES or tensor.quantization is None:
+        raise TinyguardError(
+            f"input {tensor.name} is {tensor.dtype}, not int8 or int16: quantize the network with "
+            "tinyguard quantize"
+        )
+    if normalization is None:
+        limits = np.iinfo(CODE_DTYPES[tensor.dtype])
+        low, high = int(limits.min), int(limits.max)
+        return Shares((1 / (high - low),), (-low / (high - low),), (low,), (high,))
+    ends = pixel_values(normalization, tensor.shape[-1])[[0, 255], : len(normalization.mean)]
+    low_codes, high_codes = quantized(ends, tensor).tolist()
+    mean, std = np.array(normalization.mean), np.array(normalization.std)
+    step = std * tensor.scale / 255
+    offset = mean / 255 - step * tensor.zero_point
+    return Shares(tuple(step.tolist()), tuple(offset.tolist()), tuple(low_codes), tuple(high_codes))
