@@ -123,3 +123,25 @@ def test_an_output_without_a_batch_keeps_its_whole_shape():
     codes = _codes(graph, 3)
     for backend in (Simulator(graph), ReferenceBackend(graph), CompiledBackend(graph)):
         np.testing.assert_array_equal(backend.run(codes)[0], np.abs(np.clip(codes, -127, 127)))
+
+
+@pytest.mark.parametrize("samples", [3, 40])
+def test_taps_are_the_outputs_and_the_logits_of_one_pass(samples: int):
+    rng = np.random.default_rng(3)
+    builder = GraphBuilder()
+    last = convolution(builder, rng, builder.input((1, 4, 4, 4), "int8", 0.05, 3), 3, "NONE")
+    flat = builder.node("RESHAPE", [last, builder.constant(np.array([1, 48]))], (1, 48), "int8", 0.3, -3)
+    output = builder.node("SOFTMAX", [flat], (1, 48), "int8", 1 / 256, -128, beta=1.0)
+    simulator = Simulator(builder.graph([output, last]))
+    codes = torch.from_numpy(_codes(simulator.graph, samples).astype(np.float32))
+    x, z = codes.clone().requires_grad_(), codes.clone().requires_grad_()
+    outputs, logits = simulator.taps(x)
+    for found, expected in zip(outputs, simulator(codes), strict=True):
+        assert torch.equal(found, expected)
+        assert not found.requires_grad
+    expected = simulator.logits(z)
+    assert torch.equal(logits, expected)
+    logits.square().sum().backward()
+    expected.square().sum().backward()
+    assert torch.equal(x.grad, z.grad)
+    assert (x.grad != 0).any()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 
@@ -9,9 +11,10 @@ from tinyguard.backends.execute import check_inputs, execute, outputs_of
 from tinyguard.backends.parallel import run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import resolve
+from tinyguard.operators import Operator, resolve
 
 _FINAL = ("SOFTMAX", "LOGISTIC")
+_NO_LOGITS = "the network's first output is one of its inputs; there are no logits"
 
 
 class Simulator(torch.nn.Module):
@@ -40,18 +43,42 @@ class Simulator(torch.nn.Module):
         check_inputs(self.graph, codes)
         return run_in_parts(self._logits, codes)[0]
 
+    def taps(self, *codes: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
+        """The outputs of `forward`, without a gradient, and `logits`, with one: one pass for both."""
+        check_inputs(self.graph, codes)
+        *outputs, logits = run_in_parts(self._taps, codes)
+        return tuple(y.detach() for y in outputs), logits
+
     def _outputs(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         steps = execute(self.graph, self.operators, "forward", codes, self._constant)
         return outputs_of(self.graph, steps, codes)
 
     def _logits(self, *codes: torch.Tensor) -> tuple[torch.Tensor]:
-        wanted = self.logits_tensor
+        wanted = self.logits_tensor.index
         for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
-            for index, result in zip(operator.node.outputs, results, strict=True):
-                if index == wanted.index:
-                    real = (result - wanted.zero_point) * wanted.scale if wanted.quantization else result
-                    return (real.reshape(len(real), -1),)
-        raise TinyguardError("the network's first output is one of its inputs; there are no logits")
+            if wanted in operator.node.outputs:
+                return (self._real(results[operator.node.outputs.index(wanted)]),)
+        raise TinyguardError(_NO_LOGITS)
+
+    def _taps(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        wanted, found = self.logits_tensor.index, []
+
+        def steps() -> Iterator[tuple[Operator, tuple[torch.Tensor, ...]]]:
+            for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
+                if wanted in operator.node.outputs:
+                    found.append(self._real(results[operator.node.outputs.index(wanted)]))
+                yield operator, results
+
+        outputs = outputs_of(self.graph, steps(), codes)
+        if not found:
+            raise TinyguardError(_NO_LOGITS)
+        return *(y.detach() for y in outputs), *found
+
+    def _real(self, codes: torch.Tensor) -> torch.Tensor:
+        """Codes of the logits tensor (N, ...) to real values (N, classes)."""
+        tensor = self.logits_tensor
+        real = (codes - tensor.zero_point) * tensor.scale if tensor.quantization else codes
+        return real.reshape(len(real), -1)
 
     @property
     def logits_tensor(self) -> Tensor:
