@@ -1,0 +1,211 @@
+"""What an attack sees of a network: gradients of its logits, its scores, or its decisions.
+
+Everything takes shares (N, *shape), float32, as `space` defines them; a network on a grid only ever
+sees the rounding. Gradients come straight through that rounding.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from tinyguard.attacks.space import Space
+from tinyguard.backends import Backend
+from tinyguard.backends.simulator import Simulator
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
+
+_HALF_CODE = 0.5
+
+Objective = Callable[[torch.Tensor, slice], torch.Tensor]
+"""Losses (n,) to maximise, of logits (n, classes) of the samples in the slice."""
+
+
+@dataclass(frozen=True, eq=False)
+class Slope:
+    """A pass forward and backward: `gradient` (N, *shape) of each sample's `loss` (N,) with respect to
+    its shares, the `logits` (N, classes), and the classes that are `decided`, int64 (N,)."""
+
+    gradient: torch.Tensor
+    loss: torch.Tensor
+    logits: torch.Tensor
+    decided: torch.Tensor
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """One query: `scores` (N, classes), logarithms of the outputs or logits, and the classes `decided`,
+    int64 (N,): the lowest index among the maxima of the output."""
+
+    scores: torch.Tensor
+    decided: torch.Tensor
+
+
+class Victim(Protocol):
+    """A network under attack. `logit_step`: real distance of two neighbouring logits, 0 in float."""
+
+    @property
+    def space(self) -> Space: ...
+
+    @property
+    def classes(self) -> int: ...
+
+    @property
+    def logit_step(self) -> float: ...
+
+    def query(self, x: torch.Tensor) -> Answer:
+        """What a black-box attack may see, a run of the network for each sample."""
+        ...
+
+    def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
+        """Each sample's own loss and its gradient; zeros for a gradient without `backward`."""
+        ...
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        """Real logits (N, classes) with autograd, for attacks that need passes of their own."""
+        ...
+
+
+class IntegerVictim:
+    """An integer network: `simulator` for gradients, `backend` for what an attacker may query.
+
+    `show` is "output" (what the board answers) or "logits" (a separate, stronger threat model).
+    """
+
+    def __init__(
+        self,
+        simulator: Simulator,
+        space: Space,
+        backend: Backend | None = None,
+        show: str = "output",
+        batch_size: int = 128,
+    ) -> None:
+        self.space = space
+        self.simulator = simulator
+        self.backend = backend or simulator
+        self.show = show
+        self.batch_size = batch_size
+        self.graph = simulator.graph
+        output = self.graph.tensors[self.graph.outputs[0]]
+        self.classes = check_classes(self.graph)
+        tap = simulator.logits_tensor
+        self.logit_step = tap.scale if tap.quantization else 0.0
+        self._probabilities = tap.index != output.index
+        self._zero_point = output.zero_point if output.quantization else 0
+        self._scale = output.scale if output.quantization else 1.0
+
+    def query(self, x: torch.Tensor) -> Answer:
+        if self.show == "logits":
+            with torch.no_grad():
+                parts = [self.simulator.taps(self._codes(part)) for part in x.split(self.batch_size)]
+            outputs, logits = zip(*((y[0].reshape(len(y[0]), -1), z) for y, z in parts), strict=True)
+            return Answer(torch.cat(logits), torch.cat(outputs).argmax(dim=1))
+        codes = self.backend.run(self.space.code_array(self.space.round(x)))[0]
+        output = torch.from_numpy(codes.reshape(len(codes), -1).astype(np.float32))
+        return Answer(self._shown(output), output.argmax(dim=1))
+
+    def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
+        def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            outputs, logits = self.simulator.taps(self._codes(part))
+            return logits, outputs[0].detach().reshape(len(part), -1).argmax(dim=1)
+
+        return slope_in_batches(x, objective, network, self.batch_size, backward)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self.simulator.logits(self._codes(x))
+
+    def _shown(self, output: torch.Tensor) -> torch.Tensor:
+        """log(code - zero point + 0.5) of a softmax's codes: the steps from 126 to 127 and from -128 to
+        -127 are alike in code and a factor of 100 apart in meaning. Other outputs: their real values."""
+        steps = output - self._zero_point
+        return torch.log(steps + _HALF_CODE) if self._probabilities else steps * self._scale
+
+    def _codes(self, x: torch.Tensor) -> torch.Tensor:
+        """Codes of the rounding, with the gradient of x / step."""
+        exact = self.space.codes(self.space.round(x.detach()))
+        real = (x - self.space.code_offset) / self.space.code_step
+        return exact if not x.requires_grad else real + (exact - real).detach()
+
+
+class FloatVictim:
+    """A float network, `network(real NHWC values) -> logits`, on shares.
+
+    `real = share * gain + bias`. With a space on a grid it sees rounded inputs.
+    """
+
+    logit_step = 0.0
+
+    def __init__(
+        self,
+        network: Callable[[torch.Tensor], torch.Tensor],
+        space: Space,
+        classes: int,
+        gain: torch.Tensor | float = 1.0,
+        bias: torch.Tensor | float = 0.0,
+        batch_size: int = 128,
+    ) -> None:
+        self.network, self.space, self.classes, self.batch_size = network, space, classes, batch_size
+        self.gain, self.bias = gain, bias
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        rounded = self.space.round(x.detach())
+        real = (rounded if not x.requires_grad else x + (rounded - x).detach()) * self.gain + self.bias
+        return self.network(real)
+
+    def query(self, x: torch.Tensor) -> Answer:
+        with torch.no_grad():
+            logits = torch.cat([self.logits(part) for part in x.split(self.batch_size)])
+        return Answer(logits, logits.argmax(dim=1))
+
+    def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
+        def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            logits = self.logits(part)
+            return logits, logits.detach().argmax(dim=1)
+
+        return slope_in_batches(x, objective, network, self.batch_size, backward)
+
+
+def slope_in_batches(
+    x: torch.Tensor,
+    objective: Objective,
+    network: Callable[[torch.Tensor], tuple[torch.Tensor, torch.Tensor]],
+    batch_size: int,
+    backward: bool,
+) -> Slope:
+    """`Slope` of `network(x) -> (logits with autograd, decided)`, a batch at a time."""
+    parts: list[tuple[torch.Tensor, ...]] = []
+    for start in range(0, len(x), batch_size):
+        leaf = x[start : start + batch_size].detach().requires_grad_(backward)
+        with torch.set_grad_enabled(backward):
+            logits, decided = network(leaf)
+            loss = objective(logits, slice(start, start + len(leaf)))
+        gradient = torch.autograd.grad(loss.sum(), leaf)[0] if backward else torch.zeros_like(leaf)
+        parts.append((gradient, loss.detach(), logits.detach(), decided))
+    return Slope(*(torch.cat(pieces) for pieces in zip(*parts, strict=True)))
+
+
+def jacobian(victim: Victim, x: torch.Tensor, classes: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Logits (N, classes) and the gradients (N, k, *shape) of the logits in `classes`, int64 (N, k)."""
+    leaf = x.detach().requires_grad_()
+    logits = victim.logits(leaf)
+    chosen = logits.gather(1, classes)
+    rows = [
+        torch.autograd.grad(chosen[:, i].sum(), leaf, retain_graph=i + 1 < chosen.shape[1])[0]
+        for i in range(chosen.shape[1])
+    ]
+    return logits.detach(), torch.stack(rows, dim=1)
+
+
+def check_classes(graph: Graph) -> int:
+    """The number of classes. Raises TinyguardError for a network that decides between fewer than two."""
+    classes = graph.tensors[graph.outputs[0]].elements
+    if len(graph.inputs) != 1 or classes < 2:
+        raise TinyguardError(
+            f"the network has {len(graph.inputs)} inputs and {classes} classes, and attacks need one input "
+            "and at least two classes: attack a classifier"
+        )
+    return classes
