@@ -86,7 +86,7 @@ class Space:
         steps = self.grid_steps(eps)
         if steps.max() < 1:
             raise TinyguardError(
-                f"eps {eps:g} is under one code of the input ({float(self.grid_step.min()):.6g}) and no other "
+                f"eps {eps:g} is under one code of the input ({self.grid_step.min():.6g}) and no other "
                 "integer input is in reach: type --setting transfer, which rounds at the end, or a larger eps"
             )
         return steps * self.grid_step
