@@ -1,0 +1,58 @@
+"""Budgets as people give them and as attacks use them: shares of the pixel range, and whole codes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from tinyguard.data.shares import Shares
+from tinyguard.errors import TinyguardError
+
+_TOLERANCE = 1e-6  # 8/255 over a float32 step of 1/255 is 7.9999995 steps
+
+
+def parse_eps(text: str, shares: Shares) -> float:
+    """`8/255`, `0.03` (shares of the pixel range) or `2codes`, in shares.
+
+    Codes of channels that differ in size are taken at the largest. Raises TinyguardError for anything
+    that is no finite number above 0.
+    """
+    body = text.strip().lower()
+    in_codes = body.endswith(("code", "codes"))
+    number = body.removesuffix("s").removesuffix("code").strip() if in_codes else body
+    try:
+        value = float(Fraction(number)) if "/" in number else float(number)
+    except (ValueError, ZeroDivisionError):
+        raise TinyguardError(f"eps {text!r} is no number: type 8/255, 0.03 or 2codes") from None
+    if not math.isfinite(value) or value <= 0:
+        raise TinyguardError(f"eps {text!r} is not a finite number above 0: type 8/255, 0.03 or 2codes")
+    return value * max(shares.step) if in_codes else value
+
+
+def check_eps(eps: float, norm: str) -> None:
+    """Raise TinyguardError for a budget that is NaN, not above 0, or in Linf over the whole range."""
+    if not math.isfinite(eps) or eps <= 0:
+        raise TinyguardError(f"eps {eps} is not a finite number above 0: type 8/255, 0.03 or 2codes")
+    if norm == "linf" and eps > 1:
+        raise TinyguardError(
+            f"eps {eps:g} is over the whole pixel range, which is 1: type --eps {eps:g}/255 or {eps:g}codes"
+        )
+
+
+def eps_codes(eps: float, steps: Sequence[float]) -> int | list[int]:
+    """Whole codes inside `eps`, with one code worth `steps` shares a channel: one number, or one a
+    channel where they differ."""
+    whole = np.floor(eps / np.asarray(steps, np.float64) + _TOLERANCE).astype(int).tolist()
+    return whole[0] if len(set(whole)) == 1 else whole
+
+
+def equal_budgets(budgets: Sequence[float], steps: Sequence[float]) -> dict[float, float]:
+    """Each Linf budget's first equal: budgets that come to the same whole steps of the grid are one.
+
+    `steps`: the size of a grid step in shares, one a channel.
+    """
+    first: dict[str, float] = {}
+    return {eps: first.setdefault(str(eps_codes(eps, steps)), eps) for eps in budgets}

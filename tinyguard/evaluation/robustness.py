@@ -1,0 +1,243 @@
+"""Running one attack on one network, and the figures that come of it.
+
+Every figure is taken from the stored inputs, scored again on the back end that is named.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+
+from tinyguard import __version__
+from tinyguard.attacks.problem import Attack, Outcome, Problem
+from tinyguard.attacks.victim import Victim
+from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.attack_run import AttackRun, Conditions
+from tinyguard.evaluation.budget import check_eps, eps_codes
+from tinyguard.evaluation.distortion import Distances, distances
+from tinyguard.evaluation.scoring import Scores, score
+from tinyguard.evaluation.settings import check_setting, norm_of
+from tinyguard.evaluation.target import Target
+
+_GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
+_SLACK = 1e-4  # of a budget, for sums in float32
+
+Progress = Callable[[int, int], None]
+
+
+def attack_samples(
+    target: Target,
+    attack: Attack,
+    setting: str,
+    codes: np.ndarray,
+    labels: np.ndarray,
+    *,
+    ids: np.ndarray | None = None,
+    targets: np.ndarray | None = None,
+    eps: float | None = None,
+    seed: int = 0,
+    progress: Progress = lambda done, total: None,
+) -> AttackRun:
+    """Attack the samples that `target.backend` gets right; the others count as wrong, undistorted.
+
+    `codes` (N, *shape) in the input's dtype, `labels` int64 (N,), `ids` int64 (N,) that name the samples
+    for the draws (their positions where left out), `targets` int64 (N,) or None. White-box takes the
+    gradients of the simulator (of the float source where that is the back end) and replays what it found
+    on the back end; transfer crafts on the float source, with the real eps and off the grid, and rounds
+    to nearest; black-box queries the back end. `eps`, in shares: for minimum-norm attacks, a success
+    counts only within it. `progress` gets the number of finished samples and how many there are.
+
+    Raises TinyguardError for a setting that does not fit the attack or the target, for a budget under
+    one code, and for labels that do not fit.
+    """
+    job = _Job(
+        target=target,
+        attack=attack,
+        setting=setting,
+        codes=codes,
+        labels=np.asarray(labels, np.int64),
+        ids=np.arange(len(codes)) if ids is None else np.asarray(ids, np.int64),
+        targets=None if targets is None else np.asarray(targets, np.int64),
+        eps=getattr(attack, "eps", None) if attack.budgeted else eps,
+        seed=seed,
+    )
+    job.check()
+    return _measured(job, _search(job, progress))
+
+
+@dataclass(frozen=True, eq=False)
+class _Job:
+    """What `attack_samples` was asked for; also some of its samples."""
+
+    target: Target
+    attack: Attack
+    setting: str
+    codes: np.ndarray
+    labels: np.ndarray
+    ids: np.ndarray
+    targets: np.ndarray | None
+    eps: float | None
+    seed: int
+
+    def at(self, rows: np.ndarray) -> _Job:
+        targets = None if self.targets is None else self.targets[rows]
+        part = {"codes": self.codes[rows], "labels": self.labels[rows], "ids": self.ids[rows]}
+        return replace(self, targets=targets, **part)
+
+    def check(self) -> None:
+        check_setting(self.target, self.attack, self.setting)
+        if self.eps is not None:
+            check_eps(self.eps, norm_of(self.attack))
+        shape = tuple(self.target.graph.tensors[self.target.graph.inputs[0]].shape[1:])
+        if self.codes.shape[1:] != shape:
+            raise TinyguardError(
+                f"samples have shape {self.codes.shape[1:]} and {self.target.path} takes {shape}"
+            )
+        self._check_classes("label", self.labels)
+        if self.targets is not None:
+            self._check_classes("target", self.targets)
+            if (same := self.targets == self.labels).any():
+                raise TinyguardError(
+                    f"the target of sample {int(np.argmax(same))} is its own label: leave such samples out"
+                )
+
+    def _check_classes(self, what: str, classes: np.ndarray) -> None:
+        if classes.shape != (len(self.codes),):
+            raise TinyguardError(f"{len(self.codes)} samples and {what}s of shape {classes.shape}: one each")
+        wrong = (classes < 0) | (classes >= self.target.classes)
+        if wrong.any():
+            bad = int(np.argmax(wrong))
+            raise TinyguardError(
+                f"{what} {classes[bad]} of sample {bad} is not one of the classes 0 to "
+                f"{self.target.classes - 1}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class _Found:
+    """What the search left for all samples: the inputs that the back end gets, what it claims, its cost."""
+
+    clean: Scores
+    inputs: np.ndarray
+    claimed: np.ndarray
+    queries: np.ndarray
+    started: float
+
+
+def _search(job: _Job, progress: Progress) -> _Found:
+    target, started = job.target, time.monotonic()
+    clean = score(target.backend, job.codes, job.labels)
+    attacked = np.flatnonzero(clean.decided == job.labels)
+    inputs = job.codes if target.space.on_grid else target.space.shares(job.codes).numpy()
+    inputs, claimed = inputs.copy(), np.zeros(len(inputs), bool)
+    queries = np.zeros(len(inputs), np.int64)
+    size = max(1, _GROUP_ELEMENTS // max(1, job.codes[:1].size))
+    for start in range(0, len(attacked), size):
+        rows = attacked[start : start + size]
+        outcome = _run(job.at(rows), partial(_report, progress, start, len(attacked)))
+        found = target.space.round(outcome.x)
+        inputs[rows] = target.space.code_array(found) if target.space.on_grid else found.numpy()
+        claimed[rows], queries[rows] = outcome.success.numpy(), outcome.queries.numpy()
+        progress(start + len(rows), len(attacked))
+    return _Found(clean, inputs, claimed, queries, started)
+
+
+def _report(progress: Progress, before: int, total: int, done: int) -> None:
+    progress(before + done, total)
+
+
+def _run(job: _Job, progress: Callable[[int], None]) -> Outcome:
+    victim = _victim(job.target, job.setting)
+    problem = Problem(
+        victim,
+        victim.space.round(job.target.space.shares(job.codes)),
+        torch.from_numpy(job.labels),
+        None if job.targets is None else torch.from_numpy(job.targets),
+        torch.from_numpy(job.ids),
+        job.seed,
+        stop_early=job.setting != "transfer",
+        on_progress=progress,
+    )
+    return job.attack.run(problem)
+
+
+def _victim(target: Target, setting: str) -> Victim:
+    if setting == "transfer":
+        assert target.float_victim is not None
+        return target.float_victim
+    return target.white_box() if setting == "white-box" else target.victim()
+
+
+def _measured(job: _Job, found: _Found) -> AttackRun:
+    final = score(job.target.backend, found.inputs, job.labels)
+    correct = found.clean.decided == job.labels
+    fooled = final.decided != job.labels if job.targets is None else final.decided == job.targets
+    distance = measured_distances(job.target, job.codes, found.inputs)
+    within = _within(job, distance)
+    success = correct & fooled & within
+    return AttackRun(
+        conditions=_conditions(job),
+        x=found.inputs,
+        y=job.labels,
+        ids=job.ids,
+        correct=correct,
+        success=success,
+        tied=success & final.tied,
+        claimed=found.claimed,
+        decided=final.decided,
+        queries=found.queries,
+        distances=distance,
+        seconds=time.monotonic() - found.started,
+        outside_budget=int((correct & fooled & ~within).sum()),
+    )
+
+
+def measured_distances(target: Target, codes: np.ndarray, inputs: np.ndarray) -> Distances:
+    """Distances in shares of adversarial `inputs`, as an AttackRun stores them, from the clean `codes`."""
+    space = target.space
+    clean = space.round(space.shares(codes))
+    moved = torch.from_numpy(inputs) if inputs.dtype == np.float32 else space.shares(inputs)
+    return distances(clean.numpy(), space.round(moved).numpy())
+
+
+def _within(job: _Job, distance: Distances) -> np.ndarray:
+    """Whether each input keeps the budget. A transfer is counted at its eps before the rounding."""
+    if job.eps is None or (job.attack.budgeted and job.setting == "transfer"):
+        return np.ones(len(job.codes), bool)
+    within: np.ndarray = distance.of(norm_of(job.attack)) <= job.eps * (1 + _SLACK)
+    return within
+
+
+def _conditions(job: _Job) -> Conditions:
+    target, space = job.target, job.target.space
+    parameters: dict[str, Any] = asdict(job.attack)  # type: ignore[call-overload]
+    grid = "none" if space.grid_step is None else ("codes" if _on_codes(target) else "pixels")
+    return Conditions(
+        attack=job.attack.name,
+        norm=norm_of(job.attack),
+        eps=job.eps,
+        eps_codes=None if job.eps is None else eps_codes(job.eps, space.code_step.tolist()),
+        setting=job.setting,
+        scores=target.show,
+        backend=target.backend.name,
+        grid=grid,
+        parameters=parameters,
+        seed=job.seed,
+        batch_size=target.batch_size,
+        threads=torch.get_num_threads(),
+        model_sha256=target.graph.sha256,
+        source=target.source,
+        version=__version__,
+        targeted=job.targets is not None,
+    )
+
+
+def _on_codes(target: Target) -> bool:
+    step = target.space.grid_step
+    return step is not None and bool(torch.equal(step, target.space.code_step))

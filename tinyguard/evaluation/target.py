@@ -1,0 +1,185 @@
+"""An opened network under attack: the exact simulator, what scores it, and where inputs may lie."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tinyguard.backends import Backend
+from tinyguard.backends.choose import HOST_BACKENDS, open_backend
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
+from tinyguard.tflite import read_graph, read_metadata
+from tinyguard.tflite.metadata import Metadata, Normalization
+
+if TYPE_CHECKING:
+    from tinyguard.attacks.space import Space
+    from tinyguard.attacks.victim import FloatVictim, IntegerVictim
+    from tinyguard.backends.simulator import Simulator
+
+SHOWS = ("output", "logits")
+TARGET_BACKENDS = (*HOST_BACKENDS, "float")
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """`backend` gives every final figure; `simulator` the gradients. `space` is where the attacker may put
+    inputs of `backend`. `show`: what score attacks see, "output" or "logits".
+
+    `float_victim` is the float source, off the grid, or None where no source was given.
+    """
+
+    path: Path
+    graph: Graph
+    metadata: Metadata | None
+    simulator: Simulator
+    backend: Backend
+    space: Space
+    float_victim: FloatVictim | None = None
+    source: str | None = None
+    show: str = "output"
+    batch_size: int = 128
+
+    @property
+    def normalization(self) -> Normalization | None:
+        return self.metadata.normalization if self.metadata else None
+
+    @property
+    def is_float(self) -> bool:
+        """Whether the float source itself is what is attacked and scored."""
+        return isinstance(self.backend, FloatBackend)
+
+    @property
+    def classes(self) -> int:
+        return self.graph.tensors[self.graph.outputs[0]].elements
+
+    def victim(self) -> IntegerVictim | FloatVictim:
+        """What direct attacks see: gradients of the simulator (or float source), queries of the back end."""
+        from tinyguard.attacks.victim import IntegerVictim
+
+        if isinstance(self.backend, FloatBackend):
+            return self.backend.victim
+        return IntegerVictim(self.simulator, self.space, self.backend, self.show, self.batch_size)
+
+    def white_box(self) -> IntegerVictim | FloatVictim:
+        """As `victim`, with the simulator in the back end's place, which equals it in every byte."""
+        from tinyguard.attacks.victim import IntegerVictim
+
+        if isinstance(self.backend, FloatBackend):
+            return self.backend.victim
+        return IntegerVictim(self.simulator, self.space, None, self.show, self.batch_size)
+
+    def close(self) -> None:
+        """Close the serial port where there is one."""
+        close = getattr(self.backend, "close", None)
+        if close is not None:
+            close()
+
+
+class FloatBackend:
+    """The float source in a back end's place.
+
+    It takes the network's codes, or float32 shares (N, *shape) where the attack ran off the grid, and
+    returns float32 logits (N, classes).
+    """
+
+    name = "float"
+
+    def __init__(self, victim: FloatVictim) -> None:
+        self.victim = victim
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        import torch
+
+        (x,) = inputs
+        shares = torch.from_numpy(x) if x.dtype == np.float32 else self.victim.space.shares(x)
+        return (self.victim.query(shares).scores.numpy(),)
+
+
+def open_target(
+    path: Path,
+    *,
+    backend: str = "simulator",
+    source: str | None = None,
+    grid: str | None = None,
+    show: str = "output",
+    batch_size: int = 128,
+) -> Target:
+    """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
+
+    `source` is the float network (a file, or `file.py:function`), needed for transfer and for the float
+    back end. `grid` is "codes" or "pixels", None for the default of the input's dtype; the float back end
+    is off the grid unless one is named. Raises TinyguardError for what is missing or does not fit.
+    """
+    require_torch()
+    graph, metadata = read_graph(path), read_metadata(path)
+    _check_classifier(path, graph)
+    if show not in SHOWS:
+        raise TinyguardError(f"no scores named {show!r}; known: {', '.join(SHOWS)}")
+    from tinyguard.attacks.space import space_of
+    from tinyguard.backends.simulator import Simulator
+
+    tensor = graph.tensors[graph.inputs[0]]
+    normalization = metadata.normalization if metadata else None
+    off_grid = backend == "float" and grid is None
+    space = space_of(tensor, normalization, "none" if off_grid else grid)
+    simulator = Simulator(graph, batch_size)
+    if backend == "float" and source is None:
+        raise TinyguardError("the float back end needs the float network: type --source FILE")
+    opened = None if source is None else _open_source(source, graph, normalization, batch_size)
+    if backend == "float":
+        assert opened is not None
+        scored: Backend = FloatBackend(_with_space(opened, space))
+    else:
+        scored = simulator if backend == "simulator" else open_backend(backend, path, graph)
+    if show == "logits" and backend not in ("simulator", "float"):
+        raise TinyguardError(
+            f"back end {backend} shows outputs and no logits: leave out --scores logits, or type "
+            "--backend simulator"
+        )
+    return Target(
+        path, graph, metadata, simulator, scored, space, opened, source, show=show, batch_size=batch_size
+    )
+
+
+def require_torch() -> None:
+    """Raise TinyguardError where PyTorch is missing."""
+    if importlib.util.find_spec("torch") is None:
+        raise TinyguardError("attacks need PyTorch: type pip install 'tinyguard[attack]'")
+
+
+def _check_classifier(path: Path, graph: Graph) -> None:
+    classes = graph.tensors[graph.outputs[0]].elements
+    if len(graph.inputs) != 1 or classes < 2:
+        raise TinyguardError(
+            f"{path} has {len(graph.inputs)} inputs and {classes} outputs, and attacks need one input and at "
+            "least two classes: attack a classifier"
+        )
+
+
+def _open_source(
+    source: str, graph: Graph, normalization: Normalization | None, batch_size: int
+) -> FloatVictim:
+    """The float source as a victim off the grid, on shares."""
+    from tinyguard.attacks.space import space_of
+    from tinyguard.attacks.victim import FloatVictim
+    from tinyguard.backends.float_source import open_float_source
+
+    tensor = graph.tensors[graph.inputs[0]]
+    opened = open_float_source(source, graph, normalization)
+    space = space_of(tensor, normalization, "none")
+    # real = scale * (code - zero point) and share = offset + step * code
+    gain = tensor.scale / space.code_step
+    bias = -gain * space.code_offset - tensor.scale * tensor.zero_point
+    classes = graph.tensors[graph.outputs[0]].elements
+    return FloatVictim(opened, space, classes, gain, bias, batch_size)
+
+
+def _with_space(victim: FloatVictim, space: Space) -> FloatVictim:
+    from tinyguard.attacks.victim import FloatVictim
+
+    return FloatVictim(victim.network, space, victim.classes, victim.gain, victim.bias, victim.batch_size)
