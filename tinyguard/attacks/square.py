@@ -1,0 +1,301 @@
+"""Square attack: random squares at the edge of the budget, kept while the score does not get worse."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from tinyguard.attacks.losses import score_margin
+from tinyguard.attacks.problem import Best, Outcome, Problem
+from tinyguard.attacks.space import l2
+from tinyguard.attacks.windows import Plane, bumps, halving, tiles
+
+_START, _WINDOWS, _DITHER = 0, 1, 2  # streams of the draws
+_CHUNK = 32  # steps whose words are drawn at once
+_IDLE = 2  # steps a query allowed for proposals that change nothing and cost nothing
+_FITS = 6
+_TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Square:
+    """Andriushchenko et al. 2020 (arXiv 1912.00049, algorithms 1 to 3), in Linf and L2.
+
+    `eps` in shares of the pixel range, `queries` a restart, `p` the share of the image that the first
+    squares cover; it is halved on the paper's schedule. Every sample has squares of its own. Inputs
+    without height and width get segments of their last spatial axis.
+
+    `accept_ties` also keeps proposals that leave the score as it is: integer outputs change for a few
+    proposals in a hundred, and the walk over a plateau is what leads off it. `draws` above 1 scores a
+    proposal by the mean over that many points around it, itself and others up to one code away, which
+    smooths plateaus; each costs a query.
+    """
+
+    eps: float = 8 / 255
+    norm: str = "linf"
+    queries: int = 5000
+    p: float = 0.8
+    restarts: int = 1
+    accept_ties: bool = True
+    draws: int = 1
+
+    name: ClassVar[str] = "square"
+    access: ClassVar[str] = "score"
+    budgeted: ClassVar[bool] = True
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
+
+    def run(self, problem: Problem) -> Outcome:
+        radius = problem.space.radius(self.norm, self.eps)
+        best = Best(problem)
+        for restart in range(self.restarts):
+            rows = best.rows
+            if not len(rows):
+                break
+            walk = (_Extremes if self.norm == "linf" else _Bumps)(self, problem, rows, radius, restart)
+            self._walk(problem, best, walk)
+        return best.outcome()
+
+    def _walk(self, problem: Problem, best: Best, walk: _Walk) -> None:
+        value = torch.full((len(walk.rows),), -torch.inf)
+        left = torch.full((len(walk.rows),), self.queries // self.draws)
+        for step in range(self.queries * _IDLE):
+            real, seen = walk.propose(step) if step else walk.start()
+            changed = (seen != walk.seen).flatten(1).any(dim=1) if step else left > 0
+            at = torch.nonzero(changed)[:, 0]
+            new = value.clone()
+            fooled = torch.zeros_like(changed)
+            if len(at):
+                new[at], fooled[at] = self._judge(problem, best, walk, seen, at)
+                left[at] -= 1
+            accepted = (new >= value) if self.accept_ties else (new > value)
+            walk.accept(accepted, real, seen)
+            value = torch.where(accepted, new, value)
+            stay = left > 0
+            if problem.stop_early:
+                stay &= ~fooled
+            if not stay.all():
+                walk.keep(stay)
+                value, left = value[stay], left[stay]
+                if not len(left):
+                    return
+
+    def _judge(
+        self, problem: Problem, best: Best, walk: _Walk, seen: torch.Tensor, at: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Query the proposals at the positions `at`: their scores and whether one fooled, both (len(at),)."""
+        rows, points = walk.rows[at], seen[at]
+        best.count(rows, self.draws)
+        if self.draws == 1:
+            answer = problem.victim.query(points)
+            value, fooled = score_margin(problem, answer.scores, rows), problem.fooled(answer.decided, rows)
+        else:
+            value, fooled, points = self._dithered(problem, walk, points, at)
+        best.offer(rows, points, value, fooled)
+        return value, fooled
+
+    def _dithered(
+        self, problem: Problem, walk: _Walk, points: torch.Tensor, at: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Mean score of the points around each proposal, whether one in the budget fools, and that one."""
+        count, rows = len(points), walk.rows[at]
+        every = rows.repeat_interleave(self.draws)
+        around = walk.inside((points[:, None] + walk.dither(self.draws)[at]).flatten(0, 1), every)
+        around = around.reshape(count, self.draws, *points.shape[1:])
+        around[:, 0] = points
+        answer = problem.victim.query(around.flatten(0, 1))
+        value = score_margin(problem, answer.scores, every).reshape(count, -1).mean(dim=1)
+        fooled = problem.fooled(answer.decided, every) & walk.allowed(around.flatten(0, 1), every)
+        fooled = fooled.reshape(count, -1)
+        first = fooled.int().argmax(dim=1)  # the proposal itself where none fools
+        return value, fooled.any(dim=1), around[torch.arange(count), first]
+
+
+class _Walk:
+    """The iterates of samples `rows`: `real` (n, *shape), and `seen`, the grid point the network gets."""
+
+    def __init__(
+        self, attack: Square, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
+    ) -> None:
+        self.attack, self.problem, self.rows, self.radius, self.restart = (
+            attack,
+            problem,
+            rows,
+            radius,
+            restart,
+        )
+        self.plane = Plane.of(problem.space)
+        self.clean = problem.x[rows]
+        self.real = self.seen = self.clean
+        self._words = torch.zeros(len(rows), 0, 0, dtype=torch.int64)
+        self._noise: torch.Tensor | None = None
+
+    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
+        raise NotImplementedError
+
+    def propose(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        raise NotImplementedError
+
+    def inside(self, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """Points of samples `rows` on the grid, where the norm allows it inside the budget."""
+        raise NotImplementedError
+
+    def allowed(self, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        """bool: which grid points are inside the budget."""
+        raise NotImplementedError
+
+    def share(self, step: int) -> float:
+        """The part of the image that the squares of a step cover."""
+        return self.attack.p / halving(step / self.attack.queries)
+
+    def words(self, step: int, count: int) -> torch.Tensor:
+        """int64 (n, count) in [0, 2^32) for a step."""
+        if step % _CHUNK == 0 or not self._words.numel():
+            chunks = 1 + self.attack.queries * _IDLE // _CHUNK
+            draws = self.problem.draws.select(self.rows)
+            self._words = draws.words(self.restart * chunks + step // _CHUNK, (_CHUNK, count), _WINDOWS)
+        return self._words[:, step % _CHUNK]
+
+    def dither(self, draws: int) -> torch.Tensor:
+        """-1, 0 or 1 code, the same in every step so that scores can be compared; (n, draws, *shape)."""
+        space = self.problem.space
+        if self._noise is None:
+            chosen = self.problem.draws.select(self.rows)
+            codes = chosen.integers(self.restart, 3, (draws, *space.shape), _DITHER) - 1
+            step = space.code_step if space.grid_step is None else space.grid_step
+            self._noise = codes * step
+        return self._noise
+
+    def accept(self, accepted: torch.Tensor, real: torch.Tensor, seen: torch.Tensor) -> None:
+        if accepted.all():
+            self.real, self.seen = real, seen
+            return
+        chosen = accepted.reshape(-1, *[1] * (seen.dim() - 1))
+        same = self.real is self.seen and real is seen
+        self.seen = torch.where(chosen, seen, self.seen)
+        self.real = self.seen if same else torch.where(chosen, real, self.real)
+
+    def keep(self, stay: torch.Tensor) -> None:
+        self.rows, self.clean, self._words = self.rows[stay], self.clean[stay], self._words[stay]
+        self._noise = None if self._noise is None else self._noise[stay]
+        same = self.real is self.seen
+        self.seen = self.seen[stay]
+        self.real = self.seen if same else self.real[stay]
+
+
+class _Extremes(_Walk):
+    """Linf: every element at one end of what the budget and the box allow it, so whole codes on a grid."""
+
+    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
+        plane = self.plane
+        signs = self.problem.draws.select(self.rows).signs(
+            self.restart, (1, plane.width, plane.channels), _START
+        )
+        self._set_ends()
+        x = torch.where(signs > 0, plane.open(self.high), plane.open(self.low))
+        point = plane.close(x)
+        return point, point
+
+    def _set_ends(self) -> None:
+        space = self.problem.space
+        self.low = space.round(self.clean - self.radius)
+        self.high = space.round(self.clean + self.radius)
+
+    def propose(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        plane = self.plane
+        height, width = plane.window(self.share(step), 1)
+        words = self.words(step, 2 + plane.channels)
+        where = plane.mask(words[:, 0], words[:, 1], height, width)
+        up = (words[:, 2:] >> 31).bool()[:, None, None, :]
+        old, low, high = plane.open(self.seen), plane.open(self.low), plane.open(self.high)
+        new = torch.where(where, torch.where(up, high, low), old)
+        idle = (new == old).flatten(1).all(dim=1)
+        if idle.any():
+            # The colours were there already; the opposite ones are not.
+            other = torch.where(where[idle], torch.where(up[idle], low[idle], high[idle]), old[idle])
+            new[idle] = other
+        point = plane.close(new)
+        return point, point
+
+    def inside(self, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        space = self.problem.space
+        return space.round(space.project(x, self.problem.x[rows], "linf", self.radius))
+
+    def allowed(self, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return torch.ones(len(x), dtype=torch.bool)
+
+    def keep(self, stay: torch.Tensor) -> None:
+        super().keep(stay)
+        self.low, self.high = self.low[stay], self.high[stay]
+
+
+class _Bumps(_Walk):
+    """L2: the norm of one square moves into a bump at another."""
+
+    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
+        plane = self.plane
+        across, down, pattern = tiles(plane)
+        signs = self.problem.draws.select(self.rows).signs(
+            self.restart, (down, across, plane.channels), _START
+        )
+        height, width = pattern.shape[0] // down, pattern.shape[1] // across
+        signs = signs.repeat_interleave(height, dim=1).repeat_interleave(width, dim=2)
+        delta = torch.zeros(len(self.rows), plane.height, plane.width, plane.channels)
+        top, left = (plane.height - pattern.shape[0]) // 2, (plane.width - pattern.shape[1]) // 2
+        delta[:, top : top + pattern.shape[0], left : left + pattern.shape[1]] = pattern[..., None] * signs
+        return self._settle(delta)
+
+    def propose(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        plane = self.plane
+        height, width = plane.window(self.share(step), 3)
+        words = self.words(step, 5 + plane.channels)
+        first = plane.mask(words[:, 0], words[:, 1], height, width)
+        second = plane.mask(words[:, 2], words[:, 3], height, width)
+        delta = plane.open(self.real) - plane.open(self.clean)
+        squares = delta**2
+        unused = (float(self.radius) ** 2 - squares.sum(dim=(1, 2, 3), keepdim=True)).clamp(min=0)
+        available = (squares * (first | second)).sum(dim=(1, 2), keepdim=True) + unused / plane.channels
+        old = delta * first
+        old = old / (old.pow(2).sum(dim=(1, 2), keepdim=True).sqrt() + 1e-12)
+        bump = bumps(plane, words[:, 0], words[:, 1], words[:, 4] >> 31, height, width)
+        signs = ((words[:, 5:] >> 31) * 2 - 1)[:, None, None, :]
+        new = old + bump[..., None] * signs
+        new = new * (available / (new.pow(2).sum(dim=(1, 2), keepdim=True) + 1e-24)).sqrt()
+        return self._settle(torch.where(first, new, delta * ~second))
+
+    def _settle(self, delta: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """The real point of the whole radius in the direction `delta`, clipped, and its grid point."""
+        space = self.problem.space
+        size = l2(delta)[:, None, None, None].clamp(min=1e-12)
+        real = space.clip(self.clean + self.plane.close(delta * (float(self.radius) / size)))
+        if space.grid_step is None:
+            return real, real
+        return real, self._fit(real)
+
+    def _fit(self, real: torch.Tensor) -> torch.Tensor:
+        """As Space.settle, by false position: a few roundings a proposal where the bisection takes 24."""
+        space, delta = self.problem.space, real - self.clean
+        limit = float(self.radius) * (1 + _TOLERANCE)
+        best, size = self.clean.clone(), torch.zeros(len(real))
+        scale = torch.ones(len(real))
+        low, high = torch.zeros_like(scale), torch.full_like(scale, torch.inf)
+        for _ in range(_FITS):
+            point = space.round(self.clean + delta * scale.reshape(-1, *[1] * len(space.shape)))
+            norm = l2(point - self.clean)
+            inside, better = norm <= limit, (norm <= limit) & (norm > size)
+            best[better], size[better] = point[better], norm[better]
+            low, high = torch.where(inside, scale, low), torch.where(inside, high, scale)
+            guess = scale * (limit / norm.clamp(min=limit / 2))
+            middle = torch.where(high.isinf(), scale * 2, (low + high) / 2)
+            scale = torch.where((guess > low) & (guess < high), guess, middle)
+        lost = size == 0
+        if lost.any():
+            best[lost] = space.settle(real[lost], self.clean[lost], "l2", self.radius)
+        return best
+
+    def inside(self, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return self.problem.space.round(x)
+
+    def allowed(self, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+        return l2(x - self.problem.x[rows]) <= float(self.radius) * (1 + _TOLERANCE)
