@@ -42,7 +42,10 @@ def _separable(inputs: int, outputs: int) -> list[nn.Module]:
 
 
 def digits() -> nn.Module:
-    """The trained digits network. Its weights are read with h5py, so TensorFlow is not needed."""
+    """The trained digits network. Its weights are read with h5py, so TensorFlow is not needed.
+
+    Channels last, as resnet8: on a CPU its convolutions are half again to twice as fast so.
+    """
     import h5py
 
     archive = zipfile.ZipFile(MODELS / "digits" / "model.keras")
@@ -63,7 +66,7 @@ def digits() -> nn.Module:
                 _fill(part, stored[str(position)][()])
         _fill(network.dense.weight, layers["dense"]["vars"]["0"][()].T)
         _fill(network.dense.bias, layers["dense"]["vars"]["1"][()])
-    return network
+    return network.to(memory_format=torch.channels_last)
 
 
 def _fill(target: torch.Tensor | None, values: np.ndarray) -> None:
@@ -75,11 +78,12 @@ def _fill(target: torch.Tensor | None, values: np.ndarray) -> None:
 
 def resnet8() -> nn.Module:
     """models/resnet8-cifar10 before quantization: float32 (N, 3, 32, 32) in [0, 1] to logits (N, 10)."""
-    return runpy.run_path(str(MODELS / "resnet8-cifar10" / "network.py"))["logits"]()
+    network = runpy.run_path(str(MODELS / "resnet8-cifar10" / "network.py"))["logits"]()
+    return network.to(memory_format=torch.channels_last)
 
 
 def images(name: str, count: int) -> tuple[np.ndarray, np.ndarray]:
-    """The first `count` held-out images of `digits` or `cifar10`: float32 (N, C, H, W) = pixel / 255, labels."""
+    """The first `count` held-out images of a data set: float32 (N, C, H, W) = pixel / 255, and labels."""
     from tinyguard.data import load_named
 
     samples = load_named(name, "test")

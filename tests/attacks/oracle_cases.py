@@ -1,8 +1,8 @@
 """Which attack of which library is compared at which settings; the parameters have the library's own names.
 
-The paper's settings (Costa & Pinto, EuroS&P 2024) are the cases called `paper`, as far as a float network and the
-library allow; the larger budgets beside them show what the attack can do. Budgets are chosen so that the float
-network keeps 5 to 80 % of its accuracy, where a comparison discriminates.
+The paper's settings (Costa & Pinto, EuroS&P 2024) are the cases called `paper`, as far as a float network and
+the library allow; the larger budgets beside them show what the attack can do. Budgets are chosen so that the
+float network keeps 5 to 80 % of its accuracy, where a comparison discriminates.
 """
 
 from dataclasses import dataclass, field
@@ -15,8 +15,8 @@ import numpy as np
 class Case:
     """One row: `adapter` of oracles.py on the first `count` held-out images of `network`'s data.
 
-    `norm` is what is measured: for a budget attack the norm of its budget, for a minimum-norm attack (`budget`
-    None) the norm that it minimises. `seeds` is 1 where the attack draws nothing.
+    `norm` is what is measured: for a budget attack the norm of its budget, for a minimum-norm attack
+    (`budget` None) the norm that it minimises. `seeds` is 1 where the attack draws nothing.
     """
 
     name: str
@@ -192,6 +192,52 @@ def _decision_cases() -> list[Case]:
     ]
 
 
+def _resnet8_cases() -> list[Case]:
+    rest: dict[str, Any] = {"network": "resnet8", "count": 100}
+    code = 1 / 255
+    cases = []
+    for label, eps in (("eps0.5code", code / 2), ("eps1code", code)):
+        cases += [
+            _linf(f"fgsm-{label}", "art_fgsm", eps, seeds=1, **rest),
+            _linf(f"pgd20-{label}", "art_pgd", eps, eps_step=eps / 4, max_iter=20, num_random_init=1, **rest),
+            _linf(f"pgd20-{label}", "torchattacks_pgd_linf", eps, alpha=eps / 4, steps=20, **rest),
+            _linf(f"apgd-ce50-{label}", "torchattacks_apgd", eps, steps=50, **rest),
+            _linf(f"apgd-t50-{label}", "torchattacks_apgd_targeted", eps, steps=50, seeds=1, **rest),
+        ]
+    cases += [
+        _linf("square300-eps2code", "torchattacks_square", 2 * code, n_queries=300, p_init=0.8, **rest),
+        _linf("square1000-eps2code", "torchattacks_square", 2 * code, n_queries=1000, p_init=0.8, **rest),
+        _linf("square300-eps2code", "art_square", 2 * code, max_iter=300, p_init=0.8, seeds=1, **rest),
+        _l2("square300-l2-eps0.3", "torchattacks_square", 0.3, n_queries=300, p_init=0.8, **rest),
+        _l2("square300-l2-eps0.3", "art_square", 0.3, max_iter=300, p_init=0.8, seeds=1, **rest),
+    ]
+    rest["seeds"] = 1
+    carlini = {"max_iter": 10, "binary_search_steps": 10, "initial_const": 0.01}
+    cases += [
+        _minimum("deepfool-paper", "art_deepfool", "l2", max_iter=100, epsilon=0.008, nb_grads=10, **rest),
+        _minimum("deepfool-paper", "foolbox_deepfool", "l2", steps=100, overshoot=0.008, **rest),
+        _minimum("cw-l2-paper", "art_carlini_l2", "l2", **carlini, **rest),
+        _minimum("ead-en-paper", "art_ead", "l1", **carlini, **rest),
+        _minimum(
+            "jsma-paper", "art_jsma", "l0", theta=0.08, gamma=1.0, targeted=True, **(rest | {"count": 50})
+        ),
+    ]
+    few = rest | {"count": 10}
+    boundary = {"delta": 0.1, "epsilon": 1.0}
+    cases += [
+        _minimum("boundary-1000", "art_boundary", "l2", max_iter=25, **boundary, **few),
+        _minimum("geoda-1000", "art_geoda", "l2", sub_dim=75, bin_search_tol=1e-4, max_iter=1000, **few),
+        _minimum("hopskipjump-1000", "art_hop_skip_jump", "l2", max_iter=5, init_eval=100, **few),
+    ]
+    return cases
+
+
 def cases() -> list[Case]:
     """Every row, the quick ones first."""
-    return [*_gradient_cases(), *_minimum_norm_cases(), *_score_cases(), *_decision_cases()]
+    return [
+        *_gradient_cases(),
+        *_minimum_norm_cases(),
+        *_score_cases(),
+        *_decision_cases(),
+        *_resnet8_cases(),
+    ]

@@ -1,7 +1,7 @@
-"""What the oracle libraries reach: `python -m tests.attacks.oracle_figures` fills oracle_figures.json beside it.
+"""What the oracle libraries reach: `python -m tests.attacks.oracle_figures` fills oracle_figures.json.
 
-Rows already in the file are kept, so that a run can be stopped and continued; `--again PART` measures the rows
-whose key contains PART anew. `--markdown FILE` prints them all as tables.
+Rows already in the file are kept, so that a run can be stopped and continued; `--again PART` measures the
+rows whose key contains PART anew. `--markdown FILE` prints them all as tables.
 """
 
 import argparse
@@ -83,14 +83,15 @@ def measured(case: Case, seeds: tuple[int, ...] = SEEDS) -> dict[str, Any]:
     runs: list[dict[str, Any]] = []
     for seed in seeds[: case.seeds]:
         counted = oracles.Counted(module)
-        began = time.perf_counter()
+        began, wall = time.process_time(), time.perf_counter()
         adversarial = getattr(oracles, case.adapter)(
             counted, x, y, targets=fixed_targets(y) if case.targeted else None, seed=seed, **case.parameters
         )
         runs.append(
             {
                 **judged(module, x, y, adversarial, case.targeted),
-                "seconds": round(time.perf_counter() - began, 2),
+                "seconds": round(time.process_time() - began, 2),
+                "wall_seconds": round(time.perf_counter() - wall, 2),
                 "forwards_per_image": counted.forwards / case.count,
                 "gradients_per_image": counted.gradients / case.count,
             }
@@ -115,10 +116,11 @@ INTRODUCTION = """# What the oracle libraries reach on the float networks
 Made by `python -m tests.attacks.oracle_figures` (parameters and figures: tests/attacks/oracle_figures.json).
 Images: the first held-out ones, share = pixel / 255. `digits` = models/digits/model.keras as PyTorch logits,
 `resnet8` = models/resnet8-cifar10 logits. T: targeted at (label + 1) % 10.
-accuracy: images (of all) still classified as their label, mean and per seed. success: of the initially correct
-images, those now wrong (T: at their target; compare targeted rows by this). Median norm: over the initially
-correct images, a failure counts as infinite; mean over the seeds. forwards / gradients: images shown to the
-network, per image of the set, finished ones included.
+accuracy: images (of all) still classified as their label, mean and per seed. success: of the initially
+correct images, those now wrong (T: at their target; compare targeted rows by this). Median norm: over the
+initially correct images, a failure counts as infinite; mean over the seeds; for a budget the largest norm.
+forwards / gradients: images shown to the network, per image of the set, finished ones included. s: seconds of
+this process on a CPU, one run, on one thread.
 """
 
 
@@ -126,6 +128,11 @@ def mean_median(row: dict[str, Any]) -> float:
     """Mean over the seeds of the median of the row's own norm; infinite where half of the attacks failed."""
     values = [run["median"][row["norm"]] for run in row["runs"]]
     return math.inf if any(v is None for v in values) else float(np.mean(values))
+
+
+def first_largest(row: dict[str, Any]) -> float:
+    """The largest norm that the first seed's successes used."""
+    return row["runs"][0]["largest"][row["norm"]]
 
 
 def mean_of(row: dict[str, Any], name: str) -> float:
@@ -139,7 +146,7 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
         lines += [
             f"\n## {title}\n",
             "| network | attack | T | adapter | parameters | images x seeds | accuracy % | success % "
-            "| norm: mean median | median L0 / L1 / L2 / Linf, seed 0 | forwards / gradients an image | s | note |",
+            "| norm | median L0 / L1 / L2 / Linf, seed 0 | forwards / gradients an image | s | note |",
             "|---|---|---|---|---|---|---|---|---|---|---|---|---|",
         ]
         for row in rows.values():
@@ -147,16 +154,31 @@ def markdown(rows: dict[str, dict[str, Any]]) -> str:
                 continue
             first = row["runs"][0]["median"]
             shown = " / ".join("inf" if first[n] is None else f"{first[n]:.4g}" for n in first)
+            norm = first_largest(row) if budgeted else mean_median(row)
             each = " ".join(f"{run['accuracy']:.1f}" for run in row["runs"])
             lines.append(
                 f"| {row['network']} | {row['attack']} | {'T' if row['targeted'] else ''} | {row['adapter']} "
                 f"| {json.dumps(row['parameters'])[1:-1]} | {row['images']} x {len(row['runs'])} "
                 f"| **{mean_of(row, 'accuracy'):.2f}** ({each}) | {mean_of(row, 'success'):.1f} "
-                f"| {row['norm']}: **{mean_median(row):.4g}** | {shown} "
+                f"| {row['norm']}: **{norm:.4g}** | {shown} "
                 f"| {mean_of(row, 'forwards_per_image'):.0f} / {mean_of(row, 'gradients_per_image'):.0f} "
                 f"| {mean_of(row, 'seconds'):.2f} | {row['note']} |"
             )
     return "\n".join(lines) + "\n"
+
+
+def stored() -> dict[str, dict[str, Any]]:
+    """The rows measured so far, by the key of their case."""
+    return json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
+
+
+def keep(case: Case, row: dict[str, Any], tables: Path | None) -> None:
+    """Add a row to the file, in the order of the cases, and to the tables."""
+    rows = stored() | {case.key: row}
+    rows = {each.key: rows[each.key] for each in cases() if each.key in rows}
+    write_atomically(FIGURES, json.dumps(rows, indent=1) + "\n")
+    if tables:
+        write_atomically(tables, markdown(rows))
 
 
 def main() -> None:
@@ -167,22 +189,18 @@ def main() -> None:
     parser.add_argument("--markdown", type=Path, help="Write the tables here as well, after every row.")
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
+    again = options.again
     for case in cases():
-        rows = json.loads(FIGURES.read_text()) if FIGURES.exists() else {}
-        wanted = options.only in case.key and (
-            case.key not in rows or (options.again is not None and options.again in case.key)
-        )
-        if not wanted:
+        known = case.key in stored() and (again is None or again not in case.key)
+        if options.only not in case.key or known:
             continue
         try:
             row = measured(case)
         except Exception as error:
+            # A library that fails on one row costs that row only.
             print(f"{case.key}: {type(error).__name__}: {error}", flush=True)
             continue
-        rows[case.key] = row
-        write_atomically(FIGURES, (json.dumps(rows, indent=1) + "\n").encode())
-        if options.markdown:
-            options.markdown.write_text(markdown(rows))
+        keep(case, row, options.markdown)
         print(
             f"{case.key}: {mean_of(row, 'accuracy'):.2f} % accuracy, {row['norm']} {mean_median(row):.4g}, "
             f"{mean_of(row, 'forwards_per_image'):.0f} forwards, {mean_of(row, 'seconds'):.1f} s",

@@ -1,10 +1,10 @@
 """ART, Foolbox and torchattacks behind one signature, to compare our attacks with.
 
-Every adapter takes `(module, x, y)`: a module from float32 (N, C, H, W) shares in [0, 1] to logits (N, 10), the
-images and their int64 labels, and keyword arguments: `targets` (int64 labels to reach; without them the attack
-is untargeted), `seed`, `batch_size` for ART, and the library's own parameters under the library's own names.
-It returns the adversarial images, float32 of the same shape, in [0, 1]. Images whose attack failed come back as
-the library leaves them: judge success with the module, not with the library.
+Every adapter takes `(module, x, y)`: a module from float32 (N, C, H, W) shares in [0, 1] to logits (N, 10),
+the images and their int64 labels, and keyword arguments: `targets` (int64 labels to reach; without them the
+attack is untargeted), `seed`, `batch_size` for ART, and the library's own parameters under the library's own
+names. It returns the adversarial images, float32 of the same shape, in [0, 1]. Images whose attack failed
+come back as the library leaves them: judge success with the module, not with the library.
 """
 
 import contextlib
@@ -48,7 +48,7 @@ class Counted(nn.Module):
 
 @contextlib.contextmanager
 def _repeatable(seed: int) -> Iterator[None]:
-    """Seeds of every generator the libraries draw from; their files (GeoDA's basis) go to a folder of no use."""
+    """Seeds of every generator the libraries draw from; GeoDA's file goes to a folder of no use."""
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
@@ -150,7 +150,7 @@ def torchattacks(
         attack_class = getattr(library, name)
         if "seed" in inspect.signature(attack_class.__init__).parameters:
             parameters["seed"] = seed
-        # Its attacks put the module back into the mode they found: a training mode would move the batch norms.
+        # Its attacks put back the mode that they found: in training mode the batch norms would move.
         attack = attack_class(module.eval(), **parameters)
         labels = torch.from_numpy(y)
         if targets is not None:
