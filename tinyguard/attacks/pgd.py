@@ -7,20 +7,22 @@ from typing import ClassVar
 
 import torch
 
-from tinyguard.attacks.losses import Loss, find_loss, objective
+from tinyguard.attacks.losses import find_loss
 from tinyguard.attacks.problem import Best, Outcome, Problem
 from tinyguard.attacks.space import l2, per_sample
+from tinyguard.attacks.view import Look, look_at
 
-_START, _DIRECTION = 0, 1  # streams of the draws
+_START, _LENGTH = 0, 1  # streams of the draws
 
 
 @dataclass(frozen=True)
 class PGD:
     """Madry et al. 2018 (arXiv 1706.06083), in Linf and L2, on the rounding of a real iterate.
 
-    `eps` and `step_size` in shares of the pixel range; `step_size` None takes 2.5 eps / steps, at least
-    one step of the grid in Linf. Each restart begins at a random point of the ball; `random_start=False`
-    begins the first one at the clean input.
+    `eps` and `step_size` in shares of the pixel range; a `step_size` stays the same over the steps, as in
+    the paper. None begins with the radius and shrinks to nothing in equal parts, which is ours: at one code
+    the iterate must be able to cross the ball and to settle. Each restart begins at a random point of
+    the ball; `random_start=False` begins the first one at the clean input.
     """
 
     eps: float = 8 / 255
@@ -37,54 +39,53 @@ class PGD:
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 
     def run(self, problem: Problem) -> Outcome:
-        radius = problem.space.radius(self.norm, self.eps)
         loss = find_loss(self.loss, problem.victim, problem.targets is not None)
         best = Best(problem)
+        self.climb(problem, best, look_at(problem, loss))
+        return best.outcome()
+
+    def climb(self, problem: Problem, best: Best, look: Look) -> None:
+        """All starts, each of the samples that `best` says still run."""
+        radius = problem.space.radius(self.norm, self.eps)
         for restart in range(self.restarts):
             rows = best.rows
             if not len(rows):
-                break
+                return
             x = problem.x[rows]
             if restart or self.random_start:
                 x = random_point(problem, rows, self.norm, radius, restart)
-            self._climb(problem, best, rows, x, radius, loss)
-        return best.outcome()
+            self._climb_once(problem, best, look, rows, x, radius)
 
-    def _climb(
+    def _climb_once(
         self,
         problem: Problem,
         best: Best,
+        look: Look,
         rows: torch.Tensor,
         x: torch.Tensor,
         radius: torch.Tensor,
-        loss: Loss,
     ) -> None:
-        """One start for the samples `rows`; the last pass only judges."""
+        """One start for the samples `rows`; the last look only judges."""
         space, clean = problem.space, problem.x[rows]
         for step in range(self.steps + 1):
+            more = step < self.steps
             seen = space.settle(x, clean, self.norm, radius)
-            last = step == self.steps
-            slope = problem.victim.slope(seen, objective(problem, rows, loss), backward=not last)
-            best.count(rows)
-            fooled = problem.fooled(slope.decided, rows)
-            best.offer(rows, seen, slope.loss, fooled)
-            if last:
+            view = look(seen, rows, more)
+            best.count(rows, view.passes)
+            best.offer(rows, seen, view.loss, view.fooled)
+            if not more:
                 return
-            gradient = slope.gradient
-            if problem.stop_early:
-                stay = ~fooled
+            gradient = view.gradient
+            if problem.stop_early and view.fooled.any():
+                stay = ~view.fooled
                 rows, x, clean, gradient = rows[stay], x[stay], clean[stay], gradient[stay]
                 if not len(rows):
                     return
-            x = space.project(x + self._move(problem, gradient, radius), clean, self.norm, radius)
+            move = self._step(step, radius) * direction(gradient, self.norm)
+            x = space.project(x + move, clean, self.norm, radius)
 
-    def _move(self, problem: Problem, gradient: torch.Tensor, radius: torch.Tensor) -> torch.Tensor:
-        step = radius * (2.5 / self.steps) if self.step_size is None else torch.tensor(self.step_size)
-        if self.norm == "linf":
-            if self.step_size is None and problem.space.grid_step is not None:
-                step = torch.maximum(step, torch.minimum(radius, problem.space.grid_step))
-            return step * gradient.sign()
-        return step * gradient / per_sample(l2(gradient).clamp(min=1e-12), gradient)
+    def _step(self, step: int, radius: torch.Tensor) -> torch.Tensor | float:
+        return radius * (1 - step / self.steps) if self.step_size is None else self.step_size
 
 
 @dataclass(frozen=True)
@@ -101,9 +102,14 @@ class FGSM:
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 
     def run(self, problem: Problem) -> Outcome:
-        step = float(problem.space.radius(self.norm, self.eps).max())
-        one_step = PGD(self.eps, self.norm, 1, 1, step, self.loss, random_start=False)
-        return one_step.run(problem)
+        return PGD(self.eps, self.norm, 1, loss=self.loss, random_start=False).run(problem)
+
+
+def direction(gradient: torch.Tensor, norm: str) -> torch.Tensor:
+    """The steepest step of size one in `norm`: (n, *shape) of gradients (n, *shape)."""
+    if norm == "linf":
+        return gradient.sign()
+    return gradient / per_sample(l2(gradient).clamp(min=1e-12), gradient)
 
 
 def random_point(
@@ -113,7 +119,6 @@ def random_point(
     draws, clean, shape = problem.draws.select(rows), problem.x[rows], problem.space.shape
     if norm == "linf":
         return problem.space.clip(clean + (draws.uniform(step, shape, _START) * 2 - 1) * radius)
-    direction = draws.normal(step, shape, _START)
-    share = draws.uniform(step, (), _DIRECTION) ** (1 / clean[0].numel())
-    size = per_sample(share / l2(direction), direction)
-    return problem.space.clip(clean + direction * size * radius)
+    way = draws.normal(step, shape, _START)
+    share = draws.uniform(step, (), _LENGTH) ** (1 / clean[0].numel())
+    return problem.space.clip(clean + way * per_sample(share / l2(way), way) * radius)
