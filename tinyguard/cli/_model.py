@@ -34,6 +34,13 @@ def read_codes(
     return to_codes(samples, tensor, metadata), samples.y
 
 
+def board_port(serial: str) -> str:
+    """The port that --serial names; `auto` finds the one board that is there."""
+    from tinyguard.device.ports import find_port
+
+    return find_port().port if serial == "auto" else serial
+
+
 def image_sizes(graph: Graph, port: str, description: Description) -> tuple[int | None, int | None]:
     """Flash and RAM in bytes of the image on the board at `port`, None when it was built elsewhere."""
     from tinyguard import boards

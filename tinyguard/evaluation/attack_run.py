@@ -45,7 +45,6 @@ class Conditions:
     model_sha256: str
     source: str | None
     version: str
-    targeted: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +52,8 @@ class AttackRun:
     """All arrays have a row a sample (N): `x` what the back end was given (codes; float32 shares where a
     float network was attacked off the grid), labels `y`, `ids`, `correct` before the attack, `success` of
     the attack on the back end (within the budget), `tied` where the label shares the maximum,
-    `claimed` what the attack found where it searched, `queries` network runs, `decided` classes."""
+    `claimed` what the attack found where it searched, `queries` network runs, `decided` classes, `targets`
+    of a targeted attack."""
 
     conditions: Conditions
     x: np.ndarray
@@ -67,6 +67,7 @@ class AttackRun:
     queries: np.ndarray
     distances: Distances
     seconds: float
+    targets: np.ndarray | None = None
     outside_budget: int = 0
     checks: tuple[Check, ...] = ()
     equal_to: float | None = None
@@ -126,7 +127,7 @@ class AttackRun:
             "achieved_linf": float(self.distances.linf.max(initial=0.0)),
             "found_but_not_kept": int((self.claimed & ~won).sum()),
             "outside_budget": self.outside_budget,
-            "targeted": c.targeted,
+            "targeted": self.targets is not None,
             "equal_to": self.equal_to,
             "parameters": dict(c.parameters),
             "grid": c.grid,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 
 import numpy as np
 
@@ -24,7 +23,8 @@ def parse_eps(text: str, shares: Shares) -> float:
     in_codes = body.endswith(("code", "codes"))
     number = body.removesuffix("s").removesuffix("code").strip() if in_codes else body
     try:
-        value = float(Fraction(number)) if "/" in number else float(number)
+        above, _, below = number.partition("/")
+        value = float(above) / (float(below) if "/" in number else 1.0)
     except (ValueError, ZeroDivisionError):
         raise TinyguardError(f"eps {text!r} is no number: type 8/255, 0.03 or 2codes") from None
     if not math.isfinite(value) or value <= 0:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 NORMS = ("l0", "l1", "l2", "linf")
+_UNCHANGED = 1e-6  # shares: float32 noise of one point reached on two ways
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +30,7 @@ class Distances:
 def distances(clean: np.ndarray, adversarial: np.ndarray) -> Distances:
     """Distances between inputs of one shape (N, ..., channels), in shares."""
     delta = np.abs(adversarial.astype(np.float64) - clean.astype(np.float64))
-    changed = delta > 0
+    changed = delta > _UNCHANGED
     pixels = changed.any(axis=-1) if changed.ndim > 2 else changed
     flat = delta.reshape(len(delta), -1)
     return Distances(

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +21,7 @@ from tinyguard.evaluation.attack_run import AttackRun, Conditions
 from tinyguard.evaluation.budget import check_eps, eps_codes
 from tinyguard.evaluation.distortion import Distances, distances
 from tinyguard.evaluation.scoring import Scores, score
-from tinyguard.evaluation.settings import check_setting, norm_of
+from tinyguard.evaluation.settings import check_setting, norm_of, parameters_of
 from tinyguard.evaluation.target import Target
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
@@ -194,6 +193,7 @@ def _measured(job: _Job, found: _Found) -> AttackRun:
         queries=found.queries,
         distances=distance,
         seconds=time.monotonic() - found.started,
+        targets=job.targets,
         outside_budget=int((correct & fooled & ~within).sum()),
     )
 
@@ -216,7 +216,6 @@ def _within(job: _Job, distance: Distances) -> np.ndarray:
 
 def _conditions(job: _Job) -> Conditions:
     target, space = job.target, job.target.space
-    parameters: dict[str, Any] = asdict(job.attack)  # type: ignore[call-overload]
     grid = "none" if space.grid_step is None else ("codes" if _on_codes(target) else "pixels")
     return Conditions(
         attack=job.attack.name,
@@ -227,14 +226,13 @@ def _conditions(job: _Job) -> Conditions:
         scores=target.show,
         backend=target.backend.name,
         grid=grid,
-        parameters=parameters,
+        parameters=parameters_of(job.attack),
         seed=job.seed,
         batch_size=target.batch_size,
         threads=torch.get_num_threads(),
         model_sha256=target.graph.sha256,
         source=target.source,
         version=__version__,
-        targeted=job.targets is not None,
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from tinyguard.evaluation.target import Target
 
 SETTINGS = ("white-box", "transfer", "black-box")
+_ALIASES = {"queries": "max_queries", "steps": "iterations"}
 
 
 def default_setting(attack: Attack | type[Attack]) -> str:
@@ -24,6 +25,12 @@ def norm_of(attack: Attack) -> str:
     """The norm that an attack works in."""
     norm: str = getattr(attack, "norm", attack.norms[0])
     return norm
+
+
+def parameters_of(attack: Attack) -> dict[str, Any]:
+    """An attack's parameters by name, as they can be written down."""
+    known = dataclasses.fields(attack)  # type: ignore[arg-type]
+    return {field.name: getattr(attack, field.name) for field in known if field.compare}
 
 
 def check_access(attack: Attack | type[Attack], setting: str) -> None:
@@ -56,13 +63,14 @@ def make_attack(cls: type[Attack], given: Mapping[str, Any], settings: Mapping[s
     Raises TinyguardError for parameters that the attack does not have, norms that it does not know, and
     texts that are not of the parameter's kind.
     """
-    known = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
+    known = {f.name: f for f in dataclasses.fields(cls) if f.compare}  # type: ignore[arg-type]
     chosen: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:
             continue
         if name == "norm" and value not in cls.norms:
             raise TinyguardError(f"{cls.name} has no norm {value}: type --norm {' or '.join(cls.norms)}")
+        name = _ALIASES[name] if name not in known and _ALIASES.get(name) in known else name
         if name in known:
             chosen[name] = value
         elif name not in ("norm", "eps"):

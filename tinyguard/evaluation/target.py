@@ -176,7 +176,7 @@ def _open_source(
     gain = tensor.scale / space.code_step
     bias = -gain * space.code_offset - tensor.scale * tensor.zero_point
     classes = graph.tensors[graph.outputs[0]].elements
-    return FloatVictim(opened, space, classes, gain, bias, batch_size)
+    return FloatVictim(opened.logits, space, classes, gain, bias, batch_size)
 
 
 def _with_space(victim: FloatVictim, space: Space) -> FloatVictim:

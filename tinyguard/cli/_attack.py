@@ -1,0 +1,173 @@
+"""The work behind `tinyguard attack`: options to one run, and the table that people read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from tinyguard.attacks import find_attack
+from tinyguard.attacks.problem import Attack
+from tinyguard.cli._model import board_port, read_codes
+from tinyguard.cli._progress import sample_progress
+from tinyguard.data.shares import shares_of
+from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.adversarial import save_adversarial
+from tinyguard.evaluation.attack_run import AttackRun
+from tinyguard.evaluation.budget import check_eps, parse_eps
+from tinyguard.evaluation.robustness import attack_samples
+from tinyguard.evaluation.settings import check_access, default_setting, make_attack, norm_of
+from tinyguard.evaluation.target import Target, open_target
+from tinyguard.evaluation.targets import wanted_classes
+
+
+@dataclass(frozen=True)
+class AttackOptions:
+    """The command's options, as they were typed."""
+
+    data: str
+    attack: str
+    eps: str | None
+    norm: str | None
+    setting: str | None
+    backend: str | None
+    serial: str | None
+    source: str | None
+    scores: str
+    grid: str | None
+    targeted: str | None
+    loss: str | None
+    steps: int | None
+    restarts: int | None
+    queries: int | None
+    settings: tuple[str, ...]
+    seed: int
+    limit: int | None
+    batch_size: int
+    check: bool
+    output: Path | None
+
+
+def run_attack(model: Path, options: AttackOptions) -> AttackRun:
+    """One attack as typed; the inputs found are written where `output` says."""
+    cls = find_attack(options.attack)
+    setting = options.setting or default_setting(cls)
+    check_access(cls, setting)
+    if options.output is not None and not options.output.absolute().parent.is_dir():
+        raise TinyguardError(f"folder {options.output.parent} is not there: make it, or name another -o")
+    target = open_target(
+        model,
+        backend=options.backend or ("simulator" if options.serial is None else board_port(options.serial)),
+        source=options.source,
+        grid=options.grid,
+        show=options.scores,
+        batch_size=options.batch_size,
+    )
+    try:
+        return _run(target, cls, setting, options)
+    finally:
+        target.close()
+
+
+def _run(target: Target, cls: type[Attack], setting: str, options: AttackOptions) -> AttackRun:
+    eps = _eps(target, cls, options)
+    attack = _attack(cls, options, eps)
+    if eps is not None:
+        check_eps(eps, norm_of(attack))
+    codes, labels = read_codes(target.path, target.graph, options.data, options.limit)
+    if labels is None:
+        raise TinyguardError(f"{options.data} has no labels, and an attack needs them: save y beside x")
+    ids, targets = np.arange(len(codes)), None
+    if options.targeted is not None:
+        names = target.metadata.class_names if target.metadata else None
+        targets, kept = wanted_classes(options.targeted, labels, target.classes, names)
+        codes, labels, ids, targets = codes[kept], labels[kept], ids[kept], targets[kept]
+    with sample_progress(f"{attack.name}, {setting}") as update:
+        run = attack_samples(
+            target, attack, setting, codes, labels, ids=ids, targets=targets, eps=eps, seed=options.seed,
+            progress=update,
+        )  # fmt: skip
+    if options.output is not None:
+        save_adversarial(options.output, run)
+    return run
+
+
+def _eps(target: Target, cls: type[Attack], options: AttackOptions) -> float | None:
+    if options.eps is None:
+        if cls.budgeted:
+            raise TinyguardError(f"{cls.name} needs a budget: type --eps 8/255 or --eps 2codes")
+        return None
+    tensor = target.graph.tensors[target.graph.inputs[0]]
+    return parse_eps(options.eps, shares_of(tensor, target.normalization))
+
+
+def _attack(cls: type[Attack], options: AttackOptions, eps: float | None) -> Attack:
+    given = {
+        "eps": eps if cls.budgeted else None,
+        "norm": options.norm,
+        "loss": options.loss,
+        "steps": options.steps,
+        "restarts": options.restarts,
+        "queries": options.queries,
+    }
+    settings: dict[str, str] = {}
+    for setting in options.settings:
+        name, equals, value = setting.partition("=")
+        if not equals:
+            raise TinyguardError(f"--set {setting} has no value: type --set NAME=VALUE")
+        settings[name] = value
+    return make_attack(cls, given, settings)
+
+
+def show_attack(console: Console, run: AttackRun, output: Path | None) -> None:
+    """A run's figures as a table."""
+    figures = run.as_dict()
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("attack", f"{figures['attack']}, {figures['norm']}, {figures['setting']}")
+    if figures["eps"] is not None:
+        table.add_row("eps", _budget(figures))
+    table.add_row("back end", figures["backend"])
+    table.add_row("samples", f"{figures['samples']:,}")
+    for label, key in (
+        ("accuracy before", "clean_accuracy"),
+        ("accuracy under attack", "accuracy_under_attack"),
+        ("of those right before", "robust_share_of_correct"),
+    ):
+        low, high = figures["ci95"][key]
+        table.add_row(label, f"{100 * figures[key]:.2f} %  [dim]95 %: {100 * low:.1f} to {100 * high:.1f}[/]")
+    table.add_row("successes", f"{figures['successes']:,}, of them only ties {figures['ties']:,}")
+    table.add_row("network runs a sample", f"{figures['queries_mean']:,.1f}")
+    for norm, label in (("linf", "Linf"), ("l2", "L2"), ("l1", "L1"), ("l0", "L0")):
+        spread, middle = figures["distortion"][norm], figures["distortion_median"][norm]
+        if spread["mean"] is not None:
+            text = f"mean {spread['mean']:.5g}, median {middle:.5g}, largest {spread['max']:.5g}"
+            table.add_row(f"{label} of successes", text)
+    table.add_row("seconds", f"{figures['seconds']:,.1f} on {figures['threads']} threads")
+    console.print(table)
+    for note in _notes(run, figures):
+        console.print(note)
+    for check in run.checks:
+        mark = "[green]pass[/]" if check.passed else "[bold yellow]warn[/]"
+        console.print(f"{mark}  {check.name}: {check.value}  [dim]{check.note}[/]")
+    if output is not None:
+        console.print(f"inputs in {output}; `tinyguard attack MODEL --replay {output}` scores them again")
+
+
+def _budget(figures: dict) -> str:
+    codes, eps = figures["eps_codes"], figures["eps"]
+    text = f"{codes}" if isinstance(codes, int) else " / ".join(map(str, codes))
+    return f"{eps:.6g} of the pixel range ({255 * eps:.4g}/255), {text} whole codes"
+
+
+def _notes(run: AttackRun, figures: dict) -> list[str]:
+    notes = []
+    if run.conditions.setting == "transfer":
+        notes.append(f"after rounding to nearest the largest change is {figures['achieved_linf']:.6g}")
+    if figures["found_but_not_kept"]:
+        notes.append(f"{figures['found_but_not_kept']} successes of the search do not hold on the back end")
+    if run.outside_budget:
+        notes.append(f"{run.outside_budget} successes lie outside the budget and do not count")
+    return notes

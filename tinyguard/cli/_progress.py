@@ -1,0 +1,23 @@
+"""A progress bar over samples, on stderr."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from tinyguard.cli._options import progress_console
+
+
+@contextmanager
+def sample_progress(what: str, total: int | None = None) -> Iterator[Callable[..., None]]:
+    """The body gets a function of the number of finished samples, and their total where it is known late."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=progress_console, transient=True) as bar:
+        task = bar.add_task(what, total=total)
+
+        def update(done: int, of: int | None = total) -> None:
+            bar.update(task, completed=done, total=of)
+
+        yield update

@@ -1,0 +1,110 @@
+"""tinyguard attack: what an attacker leaves of a network's accuracy, on the host or on a board."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tinyguard.cli._attacks import listing
+from tinyguard.cli._options import console, json_option, print_json
+
+_EPILOG = f"\b\nAttacks:\n{listing()}"
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("model", type=click.Path(path_type=Path), required=False)
+@click.option("--data", help="digits, mnist, cifar10, an .npz or a folder of class folders.")
+@click.option("--attack", help="One of the attacks below.")
+@click.option("--eps", help="Budget: 8/255 or 0.03 of the pixel range, or 2codes of the network's input.")
+@click.option("--norm", help="linf, l2, ...: one that the attack has.")
+@click.option("--setting", help="white-box, transfer or black-box; the default is what the attack needs.")
+@click.option(
+    "--backend", help="What is attacked: simulator (default), litert, reference, compiled or float."
+)
+@click.option("--serial", help="Port of a board: device path, PTY or any pyserial URL; `auto` finds it.")
+@click.option("--source", help="The float network: .keras, .pt2, .onnx, a SavedModel or FILE.py:FUNCTION.")
+@click.option("--scores", type=click.Choice(["output", "logits"]), default="output", show_default=True,
+              help="What score attacks see; logits are a separate threat model.")  # fmt: skip
+@click.option("--grid", type=click.Choice(["codes", "pixels"]),
+              help="Points an attack may choose: every code (int8), or whole pixels (int16).")  # fmt: skip
+@click.option("--targeted", metavar="CLASS|next", help="Success is this class, or the one after the label.")
+@click.option("--loss", help="ce, margin or dlr, for attacks that have a choice.")
+@click.option("--steps", type=click.IntRange(min=1), help="Steps of the attack.")
+@click.option("--restarts", type=click.IntRange(min=1), help="Starts of the attack.")
+@click.option("--queries", type=click.IntRange(min=1), help="Most queries a sample.")
+@click.option("--set", "settings", metavar="NAME=VALUE", multiple=True, help="Any parameter of the attack.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
+              help="The same seed gives the same bytes.")  # fmt: skip
+@click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
+@click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True,
+              help="Samples in one pass of the simulator; changes no result.")  # fmt: skip
+@click.option("--check", is_flag=True, help="Look for gradient masking: does the figure deserve trust?")
+@click.option("--replay", metavar="ADV.NPZ", type=click.Path(path_type=Path),
+              help="Score stored inputs again and compare with the exact host network.")  # fmt: skip
+@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the inputs found, .npz.")
+@click.option("--config", type=click.Path(path_type=Path), help="Run the campaign of a study file, .toml.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="With --config.")
+@click.option("--scheduler", metavar="ADDRESS", help="With --config: a Dask scheduler.")
+@json_option
+def command(
+    model: Path | None,
+    replay: Path | None,
+    config: Path | None,
+    jobs: int,
+    scheduler: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Attack MODEL, an integer .tflite file, as the device runs it.
+
+    Every figure is the exact integer network's, scored again on the back end from the inputs found.
+    """
+    if config is not None:
+        from tinyguard.cli._campaign import run_config
+
+        run_config(config, jobs, scheduler, as_json)
+        return
+    if model is None:
+        raise click.UsageError("name the MODEL, a .tflite file")
+    if options["serial"] is not None and options["backend"] is not None:
+        raise click.UsageError("--serial runs the board, --backend the host: give one of them")
+    if replay is not None:
+        _replay(model, replay, options["backend"], options["serial"], as_json)
+        return
+    for name in ("data", "attack"):
+        if options[name] is None:
+            raise click.UsageError(f"--{name} is missing (see --help)")
+    from tinyguard.evaluation.target import require_torch
+
+    require_torch()
+    from tinyguard.cli._attack import AttackOptions, run_attack, show_attack
+
+    run = run_attack(model, AttackOptions(**options))
+    if as_json:
+        print_json(run.as_dict())
+    else:
+        show_attack(console, run, options["output"])
+
+
+def _replay(model: Path, path: Path, backend: str | None, serial: str | None, as_json: bool) -> None:
+    from tinyguard.backends.choose import exact_host_backend, open_backend
+    from tinyguard.cli._model import board_port
+    from tinyguard.cli._progress import sample_progress
+    from tinyguard.cli._replay import show_replay
+    from tinyguard.evaluation.adversarial import check_stored, load_adversarial, replay
+    from tinyguard.tflite import read_graph
+
+    graph = read_graph(model)
+    stored = load_adversarial(path)
+    check_stored(stored, graph)
+    exact = exact_host_backend(graph)
+    name = board_port(serial) if serial is not None else backend or "simulator"
+    scored = exact if name == "simulator" else open_backend(name, model, graph)
+    with sample_progress(scored.name, len(stored.y)) as update:
+        result = replay(stored, graph, scored, exact, update)
+    if as_json:
+        print_json(result.as_dict())
+    else:
+        show_replay(console, result)
