@@ -21,6 +21,7 @@ GRIDS = ("codes", "pixels", "none")
 _PIXELS = 255
 _TOLERANCE = 1e-6  # 8/255 over a float32 step of 1/255 is 7.9999995 steps
 _BISECTIONS = 24
+_UNCHANGED = 1e-6  # shares: float32 noise of the same grid point reached on two ways
 
 
 @dataclass(frozen=True, eq=False)
@@ -180,6 +181,16 @@ def continuous(shape: tuple[int, ...]) -> Space:
 def l2(delta: torch.Tensor) -> torch.Tensor:
     """L2 norm of each sample, (N,)."""
     return delta.flatten(1).norm(dim=1)
+
+
+def distance(delta: torch.Tensor, norm: str) -> torch.Tensor:
+    """Norm "l0" (elements that changed), "l1", "l2" or "linf" of each sample, (N,)."""
+    size = delta.flatten(1).abs()
+    if norm == "l0":
+        return (size > _UNCHANGED).sum(dim=1).to(size.dtype)
+    if norm == "linf":
+        return size.max(dim=1).values
+    return size.norm(p={"l1": 1, "l2": 2}[norm], dim=1)
 
 
 def per_sample(values: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
