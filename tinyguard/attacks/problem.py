@@ -20,6 +20,7 @@ class Problem:
 
     `stop_early`: a sample that is fooled leaves (direct attacks); without it a fixed-budget attack
     goes on to the largest loss, as a transfer needs. `on_progress` gets the number of finished samples.
+    `others` are networks beside the victim, for attacks that compare (DIVA: the float source).
     """
 
     victim: Victim
@@ -30,6 +31,7 @@ class Problem:
     seed: int
     stop_early: bool = True
     on_progress: Callable[[int], None] = field(default=lambda done: None)
+    others: tuple[Victim, ...] = ()
 
     def __len__(self) -> int:
         return len(self.x)

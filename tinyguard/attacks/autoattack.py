@@ -1,0 +1,82 @@
+"""AutoAttack: parameter-free attacks one after another, each on the samples that withstood those before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import torch
+
+from tinyguard.attacks import find_attack
+from tinyguard.attacks.problem import Attack, Outcome, Problem
+from tinyguard.errors import TinyguardError
+
+_TARGETED_CLASSES = 4  # the targeted difference of logits ratio needs as many
+_RANKED_CLASSES = 3
+_EOT = 20
+VERSIONS = ("standard", "rand")
+
+
+@dataclass(frozen=True)
+class AutoAttack:
+    """Croce & Hein 2020 (arXiv 2003.01690), in Linf and L2.
+
+    "standard": APGD-CE, APGD-T and FAB-T towards 9 classes, Square with `queries`; under four classes
+    without APGD-T. "rand", for networks that draw random numbers: APGD-CE and APGD-DLR (left out under
+    three classes) on gradients averaged over 20 passes. `steps` are those of every gradient stage.
+    """
+
+    eps: float = 8 / 255
+    norm: str = "linf"
+    version: str = "standard"
+    steps: int = 100
+    queries: int = 5000
+
+    name: ClassVar[str] = "autoattack"
+    access: ClassVar[str] = "gradient"
+    budgeted: ClassVar[bool] = True
+    norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
+
+    def run(self, problem: Problem) -> Outcome:
+        x, queries = problem.x.clone(), torch.zeros(len(problem), dtype=torch.int64)
+        left = torch.arange(len(problem))
+        success = torch.zeros(len(problem), dtype=torch.bool)
+        for number, stage in enumerate(self.stages(problem)):
+            if not len(left):
+                break
+            done = len(problem) - len(left)
+            found = stage.run(replace(problem.select(left), on_progress=_after(problem, done)))
+            queries[left] += found.queries
+            # Who withstands every stage keeps the first one's point of largest loss.
+            kept = found.success if number else torch.ones_like(found.success)
+            x[left[kept]] = found.x[kept]
+            success[left] = found.success
+            left = left[~found.success]
+        return Outcome(x, success, queries)
+
+    def stages(self, problem: Problem) -> list[Attack]:
+        """The attacks in their order. Raises TinyguardError for an unknown version."""
+        if self.version not in VERSIONS:
+            raise TinyguardError(
+                f"no AutoAttack version named {self.version!r}; known: {', '.join(VERSIONS)}"
+            )
+        classes = problem.victim.classes
+        budget = {"eps": self.eps, "norm": self.norm}
+        if self.version == "rand":
+            enough = classes >= (_RANKED_CLASSES if problem.targets is None else _TARGETED_CLASSES)
+            names = ["apgd-ce", "apgd-dlr"] if enough else ["apgd-ce"]
+            return [_attack(name, **budget, steps=self.steps, eot=_EOT) for name in names]
+        names = ["apgd-ce", "apgd-t", "fab-t"] if classes >= _TARGETED_CLASSES else ["apgd-ce", "fab-t"]
+        stages = [_attack(name, **budget, steps=self.steps) for name in names]
+        return [*stages, _attack("square", **budget, queries=self.queries)]
+
+
+def _attack(name: str, **parameters: Any) -> Attack:
+    create: Callable[..., Attack] = find_attack(name)
+    return create(**parameters)
+
+
+def _after(problem: Problem, done: int) -> Callable[[int], None]:
+    """Progress of a stage that began with `done` samples finished."""
+    return lambda more: problem.on_progress(done + more)
