@@ -113,7 +113,7 @@ class _Search:
 
 
 def _bisect(search: _Search, index: torch.Tensor, at: Points, low: torch.Tensor, high: torch.Tensor) -> None:
-    """Look between `low` and `high`, (n,), for where `at` begins to succeed. What is not nearer is not asked."""
+    """Look between `low` and `high`, (n,), for where `at` begins to succeed; only nearer points are asked."""
     for _ in range(_PROBES):
         middle = (low + high) / 2
         points = at(middle)
