@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -12,6 +13,9 @@ from tinyguard.backends.parallel import run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import Operator, resolve
+
+if TYPE_CHECKING:
+    from tinyguard.backends.as_module import IntegerModule
 
 _FINAL = ("SOFTMAX", "LOGISTIC")
 _NO_LOGITS = "the network's first output is one of its inputs; there are no logits"
@@ -48,6 +52,19 @@ class Simulator(torch.nn.Module):
         check_inputs(self.graph, codes)
         *outputs, logits = run_in_parts(self._taps, codes)
         return tuple(y.detach() for y in outputs), logits
+
+    def as_module(self, layout: str = "nchw", output: str = "logits") -> IntegerModule:
+        """A plain module of this network for ART, Foolbox, torchattacks and the like.
+
+        It takes float32 shares of the pixel range, [0, 1]: images (N, C, H, W), or (N, H, W, C) with layout
+        "nhwc", inputs of other ranks in their own shape. They are rounded to the nearest codes by the
+        normalisation in the file's metadata; without one the codes' whole range is [0, 1]. It returns
+        float32 (N, classes): `logits`, or with output "scores" the dequantized first output. Raises
+        TinyguardError for other words and for several inputs.
+        """
+        from tinyguard.backends.as_module import IntegerModule
+
+        return IntegerModule(self, layout, output)
 
     def _outputs(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         steps = execute(self.graph, self.operators, "forward", codes, self._constant)

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from tinyguard.backends.litert import LiteRTBackend
+from tinyguard.backends.torch_files import ENDINGS as TORCH_ENDINGS
 from tinyguard.data import Samples, real_values, to_codes
 from tinyguard.data.normalization import UNIT, pixel_values
 from tinyguard.errors import TinyguardError
@@ -17,7 +18,6 @@ from tinyguard.quantize.layers import layer_errors
 from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.report import Accuracy, Report
 from tinyguard.quantize.source import Source
-from tinyguard.quantize.torch_source import ENDINGS as TORCH_ENDINGS
 from tinyguard.quantize.torch_source import load_torch
 from tinyguard.quiet import quiet
 from tinyguard.tflite import Metadata, Normalization, with_metadata

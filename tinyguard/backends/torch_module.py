@@ -1,0 +1,230 @@
+"""A float source network as a torch module that ends in logits, whatever it was trained with."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.overrides import TorchFunctionMode
+
+from tinyguard.backends import keras_export
+from tinyguard.backends.exported import plain
+from tinyguard.backends.torch_files import open_torch
+from tinyguard.errors import TinyguardError
+from tinyguard.quiet import SHOWN_LINES, one_line, quiet
+
+KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
+TINY = 1e-12
+TOLERANCE = 1e-4
+_UNDONE: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "softmax": lambda logits: torch.softmax(logits, -1),
+    "sigmoid": torch.sigmoid,
+    "logits": lambda logits: logits,
+}
+
+
+class FloatNetwork(torch.nn.Module):
+    """Real values float32 (N, *shape), channels last, to logits (N, classes).
+
+    `ending` says what the source ends in: "logits", or a "softmax" or "sigmoid" that is not computed here,
+    or "probabilities" that could not be undone in the network: then the logits are log(p + TINY).
+    `network` is the source in its own layout, `takes` the shape of its samples; with `one_by_one` it was
+    saved for a batch of 1 and is mapped over the batch; `folded` says that batch norms are in the weights.
+    """
+
+    def __init__(self, network: torch.nn.Module, shape: tuple[int, ...], channels_first: bool) -> None:
+        super().__init__()
+        self.network = network
+        self.shape = shape
+        self.channels_first = channels_first and len(shape) > 1
+        self.takes = (shape[-1], *shape[:-1]) if self.channels_first else shape
+        self.one_by_one = False
+        self.folded = False
+        self.ending = "logits"
+
+    def forward(self, real: torch.Tensor) -> torch.Tensor:
+        x = self.laid_out(real)
+        if self.one_by_one:
+            found = torch.func.vmap(lambda row: first(self.network(row[None]))[0])(x)
+        else:
+            found = first(self.network(x))
+        logits = found.reshape(len(found), -1)
+        return torch.log(logits + TINY) if self.ending == "probabilities" else logits
+
+    def laid_out(self, real: torch.Tensor) -> torch.Tensor:
+        """The samples as `network` takes them, (N, *takes)."""
+        if not self.channels_first or self.shape[-1] == 1:
+            return real.reshape(len(real), *self.takes)
+        return real.movedim(-1, 1)
+
+
+def load_torch_module(source: str, shape: tuple[int, ...]) -> FloatNetwork:
+    """The network that `source` names, for samples of `shape`, channels last: Keras `.keras` or `.h5`,
+    ONNX, TorchScript or torch.export files, PyTorch MODULE:FUNCTION.
+
+    A MODULE:FUNCTION network is the function's own module, in eval mode. Keras and torch.export networks
+    keep their weights as parameters, with the batch norms of inference folded into them. Raises
+    TinyguardError for a source that cannot be read or does not take samples of that shape.
+    """
+    path = Path(source)
+    if path.suffix in KERAS_ENDINGS and path.is_file():
+        return _checked(*_keras(path, shape), source)
+    if path.is_dir() or path.suffix in (".tflite", *KERAS_ENDINGS):
+        raise TinyguardError(
+            f"{source} is no network that torch can run: give .keras, .h5, .onnx, .pt2 or MODULE:FUNCTION"
+        )
+    network: Any = _onnx(path) if path.suffix == ".onnx" else open_torch(source)
+    raw, ending = network, None
+    found = FloatNetwork(network, shape, channels_first=True)
+    if isinstance(network, torch.jit.ScriptModule):
+        found.network = open_torch(source)
+        ending = _strip_script(found.network)
+    elif path.suffix == ".pt2":
+        found.network, ending = plain(network)
+        found.folded = True
+    return _checked(found, raw, ending, source)
+
+
+def first(outputs: Any) -> torch.Tensor:
+    """The first tensor of what a network returned."""
+    while not isinstance(outputs, torch.Tensor):
+        outputs = next(iter(outputs.values())) if isinstance(outputs, dict) else outputs[0]
+    return outputs
+
+
+def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str) -> FloatNetwork:
+    """`found` with its ending known, once its logits give the outputs of `raw`, the source as it is.
+
+    `ending` is what was taken off already; with None the network still has it.
+    """
+    with torch.no_grad():
+        real = torch.rand(3, *found.shape)
+        x = found.laid_out(real)
+        try:
+            with quiet(f"running {source}", raw=True):
+                expected = torch.cat([first(raw(row[None])).reshape(1, -1) for row in x])
+        except Exception as error:
+            raise TinyguardError(
+                f"{source} takes no samples of {found.shape} ({one_line(error)}): name the network that the "
+                ".tflite was made from"
+            ) from None
+        if ending is None:
+            ending = _ending(raw, x[:1])
+            if ending != "logits":
+                found.network = WithoutEnding(raw)
+        found.ending = ending
+        for one_by_one in (False, True):
+            found.one_by_one = one_by_one
+            if _agrees(found, real, expected):
+                break
+        else:
+            found.network, found.ending, found.one_by_one = raw, "logits", False
+            if not _agrees(found, real, expected):
+                raise TinyguardError(f"{source} takes no batches: save it with an open batch size")
+        sums = expected.sum(1)
+        if found.ending == "logits" and expected.shape[1] > 1 and bool((expected >= 0).all()):
+            found.ending = "probabilities" if bool(((sums - 1).abs() < TOLERANCE).all()) else "logits"
+    return found
+
+
+def _agrees(found: FloatNetwork, real: torch.Tensor, expected: torch.Tensor) -> bool:
+    try:
+        outputs = _UNDONE[found.ending](found(real))
+    except Exception:  # whatever a network made for another batch size raises
+        return False
+    scale = max(1.0, float(expected.abs().max()))
+    return outputs.shape == expected.shape and bool(((outputs - expected).abs() < TOLERANCE * scale).all())
+
+
+class _Watch(TorchFunctionMode):
+    """Remembers the last softmax or sigmoid: its result, argument and name."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last: tuple[Any, Any, str] = (None, None, "logits")
+
+    def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = function(*args, **(kwargs or {}))
+        name = getattr(function, "__name__", "")
+        if name in ("softmax", "sigmoid"):
+            self.last = (result, args[0] if args else (kwargs or {}).get("input"), name)
+        return result
+
+
+class WithoutEnding(torch.nn.Module):
+    """`network`, returning what its final softmax or sigmoid was given."""
+
+    def __init__(self, network: torch.nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        with _Watch() as watch:
+            found = first(self.network(x))
+        result, argument, _ = watch.last
+        return argument if found is result else found
+
+
+def _ending(network: torch.nn.Module, x: torch.Tensor) -> str:
+    with _Watch() as watch:
+        found = first(network(x))
+    return watch.last[2] if found is watch.last[0] else "logits"
+
+
+def _strip_script(network: Any) -> str:
+    """Take a final softmax or sigmoid off a TorchScript network that has not run yet; its name."""
+    graph = network.graph
+    torch._C._jit_pass_inline(graph)
+    outputs = list(graph.outputs())
+    name = outputs[0].node().kind().removeprefix("aten::")
+    if len(outputs) != 1 or name not in ("softmax", "sigmoid"):
+        return "logits"
+    argument = next(outputs[0].node().inputs())
+    graph.eraseOutput(0)
+    graph.registerOutput(argument)
+    return str(name)
+
+
+def _keras(path: Path, shape: tuple[int, ...]) -> tuple[FloatNetwork, torch.nn.Module, str]:
+    with tempfile.TemporaryDirectory(prefix="tinyguard-keras-") as folder:
+        target = Path(folder) / "network.pt2"
+        command = [sys.executable, "-P", str(keras_export.__file__), str(path), str(target)]
+        environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode or not target.is_file():
+            lines = (done.stdout + done.stderr).splitlines()
+            if any("No module named 'keras'" in line for line in lines):
+                raise TinyguardError("Keras networks need Keras: type pip install 'tinyguard[keras]'")
+            sys.stderr.write("\n".join(lines[-SHOWN_LINES:]) + "\n")
+            raise TinyguardError(f"{path} cannot be loaded by Keras 3 on torch: its last words are above")
+        with quiet(f"loading {path}"):
+            raw = torch.export.load(target).module()
+    sizes = [node.meta["val"].shape[1:] for node in raw.graph.nodes if node.op == "placeholder"]
+    takes = tuple(int(size) for size in sizes[0])
+    network, ending = plain(raw)
+    found = FloatNetwork(network, shape, channels_first=False)
+    if torch.Size(takes).numel() != torch.Size(shape).numel():
+        raise TinyguardError(
+            f"{path} takes samples of {takes} and the network {shape}: name the network that the .tflite "
+            "was made from"
+        )
+    found.takes, found.folded = takes, True
+    return found, raw, ending
+
+
+def _onnx(path: Path) -> torch.nn.Module:
+    try:
+        import onnx2torch
+    except (ImportError, RuntimeError):  # a torchvision of another torch raises the latter
+        raise TinyguardError(
+            f"{path}: give the PyTorch or Keras network that it was exported from, or pip install onnx2torch"
+        ) from None
+    with quiet(f"loading {path}"):
+        network: torch.nn.Module = onnx2torch.convert(str(path)).eval()
+    return network
