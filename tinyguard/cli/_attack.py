@@ -35,7 +35,7 @@ class AttackOptions:
     setting: str | None
     backend: str | None
     serial: str | None
-    source: str | None
+    source: tuple[str, ...]
     scores: str
     grid: str | None
     targeted: str | None

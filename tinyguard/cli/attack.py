@@ -24,7 +24,11 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
     "--backend", help="What is attacked: simulator (default), litert, reference, compiled or float."
 )
 @click.option("--serial", help="Port of a board: device path, PTY or any pyserial URL; `auto` finds it.")
-@click.option("--source", help="The float network: .keras, .pt2, .onnx, a SavedModel or FILE.py:FUNCTION.")
+@click.option(
+    "--source",
+    multiple=True,
+    help="The float network: .keras, .pt2, .onnx or FILE.py:FUNCTION; several are averaged.",
+)
 @click.option("--scores", type=click.Choice(["output", "logits"]), default="output", show_default=True,
               help="What score attacks see; logits are a separate threat model.")  # fmt: skip
 @click.option("--grid", type=click.Choice(["codes", "pixels"]),
@@ -64,7 +68,7 @@ def command(
     if config is not None:
         from tinyguard.cli._campaign import run_config
 
-        run_config(config, jobs, scheduler, as_json)
+        run_config(config, jobs, scheduler, as_json, options["output"])
         return
     if model is None:
         raise click.UsageError("name the MODEL, a .tflite file")

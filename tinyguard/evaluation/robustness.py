@@ -22,9 +22,10 @@ from tinyguard.evaluation.budget import check_eps, eps_codes
 from tinyguard.evaluation.distortion import Distances, distances
 from tinyguard.evaluation.scoring import Scores, score
 from tinyguard.evaluation.settings import check_setting, norm_of, parameters_of
-from tinyguard.evaluation.target import Target
+from tinyguard.evaluation.target import FloatBackend, Target
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
+_HIDDEN = ("diva",)  # attacks whose success the float source must not show
 _SLACK = 1e-4  # of a budget, for sums in float32
 
 Progress = Callable[[int, int], None]
@@ -162,6 +163,7 @@ def _run(job: _Job, progress: Callable[[int], None]) -> Outcome:
         job.seed,
         stop_early=job.setting != "transfer",
         on_progress=progress,
+        others=() if job.target.float_victim is None else (job.target.float_victim,),
     )
     return job.attack.run(problem)
 
@@ -177,6 +179,8 @@ def _measured(job: _Job, found: _Found) -> AttackRun:
     final = score(job.target.backend, found.inputs, job.labels)
     correct = found.clean.decided == job.labels
     fooled = final.decided != job.labels if job.targets is None else final.decided == job.targets
+    if job.attack.name in _HIDDEN:
+        fooled &= _unnoticed(job, found.inputs)
     distance = measured_distances(job.target, job.codes, found.inputs)
     within = _within(job, distance)
     success = correct & fooled & within
@@ -204,6 +208,12 @@ def measured_distances(target: Target, codes: np.ndarray, inputs: np.ndarray) ->
     clean = space.round(space.shares(codes))
     moved = torch.from_numpy(inputs) if inputs.dtype == np.float32 else space.shares(inputs)
     return distances(clean.numpy(), space.round(moved).numpy())
+
+
+def _unnoticed(job: _Job, inputs: np.ndarray) -> np.ndarray:
+    """Whether the float source still answers with the label."""
+    assert job.target.float_victim is not None
+    return score(FloatBackend(job.target.float_victim), inputs, job.labels).decided == job.labels
 
 
 def _within(job: _Job, distance: Distances) -> np.ndarray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,8 +19,9 @@ from tinyguard.tflite.metadata import Metadata, Normalization
 
 if TYPE_CHECKING:
     from tinyguard.attacks.space import Space
-    from tinyguard.attacks.victim import FloatVictim, IntegerVictim
+    from tinyguard.attacks.victim import IntegerVictim
     from tinyguard.backends.simulator import Simulator
+    from tinyguard.evaluation.sources import Source
 
 SHOWS = ("output", "logits")
 TARGET_BACKENDS = (*HOST_BACKENDS, "float")
@@ -30,7 +32,8 @@ class Target:
     """`backend` gives every final figure; `simulator` the gradients. `space` is where the attacker may put
     inputs of `backend`. `show`: what score attacks see, "output" or "logits".
 
-    `float_victim` is the float source, off the grid, or None where no source was given.
+    `float_victim` is the float source, off the grid (the mean of several), or None where none was given;
+    `source` is what was typed for it.
     """
 
     path: Path
@@ -39,7 +42,7 @@ class Target:
     simulator: Simulator
     backend: Backend
     space: Space
-    float_victim: FloatVictim | None = None
+    float_victim: Source | None = None
     source: str | None = None
     show: str = "output"
     batch_size: int = 128
@@ -57,7 +60,7 @@ class Target:
     def classes(self) -> int:
         return self.graph.tensors[self.graph.outputs[0]].elements
 
-    def victim(self) -> IntegerVictim | FloatVictim:
+    def victim(self) -> IntegerVictim | Source:
         """What direct attacks see: gradients of the simulator (or float source), queries of the back end."""
         from tinyguard.attacks.victim import IntegerVictim
 
@@ -65,7 +68,7 @@ class Target:
             return self.backend.victim
         return IntegerVictim(self.simulator, self.space, self.backend, self.show, self.batch_size)
 
-    def white_box(self) -> IntegerVictim | FloatVictim:
+    def white_box(self) -> IntegerVictim | Source:
         """As `victim`, with the simulator in the back end's place, which equals it in every byte."""
         from tinyguard.attacks.victim import IntegerVictim
 
@@ -89,7 +92,7 @@ class FloatBackend:
 
     name = "float"
 
-    def __init__(self, victim: FloatVictim) -> None:
+    def __init__(self, victim: Source) -> None:
         self.victim = victim
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -104,7 +107,7 @@ def open_target(
     path: Path,
     *,
     backend: str = "simulator",
-    source: str | None = None,
+    source: str | Sequence[str] | None = None,
     grid: str | None = None,
     show: str = "output",
     batch_size: int = 128,
@@ -112,8 +115,9 @@ def open_target(
     """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
 
     `source` is the float network (a file, or `file.py:function`), needed for transfer and for the float
-    back end. `grid` is "codes" or "pixels", None for the default of the input's dtype; the float back end
-    is off the grid unless one is named. Raises TinyguardError for what is missing or does not fit.
+    back end, or several surrogates. `grid` is "codes" or "pixels", None for the default of the input's
+    dtype; the float back end is off the grid unless one is named. Raises TinyguardError for what is
+    missing or does not fit.
     """
     require_torch()
     graph, metadata = read_graph(path), read_metadata(path)
@@ -121,19 +125,21 @@ def open_target(
     if show not in SHOWS:
         raise TinyguardError(f"no scores named {show!r}; known: {', '.join(SHOWS)}")
     from tinyguard.attacks.space import space_of
+    from tinyguard.attacks.victim import FloatVictim
     from tinyguard.backends.simulator import Simulator
+    from tinyguard.evaluation.sources import open_sources, seen_through
 
     tensor = graph.tensors[graph.inputs[0]]
     normalization = metadata.normalization if metadata else None
     off_grid = backend == "float" and grid is None
     space = space_of(tensor, normalization, "none" if off_grid else grid)
     simulator = Simulator(graph, batch_size)
-    if backend == "float" and source is None:
-        raise TinyguardError("the float back end needs the float network: type --source FILE")
-    opened = None if source is None else _open_source(source, graph, normalization, batch_size)
+    sources = [source] if isinstance(source, str) else list(source or ())
+    opened = open_sources(sources, graph, normalization, batch_size) if sources else None
     if backend == "float":
-        assert opened is not None
-        scored: Backend = FloatBackend(_with_space(opened, space))
+        if not isinstance(opened, FloatVictim):
+            raise TinyguardError("the float back end needs one float network: type --source FILE")
+        scored: Backend = FloatBackend(seen_through(opened, space))
     else:
         scored = simulator if backend == "simulator" else open_backend(backend, path, graph)
     if show == "logits" and backend not in ("simulator", "float"):
@@ -142,7 +148,16 @@ def open_target(
             "--backend simulator"
         )
     return Target(
-        path, graph, metadata, simulator, scored, space, opened, source, show=show, batch_size=batch_size
+        path,
+        graph,
+        metadata,
+        simulator,
+        scored,
+        space,
+        opened,
+        ", ".join(sources) or None,
+        show=show,
+        batch_size=batch_size,
     )
 
 
@@ -159,27 +174,3 @@ def _check_classifier(path: Path, graph: Graph) -> None:
             f"{path} has {len(graph.inputs)} inputs and {classes} outputs, and attacks need one input and at "
             "least two classes: attack a classifier"
         )
-
-
-def _open_source(
-    source: str, graph: Graph, normalization: Normalization | None, batch_size: int
-) -> FloatVictim:
-    """The float source as a victim off the grid, on shares."""
-    from tinyguard.attacks.space import space_of
-    from tinyguard.attacks.victim import FloatVictim
-    from tinyguard.backends.float_source import open_float_source
-
-    tensor = graph.tensors[graph.inputs[0]]
-    opened = open_float_source(source, graph, normalization)
-    space = space_of(tensor, normalization, "none")
-    # real = scale * (code - zero point) and share = offset + step * code
-    gain = tensor.scale / space.code_step
-    bias = -gain * space.code_offset - tensor.scale * tensor.zero_point
-    classes = graph.tensors[graph.outputs[0]].elements
-    return FloatVictim(opened.logits, space, classes, gain, bias, batch_size)
-
-
-def _with_space(victim: FloatVictim, space: Space) -> FloatVictim:
-    from tinyguard.attacks.victim import FloatVictim
-
-    return FloatVictim(victim.network, space, victim.classes, victim.gain, victim.bias, victim.batch_size)

@@ -60,7 +60,7 @@ def worst_case(runs: Sequence[AttackRun]) -> WorstCase:
         same = np.array_equal(run.ids, first.ids) and np.array_equal(run.y, first.y)
         if not same or run.conditions.model_sha256 != first.conditions.model_sha256:
             raise TinyguardError(
-                f"{run.conditions.attack} and {first.conditions.attack} ran on different samples or networks: "
+                f"{run.conditions.attack} and {first.conditions.attack} ran on other samples or networks: "
                 "repeat them with the same --data and --limit"
             )
     norm = first.conditions.norm
