@@ -1,0 +1,1 @@
+"""Campaigns: networks x attacks x budgets x settings from one TOML file, cell by cell, resumable."""

@@ -1,0 +1,193 @@
+"""The cells of a study, networks x attacks x settings x budgets, and the pieces of work they come to.
+
+A sample's attack depends on the sample alone, so a cell can be cut into pieces of some samples each and
+the pieces joined again without changing a byte.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyguard.campaigns.study import AttackEntry, NetworkEntry, Study
+from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.budget import check_eps, eps_codes, equal_budgets, parse_eps
+from tinyguard.evaluation.settings import check_access, default_setting, make_attack, norm_of
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One figure of a study. `eps` in shares, None where the attack has none.
+
+    `inherits`: the index of the cell with the next smaller budget, whose successes count here too;
+    `equal_to`: of the one that comes to the same codes, `unreachable`: not one code fits into eps.
+    """
+
+    index: int
+    network: NetworkEntry
+    entry: AttackEntry
+    setting: str
+    norm: str
+    eps: float | None
+    eps_codes: int | list[int] | None
+    inherits: int | None = None
+    equal_to: int | None = None
+    unreachable: bool = False
+
+    @property
+    def runs(self) -> bool:
+        """Whether there is anything to compute."""
+        return self.equal_to is None and not self.unreachable
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Samples `start` to `stop` of a cell. `key` names all that the result depends on; `after`: the key of
+    the piece whose successes are inherited."""
+
+    key: str
+    cell: Cell
+    data: str
+    limit: int
+    seed: int
+    start: int
+    stop: int
+    after: str | None
+
+
+def cells_of(study: Study) -> tuple[Cell, ...]:
+    """Raises TinyguardError for everything in the study that could not run."""
+    cells: list[Cell] = []
+    for entry in study.attacks:
+        for network in (study.network(name) for name in entry.networks):
+            try:
+                for setting in _settings(entry, network):
+                    cells.extend(_chain(len(cells), network, entry, setting))
+            except TinyguardError as error:
+                raise TinyguardError(f"{study.path}: {entry.label} on {network.name}: {error}") from None
+    return tuple(cells)
+
+
+def pieces_of(study: Study, cells: tuple[Cell, ...]) -> tuple[Piece, ...]:
+    """All pieces, those that others wait for first."""
+    pieces: dict[tuple[int, int], Piece] = {}
+    for cell in cells:
+        if not cell.runs:
+            continue
+        samples = len(codes_of(cell.network, study.data, study.limit)[0])
+        for start in range(0, min(cell.entry.limit, samples), study.shard):
+            stop = min(start + study.shard, cell.entry.limit, samples)
+            after = None if cell.inherits is None else pieces[cell.inherits, start].key
+            piece = Piece("", cell, study.data, study.limit, study.seed, start, stop, after)
+            pieces[cell.index, start] = replace(piece, key=_key(piece))
+    return tuple(pieces.values())
+
+
+def attack_of(cell: Cell) -> Any:
+    """The attack of a cell with its parameters and budget."""
+    from tinyguard.attacks import find_attack
+
+    given = dict(cell.entry.parameters)
+    if cell.eps is not None:
+        given["eps"] = cell.eps
+    return make_attack(find_attack(cell.entry.attack), given, {})
+
+
+@lru_cache(maxsize=8)
+def codes_of(network: NetworkEntry, data: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
+    """Input codes (N, *shape) and labels (N,) of a study's data for one of its networks."""
+    from tinyguard.data import load_data, to_codes
+    from tinyguard.tflite import read_graph, read_metadata
+
+    graph, metadata = read_graph(Path(network.model)), read_metadata(Path(network.model))
+    tensor = graph.tensors[graph.inputs[0]]
+    names = metadata.class_names if metadata else None
+    classes = graph.tensors[graph.outputs[0]].elements
+    samples = load_data(data, tensor, limit=limit, class_names=names, classes=classes)
+    if samples.y is None:
+        raise TinyguardError(f"data {data} has no labels, and attacks need them")
+    return to_codes(samples, tensor, metadata), samples.y
+
+
+def _settings(entry: AttackEntry, network: NetworkEntry) -> Iterator[str]:
+    """The settings that make sense: the float network is the source of a transfer, not its victim."""
+    from tinyguard.attacks import find_attack
+
+    attack = find_attack(entry.attack)
+    for setting in entry.settings or (default_setting(attack),):
+        check_access(attack, setting)
+        if not (setting == "transfer" and network.backend == "float"):
+            yield setting
+
+
+def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) -> list[Cell]:
+    """The budgets of one network, attack and setting, smallest first."""
+    from tinyguard.data.shares import shares_of
+    from tinyguard.tflite import read_graph, read_metadata
+
+    graph, metadata = read_graph(Path(network.model)), read_metadata(Path(network.model))
+    normalization = metadata.normalization if metadata else None
+    tensor = graph.tensors[graph.inputs[0]]
+    shares = shares_of(tensor, normalization)
+    budgets = [None if eps is None else parse_eps(str(eps), shares) for eps in entry.eps]
+    base = attack_of(Cell(0, network, entry, setting, "", budgets[0], None))
+    norm = norm_of(base)
+    if budgets == [None]:
+        return [Cell(first, network, entry, setting, norm, getattr(base, "eps", None), None)]
+    known = sorted(eps for eps in budgets if eps is not None)
+    for eps in known:
+        check_eps(eps, norm)
+    steps = _grid_steps(network, tensor.dtype, shares.step)
+    direct = setting != "transfer" and steps is not None and norm == "linf"
+    equal = equal_budgets(known, steps) if direct and steps is not None else {eps: eps for eps in known}
+    cells: list[Cell] = []
+    last: int | None = None
+    for index, eps in enumerate(known, first):
+        codes = None if steps is None else eps_codes(eps, steps)
+        under = direct and codes is not None and np.max(codes) < 1
+        same = None if under or equal[eps] == eps else next(c.index for c in cells if c.eps == equal[eps])
+        inherits = last if base.budgeted and setting != "transfer" and same is None and not under else None
+        cells.append(Cell(index, network, entry, setting, norm, eps, codes, inherits, same, under))
+        if cells[-1].runs:
+            last = index
+    return cells
+
+
+def _grid_steps(network: NetworkEntry, dtype: str, code_steps: tuple[float, ...]) -> tuple[float, ...] | None:
+    """The size of a grid step in shares, one a channel; None off the grid."""
+    if network.backend == "float" and network.grid is None:
+        return None
+    grid = network.grid or ("codes" if dtype == "int8" else "pixels")
+    return tuple(1 / 255 for _ in code_steps) if grid == "pixels" else code_steps
+
+
+def _key(piece: Piece) -> str:
+    """A hash of the network's bytes, the samples, the attack, its budget and what it inherits."""
+    cell = piece.cell
+    codes, labels = codes_of(cell.network, piece.data, piece.limit)
+    part = slice(piece.start, piece.stop)
+    said = {
+        "network": {**asdict(cell.network), "name": "", "model": _digest(Path(cell.network.model))},
+        "source": None
+        if cell.network.source is None
+        else _digest(Path(cell.network.source.partition(":")[0])),
+        "attack": [cell.entry.attack, cell.entry.parameters, cell.entry.targeted, cell.eps, cell.setting],
+        "seed": piece.seed,
+        "range": [piece.start, piece.stop],
+        "after": piece.after,
+    }
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    digest.update(codes[part].tobytes() + labels[part].tobytes())
+    return digest.hexdigest()[:24]
+
+
+@lru_cache(maxsize=64)
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else str(path)

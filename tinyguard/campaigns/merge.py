@@ -1,0 +1,171 @@
+"""The finished cells of a study as one table: CSV, JSON and Markdown."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyguard.campaigns.cells import Cell, Piece
+from tinyguard.campaigns.store import Store, joined, unpack
+from tinyguard.evaluation.attack_run import AttackRun
+from tinyguard.evaluation.distortion import NORMS
+from tinyguard.evaluation.intervals import wilson
+from tinyguard.files import write_atomically
+
+_COLUMNS = (
+    "network",
+    "label",
+    "setting",
+    "norm",
+    "eps",
+    "eps_codes",
+    "samples",
+    "clean_accuracy",
+    "accuracy_under_attack",
+    "ci95_low",
+    "ci95_high",
+    "robust_share_of_correct",
+    "ties",
+    "queries_mean",
+    *(f"{norm}_{kind}" for norm in NORMS for kind in ("median", "mean", "max")),
+    "seconds",
+    "note",
+)
+
+
+def finished(cells: Sequence[Cell], pieces: Sequence[Piece], store: Store) -> dict[int, AttackRun]:
+    """The runs of all cells whose every piece is done, by the cells' indices."""
+    runs = {}
+    for cell in cells:
+        own = [piece for piece in pieces if piece.cell.index == cell.index]
+        if own and all(store.has(piece.key) for piece in own):
+            runs[cell.index] = joined([unpack(store.read(piece.key)) for piece in own])
+    return runs
+
+
+def rows(cells: Sequence[Cell], runs: dict[int, AttackRun]) -> list[dict[str, Any]]:
+    """One record a cell, as `tinyguard attack --json` prints them, with network, label and note; then the
+    worst case of each network over its attacks of one norm and budget."""
+    return [_row(cell, cells, runs) for cell in cells] + list(_worst_cases(cells, runs))
+
+
+def _row(cell: Cell, cells: Sequence[Cell], runs: dict[int, AttackRun]) -> dict[str, Any]:
+    head = {"network": cell.network.name, "label": cell.entry.label}
+    if cell.unreachable:
+        return {**head, **_planned(cell), "note": "under one code: no other input is in reach"}
+    if cell.equal_to is not None:
+        same = runs.get(cell.equal_to)
+        record = _planned(cell) if same is None else {**same.as_dict(), "eps": cell.eps}
+        return {**head, **record, "equal_to": cells[cell.equal_to].eps, "note": "the same codes"}
+    run = runs.get(cell.index)
+    return {**head, **_planned(cell), "note": "not finished"} if run is None else {**head, **run.as_dict()}
+
+
+def _planned(cell: Cell) -> dict[str, Any]:
+    return {
+        "attack": cell.entry.attack,
+        "norm": cell.norm,
+        "eps": cell.eps,
+        "eps_codes": cell.eps_codes,
+        "setting": cell.setting,
+    }
+
+
+def _worst_cases(cells: Sequence[Cell], runs: dict[int, AttackRun]) -> Iterator[dict[str, Any]]:
+    """Samples that hold against every budgeted attack of a network, norm and budget, over the samples that
+    all of them were given."""
+    groups: dict[tuple[str, str, float], list[Cell]] = {}
+    for cell in cells:
+        if cell.eps is not None:
+            groups.setdefault((cell.network.name, cell.norm, cell.eps), []).append(cell)
+    for (network, norm, eps), group in groups.items():
+        found = [runs[i] for i in (c.index if c.equal_to is None else c.equal_to for c in group) if i in runs]
+        if len(found) < 2:
+            continue
+        ids = sorted(set.intersection(*(set(run.ids.tolist()) for run in found)))
+        stands = np.ones(len(ids), bool)
+        for run in found:
+            place = {sample: i for i, sample in enumerate(run.ids.tolist())}
+            at = np.array([place[sample] for sample in ids], np.int64)
+            stands &= (run.correct & ~run.success)[at]
+        if ids:
+            yield {
+                "network": network,
+                "label": "worst case",
+                "setting": f"{len(found)} attacks",
+                "norm": norm,
+                "eps": eps,
+                "eps_codes": group[0].eps_codes,
+                "samples": len(ids),
+                "accuracy_under_attack": float(stands.mean()),
+                "ci95": {"accuracy_under_attack": list(wilson(int(stands.sum()), len(ids)))},
+            }
+
+
+def write_tables(folder: Path, records: list[dict[str, Any]]) -> list[Path]:
+    """table.json, table.csv and table.md in `folder`; their paths."""
+    flat = [_flat(record) for record in records]
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(flat)
+    contents = {
+        "table.json": json.dumps(records, indent=1) + "\n",
+        "table.csv": stream.getvalue(),
+        "table.md": markdown(records),
+    }
+    for name, content in contents.items():
+        write_atomically(folder / name, content)
+    return [folder / name for name in contents]
+
+
+def _flat(record: dict[str, Any]) -> dict[str, Any]:
+    low, high = record.get("ci95", {}).get("accuracy_under_attack", ("", ""))
+    flat = {**record, "ci95_low": low, "ci95_high": high}
+    for norm in NORMS:
+        flat[f"{norm}_median"] = record.get("distortion_median", {}).get(norm)
+        for kind in ("mean", "max"):
+            flat[f"{norm}_{kind}"] = record.get("distortion", {}).get(norm, {}).get(kind)
+    return flat
+
+
+def markdown(records: list[dict[str, Any]]) -> str:
+    """A table for people: accuracies in per cent with their 95 % interval, distances in shares."""
+    lines = [
+        "| network | attack | setting | eps | codes | samples | clean | under attack [95 %] | ties | "
+        "queries | median L0 / L1 / L2 / Linf | |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
+    ]
+    lines += [f"| {' | '.join(_cells(record))} |" for record in records]
+    return "\n".join(lines) + "\n"
+
+
+def _cells(record: dict[str, Any]) -> list[str]:
+    low, high = record.get("ci95", {}).get("accuracy_under_attack", (None, None))
+    under = record.get("accuracy_under_attack")
+    medians = record.get("distortion_median", {})
+    shown = [medians.get(norm) for norm in NORMS]
+    return [
+        record["network"],
+        record["label"],
+        record["setting"],
+        "" if record["eps"] is None else f"{record['eps']:.4g}",
+        "" if record["eps_codes"] is None else str(record["eps_codes"]),
+        str(record.get("samples", "")),
+        _percent(record.get("clean_accuracy")),
+        "" if under is None else f"{_percent(under)} [{_percent(low)}, {_percent(high)}]",
+        str(record.get("ties", "")),
+        "" if record.get("queries_mean") is None else f"{record['queries_mean']:,.0f}",
+        "" if shown[0] is None else " / ".join("" if v is None else f"{v:.3g}" for v in shown),
+        record.get("note", ""),
+    ]
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{100 * value:.1f}"

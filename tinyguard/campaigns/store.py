@@ -1,0 +1,113 @@
+"""Finished work on disk: one .npz a piece, written at once, so that a killed campaign resumes."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinyguard.evaluation.attack_run import AttackRun, Conditions
+from tinyguard.evaluation.distortion import Distances
+from tinyguard.files import write_atomically
+
+_ARRAYS = ("x", "y", "ids", "correct", "success", "tied", "claimed", "decided", "queries")
+_DISTANCES = tuple(field.name for field in fields(Distances))
+
+
+class Store:
+    """A folder of pieces by their keys."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = Path(folder)
+
+    def path(self, key: str) -> Path:
+        return self.folder / f"{key}.npz"
+
+    def has(self, key: str) -> bool:
+        return self.path(key).is_file()
+
+    def read(self, key: str) -> bytes:
+        return self.path(key).read_bytes()
+
+    def write(self, key: str, content: bytes) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(self.path(key), content)
+
+    def drop_damaged(self, key: str) -> None:
+        """Forget a piece that cannot be read, so that it is run again."""
+        try:
+            unpack(self.read(key))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            self.path(key).unlink(missing_ok=True)
+
+
+def pack(run: AttackRun) -> bytes:
+    """An AttackRun as the bytes of an .npz file; `tinyguard attack --replay` reads it too."""
+    arrays = {name: getattr(run, name) for name in _ARRAYS}
+    arrays |= {f"distance_{name}": run.distances.of(name) for name in _DISTANCES}
+    if run.targets is not None:
+        arrays["targets"] = run.targets
+    rest = {"seconds": run.seconds, "outside_budget": run.outside_budget, "extra": dict(run.extra)}
+    arrays["run"] = np.array(json.dumps({"conditions": asdict(run.conditions), **rest}))
+    arrays["model_sha256"] = np.array(run.conditions.model_sha256)
+    stream = io.BytesIO()
+    np.savez_compressed(stream, **arrays)
+    return stream.getvalue()
+
+
+def unpack(content: bytes) -> AttackRun:
+    """What `pack` wrote. Raises ValueError, KeyError, EOFError or BadZipFile for anything else."""
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        rest = json.loads(str(arrays["run"]))
+        return AttackRun(
+            conditions=Conditions(**rest["conditions"]),
+            distances=Distances(**{name: arrays[f"distance_{name}"] for name in _DISTANCES}),
+            seconds=rest["seconds"],
+            outside_budget=rest["outside_budget"],
+            extra=rest["extra"],
+            targets=arrays.get("targets"),
+            **{name: arrays[name] for name in _ARRAYS},
+        )
+
+
+def joined(runs: list[AttackRun]) -> AttackRun:
+    """Pieces of one cell, in the order of their samples, as one run."""
+    first = runs[0]
+    return AttackRun(
+        conditions=first.conditions,
+        distances=Distances(**{n: np.concatenate([r.distances.of(n) for r in runs]) for n in _DISTANCES}),
+        seconds=sum(run.seconds for run in runs),
+        outside_budget=sum(run.outside_budget for run in runs),
+        targets=None if first.targets is None else np.concatenate([_targets(run) for run in runs]),
+        extra={"inherited": sum(run.extra.get("inherited", 0) for run in runs)},
+        **{name: np.concatenate([getattr(run, name) for run in runs]) for name in _ARRAYS},
+    )
+
+
+def overlaid(earlier: AttackRun, later: AttackRun, rows: np.ndarray) -> AttackRun:
+    """`earlier` with the samples `rows`, int64 positions, taken from `later`, whose conditions hold."""
+
+    def over(below: np.ndarray, above: np.ndarray) -> np.ndarray:
+        result = below.copy()
+        result[rows] = above
+        return result
+
+    distances = {n: over(earlier.distances.of(n), later.distances.of(n)) for n in _DISTANCES}
+    arrays: dict[str, Any] = {name: over(getattr(earlier, name), getattr(later, name)) for name in _ARRAYS}
+    return replace(
+        later,
+        distances=Distances(**distances),
+        targets=earlier.targets,
+        extra={"inherited": int(earlier.success.sum())},
+        **arrays,
+    )
+
+
+def _targets(run: AttackRun) -> np.ndarray:
+    assert run.targets is not None
+    return run.targets

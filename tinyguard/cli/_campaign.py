@@ -1,0 +1,133 @@
+"""`tinyguard attack --config`: a campaign, its progress, its tables."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tinyguard.cli._options import console, print_json, progress_console
+from tinyguard.errors import TinyguardError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from tinyguard.campaigns.cells import Cell, Piece
+    from tinyguard.campaigns.run import Progress
+
+_SHOWN = 12
+
+
+def run_config(
+    config: Path, jobs: int, scheduler: str | None, as_json: bool, output: Path | None = None
+) -> None:
+    """Run or resume the study in `config`; the results go to `output`, by default beside the file."""
+    from tinyguard.campaigns.cells import cells_of, pieces_of
+    from tinyguard.campaigns.merge import finished, rows, write_tables
+    from tinyguard.campaigns.run import cluster, local_workers, run_pieces
+    from tinyguard.campaigns.store import Store
+    from tinyguard.campaigns.study import read_study
+    from tinyguard.evaluation.target import require_torch
+
+    require_torch()
+    study = read_study(config)
+    cells = cells_of(study)
+    pieces = pieces_of(study, cells)
+    folder = output or config.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    store = Store(folder / "cells")
+    workers = cluster(scheduler) if scheduler else local_workers(jobs)
+    try:
+        with workers as (executor, width), _Shown(cells, pieces) as shown:
+            progress = run_pieces(pieces, store, executor, width, shown)
+    except KeyboardInterrupt:
+        kept = sum(store.has(piece.key) for piece in pieces)
+        raise TinyguardError(
+            f"interrupted; {kept} of {len(pieces)} pieces are kept in {folder}; repeat the command to go on"
+        ) from None
+    records = rows(cells, finished(cells, pieces, store))
+    paths = write_tables(folder, records)
+    with contextlib.suppress(ImportError):
+        from tinyguard.report.curves import write_curves
+
+        paths += write_curves(folder, records)
+    if as_json:
+        print_json(records)
+    else:
+        click.echo((folder / "table.md").read_text(), nl=False)
+        console.print(f"written: {', '.join(str(path) for path in paths)}")
+    if progress.failed:
+        first = next(piece for piece in pieces if piece.key in progress.failed)
+        raise TinyguardError(
+            f"{len(progress.failed)} of {len(pieces)} pieces failed; {_name(first.cell)}: "
+            f"{progress.failed[first.key]} (repeat the command to try them again)"
+        )
+
+
+class _Shown:
+    """Progress of the cells: a live table on a terminal, a line for each finished cell elsewhere."""
+
+    def __init__(self, cells: tuple[Cell, ...], pieces: tuple[Piece, ...]) -> None:
+        self._cells = [cell for cell in cells if cell.runs]
+        self._pieces = pieces
+        self._started = time.monotonic()
+        self._said: set[int] = set()
+        self._at_start: int | None = None
+        self._live: Any = None
+
+    def __enter__(self) -> _Shown:
+        if progress_console.is_terminal:
+            from rich.live import Live
+
+            self._live = Live(console=progress_console, transient=True, refresh_per_second=4)
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._live is not None:
+            self._live.stop()
+
+    def __call__(self, progress: Progress) -> None:
+        if self._at_start is None:
+            self._at_start = len(progress.done)
+        if self._live is not None:
+            self._live.update(self._table(progress))
+            return
+        for cell in self._cells:
+            done, total = progress.samples(cell)
+            if done == total and cell.index not in self._said:
+                self._said.add(cell.index)
+                progress_console.print(f"{_name(cell)}: {total} samples; {self._left(progress)}")
+
+    def _table(self, progress: Progress) -> Table:
+        from rich.table import Table
+
+        table = Table(title=self._left(progress), title_justify="left", box=None, pad_edge=False)
+        for column in ("network", "attack", "setting", "eps"):
+            table.add_column(column)
+        table.add_column("samples", justify="right")
+        running = {piece.cell.index for piece in self._pieces if piece.key in progress.running}
+        states = [(cell, *progress.samples(cell)) for cell in self._cells]
+        open_ = [state for state in states if state[1] < state[2]]
+        open_.sort(key=lambda state: state[0].index not in running)
+        for cell, done, total in open_[:_SHOWN]:
+            style = "bold" if cell.index in running else "dim"
+            eps = "" if cell.eps is None else f"{cell.eps:.4g}"
+            names = (cell.network.name, cell.entry.label, cell.setting, eps)
+            table.add_row(*names, f"{done}/{total}", style=style)
+        if len(open_) > _SHOWN:
+            table.add_row(f"and {len(open_) - _SHOWN} more", style="dim")
+        return table
+
+    def _left(self, progress: Progress) -> str:
+        elapsed = time.monotonic() - self._started
+        done = len(progress.done)
+        return f"{done} of {len(self._pieces)} pieces, {elapsed / 60:.1f} min"
+
+
+def _name(cell: Cell) -> str:
+    eps = "" if cell.eps is None else f" eps {cell.eps:.4g}"
+    return f"{cell.network.name}, {cell.entry.label}, {cell.setting}{eps}"
