@@ -1,0 +1,97 @@
+"""The elastic-net attack: few and small changes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+
+from tinyguard.attacks.losses import margin, objective
+from tinyguard.attacks.problem import Outcome, Problem
+from tinyguard.attacks.space import distance, per_sample
+from tinyguard.attacks.trade_off import Nearest, TradeOff
+from tinyguard.errors import TinyguardError
+
+RULES = ("EN", "L1", "L2")
+
+
+@dataclass(frozen=True)
+class EAD:
+    """Chen et al. 2018 (arXiv 1709.04114): the least c * max(confidence - margin, 0) + |delta|_2^2 +
+    w * |delta|_1 on logits, by shrinkage after every step.
+
+    Of the successes, the `rule` keeps the one of the least beta * |delta|_1 + |delta|_2^2 ("EN") or norm
+    ("L1", "L2"). The authors shrink by `beta` after steps of `learning_rate`, which makes the weight w their
+    quotient; here the steps are Newton's for a linear margin, half the gradient, shrinking linearly from
+    `step_size` to none, and the shrinkage goes with them. They need no momentum. `steps` of them for each of
+    `binary_search_steps` constants, that of every sample searched from `initial_c`. On a grid the iterate is
+    real, its rounding is judged.
+
+    `confidence` is a margin of logits that a success has to have. Successes of none end with
+    `polish_queries` of local search in L1 (rule "L2": in L2).
+    """
+
+    steps: int = 10
+    binary_search_steps: int = 10
+    initial_c: float = 0.01
+    beta: float = 0.001
+    learning_rate: float = 0.01
+    step_size: float = 0.5
+    rule: str = "EN"
+    confidence: float = 0.0
+    polish_queries: int = 100
+
+    name: ClassVar[str] = "ead"
+    access: ClassVar[str] = "gradient"
+    budgeted: ClassVar[bool] = False
+    norms: ClassVar[tuple[str, ...]] = ("l1",)
+
+    def run(self, problem: Problem) -> Outcome:
+        """Raises TinyguardError for an unknown rule."""
+        if self.rule not in RULES:
+            raise TinyguardError(f"no decision rule named {self.rule!r} in ead; known: {', '.join(RULES)}")
+        nearest = Nearest(problem, "l2" if self.rule == "L2" else "l1")
+        trade_off = TradeOff(self.initial_c, len(problem))
+        for _ in range(self.binary_search_steps):
+            rows = trade_off.worth(nearest.best)
+            if not len(rows):
+                break
+            found = self._descend(problem, nearest, rows, trade_off.c[rows])
+            trade_off.update(rows, found)
+            problem.on_progress(int(nearest.best.success.sum()))
+        if self.confidence <= 0:
+            nearest.polish(self.polish_queries)
+        return nearest.best.outcome()
+
+    def _descend(
+        self, problem: Problem, nearest: Nearest, rows: torch.Tensor, c: torch.Tensor
+    ) -> torch.Tensor:
+        """Minimise for constants `c` (n,) from the clean inputs; bool (n,), which succeeded."""
+        space, clean = problem.space, problem.x[rows]
+        of = objective(problem, rows, margin)
+        weight = self.beta / self.learning_rate
+        x, found = clean, torch.zeros(len(rows), dtype=torch.bool)
+        for step in range(self.steps):
+            seen = space.round(x)
+            slope = problem.victim.slope(seen, of)
+            nearest.best.count(rows)
+            won = problem.fooled(slope.decided, rows)
+            if self.confidence > 0:
+                won &= slope.loss >= self.confidence
+            nearest.offer(rows, x, seen, self._far(seen - clean), won)
+            found |= won
+            pull = 2 * (x - clean) - per_sample(torch.where(won, 0, c), x) * slope.gradient
+            size = self.step_size * (1 - step / self.steps)
+            x = space.clip(clean + shrunk(x - clean - size * pull, size * weight))
+        return found
+
+    def _far(self, delta: torch.Tensor) -> torch.Tensor:
+        if self.rule == "EN":
+            return self.beta * distance(delta, "l1") + distance(delta, "l2") ** 2
+        return distance(delta, self.rule.lower())
+
+
+def shrunk(delta: torch.Tensor, by: float) -> torch.Tensor:
+    """Every element `by` closer to zero, at most to zero: the proximal step of the L1 norm."""
+    return delta.sign() * (delta.abs() - by).clamp(min=0)
