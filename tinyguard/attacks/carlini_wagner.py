@@ -10,7 +10,7 @@ import torch
 from tinyguard.attacks.losses import margin, objective
 from tinyguard.attacks.problem import Outcome, Problem
 from tinyguard.attacks.space import l2, per_sample
-from tinyguard.attacks.trade_off import Nearest, TradeOff
+from tinyguard.attacks.trade_off import Nearest, TradeOff, limited
 
 
 @dataclass(frozen=True)
@@ -72,5 +72,5 @@ class CarliniWagnerL2:
             found |= won
             # A tied output can be lost at a margin above zero: what counts is whether it was won.
             pull = 2 * (x - clean) - per_sample(torch.where(won, 0, c), x) * slope.gradient
-            x = space.clip(x - self.step_size * (1 - step / self.steps) * pull)
+            x = space.clip(x - limited(self.step_size * (1 - step / self.steps) * pull))
         return found

@@ -10,7 +10,7 @@ import torch
 from tinyguard.attacks.losses import margin, objective
 from tinyguard.attacks.problem import Outcome, Problem
 from tinyguard.attacks.space import distance, per_sample
-from tinyguard.attacks.trade_off import Nearest, TradeOff
+from tinyguard.attacks.trade_off import Nearest, TradeOff, limited
 from tinyguard.errors import TinyguardError
 
 RULES = ("EN", "L1", "L2")
@@ -83,7 +83,7 @@ class EAD:
             found |= won
             pull = 2 * (x - clean) - per_sample(torch.where(won, 0, c), x) * slope.gradient
             size = self.step_size * (1 - step / self.steps)
-            x = space.clip(clean + shrunk(x - clean - size * pull, size * weight))
+            x = space.clip(clean + shrunk(x - clean - limited(size * pull), size * weight))
         return found
 
     def _far(self, delta: torch.Tensor) -> torch.Tensor:

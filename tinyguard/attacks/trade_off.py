@@ -6,10 +6,11 @@ import torch
 
 from tinyguard.attacks.polish import polish
 from tinyguard.attacks.problem import Best, Problem
-from tinyguard.attacks.space import distance
+from tinyguard.attacks.space import distance, per_sample
 
 _LARGEST = 1e10
 _GROWTH = 10.0
+_LONGEST_STEP = 0.5  # in shares
 _SPREAD = 100.0  # the next constant is at least a tenth of the smallest that succeeded
 
 
@@ -37,6 +38,13 @@ class TradeOff:
     def worth(self, best: Best) -> torch.Tensor:
         """int64 positions of the samples that a further constant may still help."""
         return torch.nonzero((self.c < _LARGEST) & (best.distance > 0))[:, 0]
+
+
+def limited(move: torch.Tensor) -> torch.Tensor:
+    """Moves (n, *shape), those scaled down that take an element further than half the pixel range:
+    under a constant far too large the iterate would jump between corners of the box."""
+    largest = distance(move, "linf")
+    return move * per_sample((_LONGEST_STEP / largest.clamp(min=1e-12)).clamp(max=1), move)
 
 
 class Nearest:
