@@ -94,6 +94,8 @@ class _Job:
         check_setting(self.target, self.attack, self.setting)
         if self.eps is not None:
             check_eps(self.eps, norm_of(self.attack))
+            if self.setting != "transfer" and norm_of(self.attack) in ("linf", "l2"):
+                self.target.space.radius(norm_of(self.attack), self.eps)
         shape = tuple(self.target.graph.tensors[self.target.graph.inputs[0]].shape[1:])
         if self.codes.shape[1:] != shape:
             raise TinyguardError(

@@ -34,8 +34,9 @@ def score(
     for start in range(0, len(inputs), _BATCH):
         parts.append(backend.run(inputs[start : start + _BATCH])[0])
         progress(min(start + _BATCH, len(inputs)))
-    outputs = np.concatenate(parts).reshape(len(inputs), -1) if parts else np.zeros((0, 2), np.int8)
-    return scores_of(outputs, labels)
+    if not parts:
+        return Scores(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros((0, 0), np.int8))
+    return scores_of(np.concatenate(parts), labels)
 
 
 def scores_of(outputs: np.ndarray, labels: np.ndarray) -> Scores:
