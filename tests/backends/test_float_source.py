@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.backends.test_parallel import same_in_every_batch
 from tinyguard.backends.float_source import open_float_source
 from tinyguard.backends.torch_module import load_torch_module
 from tinyguard.data.normalization import UNIT
@@ -177,3 +178,10 @@ def test_what_does_not_fit_is_one_line(sources: Path, text: str, graph: Graph, w
     with pytest.raises(TinyguardError, match=words) as caught:
         open_float_source(text.format(sources), graph, UNIT)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_sample_has_the_same_logits_and_gradient_in_every_batch(threads: int):
+    graph = read_graph(MODELS / "resnet8-cifar10" / "model.tflite")
+    source = open_float_source(f"{MODELS / 'resnet8-cifar10' / 'network.py'}:trained", graph, UNIT)
+    same_in_every_batch(source.logits, _real(20, (32, 32, 3)), threads)

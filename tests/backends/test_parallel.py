@@ -1,6 +1,7 @@
 """A batch in parts: the same codes and gradients as in one piece, and torch's threads as they were."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ from tests.codegen.networks import chain
 from tinyguard.backends.parallel import run_in_parts
 from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
+from tinyguard.tflite import read_graph
 
 
 @pytest.fixture
@@ -61,3 +63,39 @@ def test_an_error_in_a_part_is_the_caller_s() -> None:
 
     with pytest.raises(TinyguardError, match="no such layer"):
         run_in_parts(network, (torch.zeros(32, 2),))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["digits/model", "resnet8-cifar10/model", "resnet8-cifar10/model-int16x8"])
+def test_a_sample_has_the_same_gradient_in_every_batch(name: str, threads: int) -> None:
+    graph = read_graph(Path(__file__).parents[2] / "models" / f"{name}.tflite")
+    tensor = graph.tensors[graph.inputs[0]]
+    drawn = np.random.default_rng(5).random((20, *tensor.shape[1:]))
+    low, high = (-128, 127) if tensor.dtype == "int8" else (0, 32767)
+    codes = torch.from_numpy(np.rint(low + drawn * (high - low)).astype(np.float32))
+    found = same_in_every_batch(Simulator(graph).logits, codes, threads)
+    assert (found != 0).any()
+
+
+def same_in_every_batch(
+    logits: Callable[[torch.Tensor], torch.Tensor], inputs: torch.Tensor, threads: int
+) -> torch.Tensor:
+    """The gradients of 20 inputs, when their logits and gradients do not depend on batch and place."""
+
+    def run(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x = x.clone().requires_grad_()
+        found = logits(x)
+        (gradient,) = torch.autograd.grad(found, x, torch.arange(found.shape[1]).sin().expand_as(found))
+        return found.detach(), gradient
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        whole = run(inputs)
+        torch.set_num_threads(threads)
+        for part in (slice(0, 20), slice(5, 6), slice(3, 5), slice(2, 9), slice(1, 18)):
+            for one, other in zip(run(inputs[part]), whole, strict=True):
+                assert torch.equal(one, other[part])
+    finally:
+        torch.set_num_threads(before)
+    return whole[1]

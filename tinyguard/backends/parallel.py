@@ -18,19 +18,31 @@ from torch.autograd.function import once_differentiable
 
 Network = Callable[..., tuple[torch.Tensor, ...]]
 
+_LEAST_BATCH = 4  # below, torch's matrix products sum in another order
 _LEAST_SAMPLES = 8  # a part: below, starting a thread costs more than it gains
 
 
-def run_in_parts(network: Network, inputs: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
+def run_in_parts(
+    network: Network, inputs: tuple[torch.Tensor, ...], *, exact: bool = False
+) -> tuple[torch.Tensor, ...]:
     """`network(*inputs)` of a network that treats each sample alone, in up to torch.get_num_threads() parts.
 
-    Inputs and outputs have shape (N, ...).
+    Inputs and outputs have shape (N, ...). A sample's outputs and gradients have the same bits in every
+    batch. The outputs of an `exact` network have anyway, so it is padded only where gradients are wanted.
     """
     samples = len(inputs[0])
+    rounded = not exact or (torch.is_grad_enabled() and any(x.requires_grad for x in inputs))
+    if rounded and 0 < samples < _LEAST_BATCH and all(len(x) == samples for x in inputs):
+        return tuple(y[:samples] for y in network(*map(_padded, inputs)))
     count = min(torch.get_num_threads(), samples // _LEAST_SAMPLES)
     if count < 2 or any(len(x) != samples or x.device.type != "cpu" for x in inputs):
         return network(*inputs)
     return tuple(_Parts.apply(network, count, *inputs))
+
+
+def _padded(x: torch.Tensor) -> torch.Tensor:
+    """The samples and as many more as make _LEAST_BATCH, which take no gradient."""
+    return torch.cat([x, x[:1].detach().expand(_LEAST_BATCH - len(x), *x.shape[1:])])
 
 
 class _Parts(torch.autograd.Function):

@@ -39,18 +39,18 @@ class Simulator(torch.nn.Module):
 
     def forward(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         check_inputs(self.graph, codes)
-        return run_in_parts(self._outputs, codes)
+        return run_in_parts(self._outputs, codes, exact=True)
 
     def logits(self, *codes: torch.Tensor) -> torch.Tensor:
         """Real-valued logits (N, classes): the dequantized input of the final SOFTMAX or LOGISTIC,
         or the dequantized first output where the network ends otherwise."""
         check_inputs(self.graph, codes)
-        return run_in_parts(self._logits, codes)[0]
+        return run_in_parts(self._logits, codes, exact=True)[0]
 
     def taps(self, *codes: torch.Tensor) -> tuple[tuple[torch.Tensor, ...], torch.Tensor]:
         """The outputs of `forward`, without a gradient, and `logits`, with one: one pass for both."""
         check_inputs(self.graph, codes)
-        *outputs, logits = run_in_parts(self._taps, codes)
+        *outputs, logits = run_in_parts(self._taps, codes, exact=True)
         return tuple(y.detach() for y in outputs), logits
 
     def as_module(self, layout: str = "nchw", output: str = "logits") -> IntegerModule:
