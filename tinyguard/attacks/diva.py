@@ -31,6 +31,7 @@ class DIVA:
     step_size: float | None = None
     c: float = 1.0
     loss: str = "probability"
+    momentum: float = 0.5
     random_start: bool = True
 
     name: ClassVar[str] = "diva"
@@ -45,7 +46,13 @@ class DIVA:
                 "type --source with the float network"
             )
         ascent = PGD(
-            self.eps, self.norm, self.steps, self.restarts, self.step_size, random_start=self.random_start
+            self.eps,
+            self.norm,
+            self.steps,
+            self.restarts,
+            self.step_size,
+            momentum=self.momentum,
+            random_start=self.random_start,
         )
         best = Best(problem)
         ascent.climb(problem, best, self._look(problem, problem.others[0]))

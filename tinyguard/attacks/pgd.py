@@ -19,10 +19,14 @@ _START, _LENGTH = 0, 1  # streams of the draws
 class PGD:
     """Madry et al. 2018 (arXiv 1706.06083), in Linf and L2, on the rounding of a real iterate.
 
-    `eps` and `step_size` in shares of the pixel range; a `step_size` stays the same over the steps, as in
-    the paper. None begins with the radius and shrinks to nothing in equal parts, which is ours: at one code
-    the iterate must be able to cross the ball and to settle. Each restart begins at a random point of
-    the ball; `random_start=False` begins the first one at the clean input.
+    `eps` and `step_size` in shares of the pixel range. A `step_size` stays the same over the steps; None
+    begins with the radius and shrinks to nothing in equal parts. `momentum` is the share of the earlier
+    steps' gradients that stays in the next one's (Dong et al. 2018, arXiv 1710.06081). Each restart begins
+    at a random point of the ball; `random_start=False` begins the first one at the clean input.
+
+    The paper's are `loss="ce"`, `momentum=0` and a constant `step_size`. The defaults are ours: at one code
+    an iterate must be able to cross the ball and to settle, and label smoothing spreads the
+    cross-entropy's gradient over classes that are out of reach.
     """
 
     eps: float = 8 / 255
@@ -30,7 +34,8 @@ class PGD:
     steps: int = 20
     restarts: int = 1
     step_size: float | None = None
-    loss: str = "ce"
+    loss: str = "margin"
+    momentum: float = 0.5
     random_start: bool = True
 
     name: ClassVar[str] = "pgd"
@@ -66,7 +71,7 @@ class PGD:
         radius: torch.Tensor,
     ) -> None:
         """One start for the samples `rows`; the last look only judges."""
-        space, clean = problem.space, problem.x[rows]
+        space, clean, carried = problem.space, problem.x[rows], torch.zeros_like(x)
         for step in range(self.steps + 1):
             more = step < self.steps
             seen = space.settle(x, clean, self.norm, radius)
@@ -78,9 +83,13 @@ class PGD:
             gradient = view.gradient
             if problem.stop_early and view.fooled.any():
                 stay = ~view.fooled
-                rows, x, clean, gradient = rows[stay], x[stay], clean[stay], gradient[stay]
+                rows, x, clean, gradient, carried = (
+                    part[stay] for part in (rows, x, clean, gradient, carried)
+                )
                 if not len(rows):
                     return
+            if self.momentum:
+                carried = gradient = self.momentum * carried + of_mean_one(gradient)
             move = self._step(step, radius) * direction(gradient, self.norm)
             x = space.project(x + move, clean, self.norm, radius)
 
@@ -102,7 +111,7 @@ class FGSM:
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
 
     def run(self, problem: Problem) -> Outcome:
-        return PGD(self.eps, self.norm, 1, loss=self.loss, random_start=False).run(problem)
+        return PGD(self.eps, self.norm, steps=1, loss=self.loss, random_start=False).run(problem)
 
 
 def direction(gradient: torch.Tensor, norm: str) -> torch.Tensor:
@@ -110,6 +119,11 @@ def direction(gradient: torch.Tensor, norm: str) -> torch.Tensor:
     if norm == "linf":
         return gradient.sign()
     return gradient / per_sample(l2(gradient).clamp(min=1e-12), gradient)
+
+
+def of_mean_one(gradient: torch.Tensor) -> torch.Tensor:
+    """Each sample's gradient scaled to a mean magnitude of one."""
+    return gradient / per_sample(gradient.abs().flatten(1).mean(dim=1).clamp(min=1e-12), gradient)
 
 
 def random_point(
