@@ -1,0 +1,211 @@
+"""`tinyguard attack` as a person types it: figures, files, replays, and one clear line for bad input."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from tinyguard.attacks import ATTACKS
+from tinyguard.cli import group
+from tinyguard.cli._attacks import LINES
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph, Node, Quantization, Tensor
+from tinyguard.tflite import write_graph
+
+MODELS = Path(__file__).parents[2] / "models"
+DIGITS = MODELS / "digits" / "model.tflite"
+QUICK = ("--data", "digits", "--limit", "30", "--attack", "pgd", "--steps", "5")
+
+
+@pytest.fixture(autouse=True)
+def in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.chdir(tmp_path)
+    torch.set_num_threads(1)
+
+
+def _attack(*arguments: str) -> Result:
+    return CliRunner().invoke(group, ["attack", *arguments], catch_exceptions=False)
+
+
+def _json(*arguments: str) -> dict:
+    result = _attack(*arguments, "--json")
+    assert result.exit_code == 0, result.output
+    return json.loads(result.stdout)
+
+
+def test_every_attack_is_in_the_help():
+    assert list(LINES) == list(ATTACKS)
+    shown = _attack("--help").output
+    for name, line in LINES.items():
+        assert f"{name:<12} {line}" in shown
+
+
+def test_a_run_its_file_and_its_replay(tmp_path):
+    found = _json(str(DIGITS), *QUICK, "--eps", "24codes", "-o", "adv.npz")
+    assert (found["setting"], found["eps_codes"], found["samples"]) == ("white-box", 24, 30)
+    with np.load(tmp_path / "adv.npz") as stored:
+        assert {"x", "y", "success", "ids", "model_sha256"} <= set(stored.files)
+        assert (stored["x"].dtype, stored["x"].shape) == (np.int8, (30, 8, 8, 1))
+        assert stored["success"].sum() == found["successes"] > 0
+        assert str(stored["model_sha256"]) == found["model_sha256"]
+    again = _json(str(DIGITS), "--replay", "adv.npz", "--backend", "reference")
+    assert (again["agreement_share"], again["differing_bytes"]) == (1.0, 0)
+    assert again["survived"] == again["successes"] == found["successes"]
+    assert again["accuracy"] == pytest.approx(found["accuracy_under_attack"])
+    assert not [path for path in tmp_path.iterdir() if path.name != "adv.npz"]
+
+
+def test_the_same_seed_gives_the_same_bytes_in_any_batch(tmp_path):
+    _json(str(DIGITS), *QUICK, "--eps", "24/255", "--seed", "5", "-o", "a.npz")
+    _json(str(DIGITS), *QUICK, "--eps", "24/255", "--seed", "5", "--batch-size", "7", "-o", "b.npz")
+    _json(str(DIGITS), *QUICK, "--eps", "24/255", "--seed", "6", "-o", "c.npz")
+    a, b, c = (np.load(tmp_path / f"{name}.npz")["x"] for name in "abc")
+    assert (a == b).all()
+    assert (a != c).any()
+
+
+def test_the_table_tells_ties_and_intervals():
+    shown = _attack(str(DIGITS), *QUICK, "--eps", "24/255").output
+    for words in (
+        "24/255",
+        "24 whole codes",
+        "only ties",
+        "95 %:",
+        "L2 of successes",
+        "network runs a sample",
+    ):
+        assert words in shown
+
+
+def test_targeted_samples_of_the_class_stay_out():
+    found = _json(str(DIGITS), *QUICK, "--eps", "60codes", "--targeted", "3")
+    assert found["targeted"] is True
+    assert found["samples"] < 30
+    assert _json(str(DIGITS), *QUICK, "--eps", "60codes", "--targeted", "next")["samples"] == 30
+
+
+def test_parameters_by_option_and_by_name():
+    found = _json(str(DIGITS), *QUICK, "--eps", "0.1", "--loss", "dlr", "--norm", "l2", "--set", "restarts=2")
+    assert found["norm"] == "l2"
+    parameters = found["parameters"]
+    assert (parameters["loss"], parameters["steps"], parameters["restarts"]) == ("dlr", 5, 2)
+
+
+REFUSED = {
+    "unknown attack": (("--attack", "sqare", "--eps", "0.1"), "did you mean square?"),
+    "nan eps": (("--eps", "nan"), "finite"),
+    "no number": (("--eps", "wide"), "type 8/255"),
+    "no eps": ((), "--eps 8/255"),
+    "eps in pixels": (("--eps", "8"), "8/255"),
+    "direct eps under one code": (("--eps", "0.9/255"), "--setting transfer"),
+    "transfer without source": (("--eps", "0.1", "--setting", "transfer"), "--source"),
+    "float without source": (("--eps", "0.1", "--backend", "float"), "--source"),
+    "missing source": (("--eps", "0.1", "--setting", "transfer", "--source", "none.pt2"), "none.pt2"),
+    "white-box square": (("--eps", "0.1", "--attack", "square", "--setting", "white-box"), "black-box"),
+    "black-box pgd": (("--eps", "0.1", "--setting", "black-box"), "white-box"),
+    "unknown setting": (("--eps", "0.1", "--setting", "grey"), "white-box"),
+    "unknown norm": (("--eps", "0.1", "--norm", "l0"), "linf"),
+    "unknown loss": (("--eps", "0.1", "--loss", "hinge"), "known: ce"),
+    "parameter of another attack": (("--eps", "0.1", "--queries", "5"), "no parameter queries"),
+    "setting without value": (("--eps", "0.1", "--set", "steps"), "NAME=VALUE"),
+    "setting of another kind": (("--eps", "0.1", "--set", "steps=few"), "int"),
+    "no such class": (("--eps", "0.1", "--targeted", "11"), "no class"),
+    "unknown back end": (("--eps", "0.1", "--backend", "tpu"), "known:"),
+    "logits of a board": (
+        ("--eps", "0.1", "--attack", "square", "--scores", "logits", "--backend", "reference"),
+        "--backend simulator",
+    ),
+    "missing folder": (("--eps", "0.1", "-o", "nowhere/adv.npz"), "nowhere"),
+    "missing data": (("--eps", "0.1", "--data", "none.npz"), "none.npz"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_refusals_are_one_line(what):
+    arguments, says = REFUSED[what]
+    with pytest.raises(TinyguardError) as refused:
+        _attack(str(DIGITS), *QUICK[:4], "--attack", "pgd", *arguments)
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "says"),
+    [
+        (np.zeros((2, 8, 8, 1), np.uint8), [1, 10], "label 10 of sample 1"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [-1, 1], "label -1 of sample 0"),
+        (np.zeros((2, 8, 7, 1), np.uint8), [1, 1], "shape"),
+        (np.full((1, 8, 8, 1), np.nan, np.float32), [1], "NaN"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [1], "labels"),
+        (np.zeros((2, 8, 8, 1), np.uint8), None, "no labels"),
+        (np.zeros((2, 8, 8, 1), np.uint8), [4, 4], "--targeted next"),
+    ],
+)
+def test_bad_data_is_one_line(x, y, says):
+    np.savez("bad.npz", **({"x": x} if y is None else {"x": x, "y": np.array(y)}))
+    with pytest.raises(TinyguardError) as refused:
+        _attack(str(DIGITS), "--data", "bad.npz", "--attack", "fgsm", "--eps", "0.1", "--targeted", "4")
+    assert says in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_network_without_two_classes_is_refused(tmp_path):
+    options = {"fused_activation_function": "NONE", "weights_format": "DEFAULT", "keep_num_dims": False}
+    weights = np.ones((1, 4), np.int8)
+    step = Quantization((0.1,), (0,))
+    tensors = (
+        Tensor(0, "x", (1, 4), "int8", step),
+        Tensor(1, "weights", (1, 4), "int8", step, weights),
+        Tensor(2, "y", (1, 1), "int8", step),
+    )
+    graph = Graph(tensors, (Node(0, "FULLY_CONNECTED", (0, 1, -1), (2,), options),), (0,), (2,))
+    (tmp_path / "one.tflite").write_bytes(write_graph(graph))
+    with pytest.raises(TinyguardError, match="at least two classes"):
+        _attack("one.tflite", *QUICK, "--eps", "0.1")
+
+
+def test_replays_of_wrong_files_are_one_line(tmp_path):
+    (tmp_path / "text.npz").write_text("no")
+    np.savez("bare.npz", x=np.zeros((1, 8, 8, 1), np.int8))
+    good = {"y": np.array([1]), "success": np.array([True])}
+    np.savez("shape.npz", x=np.zeros((1, 8, 7, 1), np.int8), **good)
+    np.savez("real.npz", x=np.zeros((1, 8, 8, 1), np.float32), **good)
+    np.savez("label.npz", x=np.zeros((1, 8, 8, 1), np.int8), y=np.array([12]), success=np.array([True]))
+    np.savez("count.npz", x=np.zeros((2, 8, 8, 1), np.int8), **good)
+    for name, says in (
+        ("none", "cannot be read"),
+        ("text", "cannot be read"),
+        ("bare", "no array y"),
+        ("shape", "the network takes"),
+        ("real", "--setting transfer"),
+        ("label", "labels outside"),
+        ("count", "one entry a sample"),
+    ):
+        with pytest.raises(TinyguardError) as refused:
+            _attack(str(DIGITS), "--replay", f"{name}.npz")
+        assert says in str(refused.value), name
+
+
+def _without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
+    program = "import sys; sys.modules['torch'] = None; from tinyguard.cli import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", program, "attack", str(DIGITS), *arguments], capture_output=True, text=True
+    )
+
+
+def test_without_torch_replay_works_and_attacks_say_what_to_install():
+    rng = np.random.default_rng(0)
+    x = rng.integers(-128, 128, (5, 8, 8, 1)).astype(np.int8)
+    np.savez("adv.npz", x=x, y=np.arange(5), success=np.zeros(5, bool))
+    found = _without_torch("--replay", "adv.npz", "--json")
+    assert found.returncode == 0, found.stderr
+    assert json.loads(found.stdout)["agreement_share"] == 1.0
+    refused = _without_torch(*QUICK, "--eps", "0.1")
+    assert refused.returncode == 1
+    assert refused.stderr == "error: attacks need PyTorch: type pip install 'tinyguard[attack]'\n"
