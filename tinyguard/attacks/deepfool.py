@@ -9,7 +9,7 @@ import torch
 
 from tinyguard.attacks.hyperplane import class_slopes, reach_on_grid
 from tinyguard.attacks.losses import margin, objective
-from tinyguard.attacks.polish import polish
+from tinyguard.attacks.polish import polish_best
 from tinyguard.attacks.problem import Best, Outcome, Problem
 from tinyguard.attacks.space import distance, per_sample
 from tinyguard.errors import TinyguardError
@@ -61,7 +61,8 @@ class DeepFool:
             rows, x, growth = rows[~fooled], x[~fooled], growth[~fooled]
             if step < self.steps and len(rows):
                 x, growth = self._step(problem, best, rows, x, growth, classes[rows])
-        return finish(problem, best, self.norm, self.polish_queries)
+        polish_best(problem, best, torch.nonzero(best.success)[:, 0], self.norm, self.polish_queries)
+        return best.outcome()
 
     def _classes(self, problem: Problem, best: Best) -> torch.Tensor:
         """int64 (N, k): each label and the largest other logits of its clean input."""
@@ -105,12 +106,3 @@ class DeepFool:
         return moved, torch.where(
             still, (growth * _GROWTH).clamp(max=_LARGEST_GROWTH), torch.ones_like(growth)
         )
-
-
-def finish(problem: Problem, best: Best, norm: str, queries: int) -> Outcome:
-    """The outcome of a minimum-norm attack whose best points may be real: polished, and rounded."""
-    rows = torch.nonzero(best.success)[:, 0]
-    if len(rows):
-        polished = polish(problem, rows, best.x[rows], norm, queries)
-        best.x[rows], best.queries[rows] = polished.x, best.queries[rows] + polished.queries
-    return Outcome(problem.space.round(best.x), best.success, best.queries)

@@ -18,7 +18,8 @@ def project_onto_plane(
 
     Exact (Croce & Hein 2020, arXiv 1907.02044, section 2.1): a multiple t of the direction moves every
     element until its wall, so normal . point rises piecewise linearly in t, with a bend where an element
-    meets its wall; between two bends t is solved for. Where the plane does not meet the box, the nearest corner to it.
+    meets its wall; between two bends t is solved for. Where the plane does not meet the box, the corner
+    nearest to it.
     """
     shape = x.shape
     walls = torch.stack([space.low.expand(shape), space.high.expand(shape)]).flatten(2).double()

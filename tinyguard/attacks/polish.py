@@ -13,7 +13,7 @@ from functools import partial
 import torch
 
 from tinyguard.attacks.losses import margin, objective
-from tinyguard.attacks.problem import Problem
+from tinyguard.attacks.problem import Best, Problem
 from tinyguard.attacks.space import distance, l2, per_sample
 
 NORMS = ("l0", "l1", "l2", "linf")
@@ -64,6 +64,15 @@ def polish(
             _follow_gradient(search, everyone)
         _pull(search, everyone)
     return Polished(search.x, search.distance, search.used)
+
+
+def polish_best(problem: Problem, best: Best, rows: torch.Tensor, norm: str, queries: int) -> None:
+    """`polish` the best points, which may be real, of the samples `rows`, which have succeeded."""
+    if not len(rows):
+        return
+    polished = polish(problem, rows, best.x[rows], norm, queries)
+    best.x[rows], best.distance[rows] = polished.x, polished.distance
+    best.queries[rows] += polished.queries
 
 
 class _Search:
