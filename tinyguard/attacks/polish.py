@@ -49,19 +49,19 @@ def polish(
     `x` may be real: then its rounding is what succeeds, and the way back to the clean input sees in which
     order its elements round away. Every sample has `queries` of its own, of which `gradient` may spend some
     on gradients; without it only `Victim.query` is asked. A point that does not succeed comes back as its
-    rounding with an infinite distance after one query. Off the grid the search is the way back alone.
+    rounding with an infinite distance after one query. Off the grid the search is the way back, and for L0
+    the elements that can go.
     """
     if norm not in NORMS:
         raise ValueError(f"no norm {norm!r} to reduce; known: {', '.join(NORMS)}")
     search = _Search(problem, rows, x, norm, queries, gradient)
     everyone = torch.nonzero(search.distance.isfinite())[:, 0]
     _go_back(search, everyone, x[everyone])
-    if problem.space.on_grid and norm == "linf":
-        if gradient:
-            _shrink(search, everyone)
-    elif problem.space.on_grid:
-        if gradient and norm == "l2":
-            _follow_gradient(search, everyone)
+    if norm == "linf" and problem.space.on_grid and gradient:
+        _shrink(search, everyone)
+    if norm == "l2" and problem.space.on_grid and gradient:
+        _follow_gradient(search, everyone)
+    if norm == "l0" or (norm != "linf" and problem.space.on_grid):
         _pull(search, everyone)
     return Polished(search.x, search.distance, search.used)
 
@@ -220,7 +220,6 @@ def _pull(search: _Search, index: torch.Tensor) -> None:
     """Take elements a code (L0: wholly) back to clean, those first that cost the margin least for what they
     gain; a group that may not go is halved, an element that may not go alone stays."""
     space = search.problem.space
-    assert space.grid_step is not None
     kept = torch.zeros(search.x.shape, dtype=torch.bool)
     gradient = torch.zeros_like(search.x)
     group = (_changed(search, index).flatten(1).sum(dim=1) // 2).clamp(min=1)
@@ -237,7 +236,9 @@ def _pull(search: _Search, index: torch.Tensor) -> None:
         index, movable = index[some], movable[some]
         delta = search.x[index] - search.clean[index]
         size = delta.abs()
-        step = size if search.norm == "l0" else torch.minimum(size, space.grid_step)
+        step = (
+            size if space.grid_step is None or search.norm == "l0" else torch.minimum(size, space.grid_step)
+        )
         cost = gradient[index] * step * delta.sign() if search.gradient else size
         order = torch.where(movable, cost / _gain(search.norm, size, step), torch.inf)
         chosen = movable & (_ranks(order) < per_sample(groups[index], delta))
