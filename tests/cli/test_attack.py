@@ -61,6 +61,15 @@ def test_a_run_its_file_and_its_replay(tmp_path):
     assert not [path for path in tmp_path.iterdir() if path.name != "adv.npz"]
 
 
+def test_the_default_interpreter_of_a_pc_is_another_network(tmp_path):
+    pytest.importorskip("tensorflow")
+    found = _json(str(DIGITS), *QUICK[:2], "--limit", "150", *QUICK[4:], "--eps", "20/255", "-o", "adv.npz")
+    there = _json(str(DIGITS), "--replay", "adv.npz", "--backend", "xnnpack")
+    assert "XNNPACK" in there["backend"]
+    assert there["differing_bytes"] > 0
+    assert there["successes"] == found["successes"]
+
+
 def test_the_same_seed_gives_the_same_bytes_in_any_batch(tmp_path):
     _json(str(DIGITS), *QUICK, "--eps", "24/255", "--seed", "5", "-o", "a.npz")
     _json(str(DIGITS), *QUICK, "--eps", "24/255", "--seed", "5", "--batch-size", "7", "-o", "b.npz")

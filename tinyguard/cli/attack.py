@@ -93,11 +93,12 @@ def command(
 
 
 def _replay(model: Path, path: Path, backend: str | None, serial: str | None, as_json: bool) -> None:
-    from tinyguard.backends.choose import exact_host_backend, open_backend
+    from tinyguard.backends.choose import exact_host_backend
     from tinyguard.cli._model import board_port
     from tinyguard.cli._progress import sample_progress
     from tinyguard.cli._replay import show_replay
     from tinyguard.evaluation.adversarial import check_stored, load_adversarial, replay
+    from tinyguard.evaluation.target import open_scored
     from tinyguard.tflite import read_graph
 
     graph = read_graph(model)
@@ -105,7 +106,7 @@ def _replay(model: Path, path: Path, backend: str | None, serial: str | None, as
     check_stored(stored, graph)
     exact = exact_host_backend(graph)
     name = board_port(serial) if serial is not None else backend or "simulator"
-    scored = exact if name == "simulator" else open_backend(name, model, graph)
+    scored = exact if name == "simulator" else open_scored(name, model, graph)
     with sample_progress(scored.name, len(stored.y)) as update:
         result = replay(stored, graph, scored, exact, update)
     if as_json:

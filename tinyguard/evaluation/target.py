@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tinyguard.evaluation.sources import Source
 
 SHOWS = ("output", "logits")
-TARGET_BACKENDS = (*HOST_BACKENDS, "float")
+TARGET_BACKENDS = (*HOST_BACKENDS, "xnnpack", "float")
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +141,7 @@ def open_target(
             raise TinyguardError("the float back end needs one float network: type --source FILE")
         scored: Backend = FloatBackend(seen_through(opened, space))
     else:
-        scored = simulator if backend == "simulator" else open_backend(backend, path, graph)
+        scored = simulator if backend == "simulator" else open_scored(backend, path, graph)
     if show == "logits" and backend not in ("simulator", "float"):
         raise TinyguardError(
             f"back end {backend} shows outputs and no logits: leave out --scores logits, or type "
@@ -159,6 +159,16 @@ def open_target(
         show=show,
         batch_size=batch_size,
     )
+
+
+def open_scored(name: str, path: Path, graph: Graph) -> Backend:
+    """A back end that scores inputs: as `open_backend`, or "xnnpack", a PC's default interpreter, whose
+    answers are not the device's."""
+    if name == "xnnpack":
+        from tinyguard.backends.xnnpack import DefaultInterpreter
+
+        return DefaultInterpreter(path)
+    return open_backend(name, path, graph)
 
 
 def require_torch() -> None:
