@@ -1,0 +1,131 @@
+"""The boundary attack: a random walk along the decision boundary, towards the clean input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import torch
+
+from tinyguard.attacks.decision import Decisions, dither, probe
+from tinyguard.attacks.problem import Outcome, Problem
+from tinyguard.attacks.space import l2, per_sample
+
+_SPHERE, _DITHER = 0, 1  # streams of the draws
+_FEW, _MANY = 0.2, 0.5  # shares of successes below and above which a step shrinks and grows
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Brendel et al. 2018 (arXiv 1712.04248), L2.
+
+    A step proposes `sample_size` points at the same distance, `delta` times that distance aside, then
+    moves those that still fool towards the clean input by `epsilon` of the distance and goes on from the
+    nearest that fools. Both sizes shrink and grow by `step_adapt` with the share of successes, for
+    `trials` proposals of each kind a step at most. `max_queries` None leaves the queries to `steps`.
+    The first point is bisected to the boundary. `starts`: images (M, *shape) to begin from.
+    """
+
+    delta: float = 0.1
+    epsilon: float = 1.0
+    steps: int = 500
+    max_queries: int | None = None
+    step_adapt: float = 0.667
+    trials: int = 25
+    sample_size: int = 10
+    init_size: int = 100
+    starts: torch.Tensor | None = field(default=None, compare=False)
+
+    name: ClassVar[str] = "boundary"
+    access: ClassVar[str] = "decision"
+    budgeted: ClassVar[bool] = False
+    norms: ClassVar[tuple[str, ...]] = ("l2",)
+
+    def run(self, problem: Problem) -> Outcome:
+        decisions = Decisions(problem, "l2", self.max_queries)
+        rows = decisions.start(self.init_size, self.starts)
+        walk = _Walk(self, decisions, rows)
+        turn = 0
+        while len(walk.rows):
+            walk.turn(turn)
+            walk.leave()
+            turn += 1
+        return decisions.outcome()
+
+
+class _Walk:
+    """Where the samples `rows` are. A turn is one batch of proposals for each, aside or inwards."""
+
+    def __init__(self, attack: Boundary, decisions: Decisions, rows: torch.Tensor) -> None:
+        self.attack, self.decisions, self.rows = attack, decisions, rows
+        self.x, _ = decisions.to_boundary(rows, decisions.best.x[rows], 1e-3)
+        self.delta = torch.full((len(rows),), attack.delta)
+        self.epsilon = torch.full((len(rows),), attack.epsilon)
+        self.inwards = torch.zeros(len(rows), dtype=torch.bool)
+        self.trial, self.step = torch.zeros(2, len(rows), dtype=torch.int64)
+        self.held = self.x.unsqueeze(1).expand(-1, attack.sample_size, *problem_shape(decisions)).clone()
+        self.holds = torch.zeros(len(rows), attack.sample_size, dtype=torch.bool)
+
+    def turn(self, turn: int) -> None:
+        attack, inwards = self.attack, self.inwards
+        points = self._proposals(turn)
+        wanted = self.holds | ~inwards[:, None]
+        fooled, known = self.decisions.ask(self.rows, points, wanted, self.x)
+        share = fooled.sum(1) / known.sum(1).clamp(min=1)
+        any_fooled = fooled.any(1)
+
+        scale = torch.ones_like(share)
+        scale[share < _FEW] = attack.step_adapt
+        scale[share > _MANY] = 1 / attack.step_adapt
+        scale[(share == 0) | (share == 1)] **= 2
+        self.delta = torch.where(inwards, self.delta, self.delta * scale)
+        self.epsilon = torch.where(inwards, (self.epsilon * scale).clamp(max=1), self.epsilon)
+
+        arrived = inwards & any_fooled
+        far = self.decisions.distance(self.rows, points).masked_fill(~fooled, torch.inf)
+        nearest = points[torch.arange(len(points)), far.argmin(1)]
+        self.x = torch.where(per_sample(arrived, self.x), nearest, self.x)
+        aside = ~inwards & any_fooled
+        self.held = torch.where(per_sample(aside, points), points, self.held)
+        self.holds = torch.where(aside[:, None], fooled, self.holds)
+        self.trial = torch.where(any_fooled, 0, self.trial + 1)
+        self.step = self.step + arrived
+        self.inwards = aside | (inwards & ~arrived)
+
+    def _proposals(self, turn: int) -> torch.Tensor:
+        """(n, sample_size, *shape), rounded."""
+        space, shape = self.decisions.problem.space, (self.attack.sample_size, *problem_shape(self.decisions))
+        draws = self.decisions.problem.draws.select(self.rows)
+        clean = self.decisions.problem.x[self.rows].unsqueeze(1)
+        points = self.held + per_sample(self.epsilon, self.held) * (clean - self.held)
+        aside = (~self.inwards).nonzero()[:, 0]
+        if len(aside):
+            noise = draws.select(aside).normal(turn, shape, _SPHERE)
+            points[aside] = self._around(self.x[aside], clean[aside, 0], self.delta[aside], noise)
+        if not space.on_grid:
+            return space.clip(points)
+        return dither(space, points, draws.uniform(turn, shape, _DITHER))
+
+    def _around(
+        self, x: torch.Tensor, clean: torch.Tensor, delta: torch.Tensor, noise: torch.Tensor
+    ) -> torch.Tensor:
+        """Points (n, k, *shape) as far from `clean` as `x` is, and about `delta` times that from `x`."""
+        away = x - clean
+        size = l2(away).clamp(min=1e-12)
+        step = probe(self.decisions.problem.space, noise, delta * size)
+        radial = (step * away.unsqueeze(1)).flatten(2).sum(2) / size[:, None] ** 2
+        step = step - radial.reshape(*radial.shape, *[1] * (x.dim() - 1)) * away.unsqueeze(1)
+        return clean.unsqueeze(1) + (away.unsqueeze(1) + step) / per_sample(torch.sqrt(1 + delta**2), step)
+
+    def leave(self) -> None:
+        """Let go of the samples that are done."""
+        stay = (self.trial < self.attack.trials) & (self.step < self.attack.steps)
+        stay &= self.decisions.left(self.rows) > 0
+        if stay.all():
+            return
+        for name in ("rows", "x", "delta", "epsilon", "inwards", "trial", "step", "held", "holds"):
+            setattr(self, name, getattr(self, name)[stay])
+
+
+def problem_shape(decisions: Decisions) -> tuple[int, ...]:
+    return decisions.problem.space.shape
