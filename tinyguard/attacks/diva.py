@@ -21,7 +21,8 @@ class DIVA:
 
     Climbs the victim's loss minus `c` times that of the network in `problem.others`, and succeeds where the
     victim is fooled and the other network still answers with the label. `loss` "probability" is the
-    paper's, that of the label; the names of LOSSES may be asked for too. The other parameters are PGD's.
+    paper's, that of the label; the names of LOSSES may be asked for too, but differences of margins have no
+    ceiling and may rise without fooling anyone. The other parameters are PGD's.
     """
 
     eps: float = 8 / 255
