@@ -9,8 +9,8 @@ import torch
 
 from tinyguard.attacks.losses import score_margin
 from tinyguard.attacks.problem import Best, Outcome, Problem
-from tinyguard.attacks.space import l2
-from tinyguard.attacks.windows import Plane, bumps, halving, tiles
+from tinyguard.attacks.space import l2, per_sample
+from tinyguard.attacks.windows import Plane, bumps, halvings, tiles
 
 _START, _WINDOWS, _DITHER = 0, 1, 2  # streams of the draws
 _CHUNK = 32  # steps whose words are drawn at once
@@ -59,16 +59,17 @@ class Square:
 
     def _walk(self, problem: Problem, best: Best, walk: _Walk) -> None:
         value = torch.full((len(walk.rows),), -torch.inf)
-        left = torch.full((len(walk.rows),), self.queries // self.draws)
+        left = torch.full((len(walk.rows),), max(1, self.queries // self.draws))
         for step in range(self.queries * _IDLE):
-            real, seen = walk.propose(step) if step else walk.start()
+            real, seen = walk.propose(step) if step else walk.start(0)
             changed = (seen != walk.seen).flatten(1).any(dim=1) if step else left > 0
             at = torch.nonzero(changed)[:, 0]
-            new = value.clone()
-            fooled = torch.zeros_like(changed)
+            new, fooled = value.clone(), torch.zeros_like(changed)
             if len(at):
                 new[at], fooled[at] = self._judge(problem, best, walk, seen, at)
                 left[at] -= 1
+            if step:
+                walk.note(new != value, step)
             accepted = (new >= value) if self.accept_ties else (new > value)
             walk.accept(accepted, real, seen)
             value = torch.where(accepted, new, value)
@@ -128,14 +129,32 @@ class _Walk:
         self.plane = Plane.of(problem.space)
         self.clean = problem.x[rows]
         self.real = self.seen = self.clean
+        self.began = torch.zeros(len(rows), dtype=torch.int64)
+        self.flat = torch.full((len(rows),), attack.accept_ties)
         self._words = torch.zeros(len(rows), 0, 0, dtype=torch.int64)
         self._noise: torch.Tensor | None = None
 
-    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def start(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """A point over the whole image, real and seen; another one for every number."""
+        raise NotImplementedError
+
+    def move(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """The iterate with one window changed."""
         raise NotImplementedError
 
     def propose(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        raise NotImplementedError
+        """`move`, or another start where the score has not changed yet: a plateau needs long steps."""
+        real, seen = self.move(step)
+        if self.flat.any():
+            again = self.start(step)
+            chosen = per_sample(self.flat, seen)
+            real, seen = torch.where(chosen, again[0], real), torch.where(chosen, again[1], seen)
+        return real, seen
+
+    def note(self, changed: torch.Tensor, step: int) -> None:
+        """The scores of samples where `changed` moved in this step: their windows begin to shrink."""
+        self.began[self.flat & changed] = step
+        self.flat &= ~changed
 
     def inside(self, x: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         """Points of samples `rows` on the grid, where the norm allows it inside the budget."""
@@ -145,9 +164,9 @@ class _Walk:
         """bool: which grid points are inside the budget."""
         raise NotImplementedError
 
-    def share(self, step: int) -> float:
-        """The part of the image that the squares of a step cover."""
-        return self.attack.p / halving(step / self.attack.queries)
+    def levels(self, step: int) -> torch.Tensor:
+        """How often the windows of a step were halved, int64 (n,)."""
+        return halvings(step - self.began, (self.attack.queries - self.began).clamp(min=1))
 
     def words(self, step: int, count: int) -> torch.Tensor:
         """int64 (n, count) in [0, 2^32) for a step."""
@@ -156,6 +175,10 @@ class _Walk:
             draws = self.problem.draws.select(self.rows)
             self._words = draws.words(self.restart * chunks + step // _CHUNK, (_CHUNK, count), _WINDOWS)
         return self._words[:, step % _CHUNK]
+
+    def draw_signs(self, number: int, shape: tuple[int, ...]) -> torch.Tensor:
+        step = self.restart * self.attack.queries * _IDLE + number
+        return self.problem.draws.select(self.rows).signs(step, shape, _START)
 
     def dither(self, draws: int) -> torch.Tensor:
         """-1, 0 or 1 code, the same in every step so that scores can be compared; (n, draws, *shape)."""
@@ -178,6 +201,7 @@ class _Walk:
 
     def keep(self, stay: torch.Tensor) -> None:
         self.rows, self.clean, self._words = self.rows[stay], self.clean[stay], self._words[stay]
+        self.flat, self.began = self.flat[stay], self.began[stay]
         self._noise = None if self._noise is None else self._noise[stay]
         same = self.real is self.seen
         self.seen = self.seen[stay]
@@ -187,34 +211,38 @@ class _Walk:
 class _Extremes(_Walk):
     """Linf: every element at one end of what the budget and the box allow it, so whole codes on a grid."""
 
-    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def __init__(
+        self, attack: Square, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
+    ) -> None:
+        super().__init__(attack, problem, rows, radius, restart)
+        self.low = problem.space.round(self.clean - radius)
+        self.high = problem.space.round(self.clean + radius)
+        self.heights, self.widths = self.plane.sides(attack.p, 1)
+
+    def start(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Stripes: coloured and upright (the paper's), or lying, or in the same direction in all channels."""
         plane = self.plane
-        signs = self.problem.draws.select(self.rows).signs(
-            self.restart, (1, plane.width, plane.channels), _START
-        )
-        self._set_ends()
-        x = torch.where(signs > 0, plane.open(self.high), plane.open(self.low))
-        point = plane.close(x)
+        down, across, channels = (
+            (1, plane.width, plane.channels),
+            (1, plane.width, 1),
+            (plane.height, 1, plane.channels),
+        )[number % 3]
+        signs = self.draw_signs(number, (down, across, channels))
+        point = plane.close(torch.where(signs > 0, plane.open(self.high), plane.open(self.low)))
         return point, point
 
-    def _set_ends(self) -> None:
-        space = self.problem.space
-        self.low = space.round(self.clean - self.radius)
-        self.high = space.round(self.clean + self.radius)
-
-    def propose(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        plane = self.plane
-        height, width = plane.window(self.share(step), 1)
+    def move(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        plane, levels = self.plane, self.levels(step)
         words = self.words(step, 2 + plane.channels)
-        where = plane.mask(words[:, 0], words[:, 1], height, width)
+        where = plane.inside(words, self.heights[levels], self.widths[levels]).mask()
         up = (words[:, 2:] >> 31).bool()[:, None, None, :]
         old, low, high = plane.open(self.seen), plane.open(self.low), plane.open(self.high)
         new = torch.where(where, torch.where(up, high, low), old)
         idle = (new == old).flatten(1).all(dim=1)
         if idle.any():
             # The colours were there already; the opposite ones are not.
-            other = torch.where(where[idle], torch.where(up[idle], low[idle], high[idle]), old[idle])
-            new[idle] = other
+            other = torch.where(up[idle], low[idle], high[idle])
+            new[idle] = torch.where(where[idle], other, old[idle])
         point = plane.close(new)
         return point, point
 
@@ -233,12 +261,17 @@ class _Extremes(_Walk):
 class _Bumps(_Walk):
     """L2: the norm of one square moves into a bump at another."""
 
-    def start(self) -> tuple[torch.Tensor, torch.Tensor]:
+    def __init__(
+        self, attack: Square, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
+    ) -> None:
+        super().__init__(attack, problem, rows, radius, restart)
+        self.heights, self.widths = self.plane.sides(attack.p, 3)
+        self.patterns = bumps(self.heights, self.widths)
+
+    def start(self, number: int) -> tuple[torch.Tensor, torch.Tensor]:
         plane = self.plane
         across, down, pattern = tiles(plane)
-        signs = self.problem.draws.select(self.rows).signs(
-            self.restart, (down, across, plane.channels), _START
-        )
+        signs = self.draw_signs(number, (down, across, plane.channels))
         height, width = pattern.shape[0] // down, pattern.shape[1] // across
         signs = signs.repeat_interleave(height, dim=1).repeat_interleave(width, dim=2)
         delta = torch.zeros(len(self.rows), plane.height, plane.width, plane.channels)
@@ -246,19 +279,19 @@ class _Bumps(_Walk):
         delta[:, top : top + pattern.shape[0], left : left + pattern.shape[1]] = pattern[..., None] * signs
         return self._settle(delta)
 
-    def propose(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
-        plane = self.plane
-        height, width = plane.window(self.share(step), 3)
+    def move(self, step: int) -> tuple[torch.Tensor, torch.Tensor]:
+        plane, levels = self.plane, self.levels(step)
         words = self.words(step, 5 + plane.channels)
-        first = plane.mask(words[:, 0], words[:, 1], height, width)
-        second = plane.mask(words[:, 2], words[:, 3], height, width)
+        sides = self.heights[levels], self.widths[levels]
+        window = plane.inside(words, *sides)
+        first, second = window.mask(), plane.inside(words[:, 2:], *sides).mask()
         delta = plane.open(self.real) - plane.open(self.clean)
         squares = delta**2
         unused = (float(self.radius) ** 2 - squares.sum(dim=(1, 2, 3), keepdim=True)).clamp(min=0)
         available = (squares * (first | second)).sum(dim=(1, 2), keepdim=True) + unused / plane.channels
         old = delta * first
         old = old / (old.pow(2).sum(dim=(1, 2), keepdim=True).sqrt() + 1e-12)
-        bump = bumps(plane, words[:, 0], words[:, 1], words[:, 4] >> 31, height, width)
+        bump = window.fill(self.patterns, 2 * levels + (words[:, 4] >> 31))
         signs = ((words[:, 5:] >> 31) * 2 - 1)[:, None, None, :]
         new = old + bump[..., None] * signs
         new = new * (available / (new.pow(2).sum(dim=(1, 2), keepdim=True) + 1e-24)).sqrt()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import bisect
 import math
 from dataclasses import dataclass
 from functools import lru_cache
@@ -16,9 +15,9 @@ _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
 _TILES = 5
 
 
-def halving(done: float) -> int:
-    """What the share of the image is divided by when `done` (0 to 1) of the queries are spent."""
-    return int(2 ** bisect.bisect_left(_HALVINGS, int(done * 10000)))
+def halvings(step: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+    """How often the share of the image was halved, int64 (n,), before the query `step` of `queries`."""
+    return torch.bucketize(step * 10000 // queries, torch.tensor(_HALVINGS))
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,12 @@ class Plane:
     def close(self, x: torch.Tensor) -> torch.Tensor:
         return x.reshape(len(x), *self.shape)
 
+    def sides(self, share: float, smallest: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Heights and widths, int64, of the windows after 0, 1, 2, ... halvings of `share`."""
+        sides = [self.window(share / 2**level, smallest) for level in range(len(_HALVINGS) + 1)]
+        heights, widths = zip(*sides, strict=True)
+        return torch.tensor(heights), torch.tensor(widths)
+
     def window(self, share: float, smallest: int) -> tuple[int, int]:
         """Height and width of a window on `share` of the plane: a square, or what fits of its area.
 
@@ -60,31 +65,44 @@ class Plane:
         long = min(max(round(area / short), smallest), max(self.height, self.width))
         return (short, long) if self.height <= self.width else (long, short)
 
-    def corner(self, word: torch.Tensor, size: int, length: int) -> torch.Tensor:
-        """Where windows of `size` begin on an axis, int64 (n, 1), from words in [0, 2^32)."""
-        return ((word * (length - size + 1)) >> 32)[:, None]
+    def inside(self, words: torch.Tensor, heights: torch.Tensor, widths: torch.Tensor) -> Windows:
+        """Windows of sides `heights` and `widths` (n,) at places that words (n, 2) choose."""
+        top = (words[:, 0] * (self.height - heights + 1)) >> 32
+        left = (words[:, 1] * (self.width - widths + 1)) >> 32
+        down = torch.arange(self.height) - top[:, None]
+        across = torch.arange(self.width) - left[:, None]
+        return Windows(down, across, heights, widths)
 
-    def mask(self, row: torch.Tensor, column: torch.Tensor, height: int, width: int) -> torch.Tensor:
-        """bool (n, height, width, 1): windows at places that the words `row` and `column` (n,) choose."""
-        down = torch.arange(self.height) - self.corner(row, height, self.height)
-        across = torch.arange(self.width) - self.corner(column, width, self.width)
-        rows, columns = (down >= 0) & (down < height), (across >= 0) & (across < width)
+
+@dataclass(frozen=True, eq=False)
+class Windows:
+    """One window a sample: `down` (n, plane.height) and `across` (n, plane.width) count from its corner."""
+
+    down: torch.Tensor
+    across: torch.Tensor
+    heights: torch.Tensor
+    widths: torch.Tensor
+
+    def mask(self) -> torch.Tensor:
+        """bool (n, plane.height, plane.width, 1)."""
+        rows = (self.down >= 0) & (self.down < self.heights[:, None])
+        columns = (self.across >= 0) & (self.across < self.widths[:, None])
         return (rows[:, :, None] & columns[:, None, :])[..., None]
 
+    def fill(self, patterns: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+        """Each window filled with the pattern that `chosen` (n,) names, 0 outside: (n, height, width)."""
+        down = self.down.clamp(min=-1).minimum(self.heights[:, None]) + 1
+        across = self.across.clamp(min=-1).minimum(self.widths[:, None]) + 1
+        return patterns[chosen[:, None, None], down[:, :, None], across[:, None, :]]
 
-def bumps(
-    plane: Plane, row: torch.Tensor, column: torch.Tensor, turned: torch.Tensor, height: int, width: int
-) -> torch.Tensor:
-    """Bumps of norm 1, float32 (n, plane.height, plane.width), in the windows of `Plane.mask`.
 
-    `turned`, 0 or 1 (n,): whether the halves lie side by side and not one above the other.
-    """
-    patterns = torch.stack([_bump(height, width), _bump(width, height).T])
-    framed = torch.nn.functional.pad(patterns, (1, 1, 1, 1))  # a frame of zeros for all that is outside
-    down = torch.arange(plane.height) - plane.corner(row, height, plane.height)
-    across = torch.arange(plane.width) - plane.corner(column, width, plane.width)
-    down, across = down.clamp(-1, height) + 1, across.clamp(-1, width) + 1
-    return framed[turned[:, None, None], down[:, :, None], across[:, None, :]]
+def bumps(heights: torch.Tensor, widths: torch.Tensor) -> torch.Tensor:
+    """Patterns for `Windows.fill`: 2 k has a window's halves one above the other, 2 k + 1 side by side."""
+    framed = torch.zeros(2 * len(heights), int(heights.max()) + 2, int(widths.max()) + 2)
+    for k, (height, width) in enumerate(zip(heights.tolist(), widths.tolist(), strict=True)):
+        framed[2 * k, 1 : height + 1, 1 : width + 1] = _bump(height, width)
+        framed[2 * k + 1, 1 : height + 1, 1 : width + 1] = _bump(width, height).T
+    return framed
 
 
 def tiles(plane: Plane) -> tuple[int, int, torch.Tensor]:
