@@ -10,6 +10,7 @@ from tinyguard.attacks.space import Space, continuous, space_of
 from tinyguard.attacks.victim import Answer, FloatVictim, IntegerVictim, Objective, Slope, Victim
 from tinyguard.backends.simulator import Simulator
 from tinyguard.data import load_data, to_codes
+from tinyguard.graph import Graph
 from tinyguard.tflite import read_graph, read_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
@@ -79,14 +80,23 @@ def linear(classes: int = 5, count: int = 16, seed: int = 5) -> Linear:
 
 def digits(count: int = 16) -> Problem:
     """The first held-out digits that the int8 network gets right."""
-    graph, metadata = read_graph(DIGITS), read_metadata(DIGITS)
+    return held_out(DIGITS, "digits:test", count)[1]
+
+
+def cifar10(path: Path, count: int) -> tuple[Graph, Problem]:
+    """A network, and the first CIFAR-10 test images that it gets right."""
+    return held_out(path, "cifar10:test", count)
+
+
+def held_out(path: Path, data: str, count: int) -> tuple[Graph, Problem]:
+    graph, metadata = read_graph(path), read_metadata(path)
     tensor = graph.tensors[graph.inputs[0]]
-    samples = load_data("digits:test", tensor, limit=count)
-    space = space_of(tensor, metadata.normalization)
+    samples = load_data(data, tensor, limit=count)
+    space = space_of(tensor, None if metadata is None else metadata.normalization)
     victim = IntegerVictim(Simulator(graph), space)
     x, y = space.shares(to_codes(samples, tensor, metadata)), torch.from_numpy(samples.y).long()
     problem = Problem(victim, x, y, None, torch.arange(count) + 40, 0)
-    return problem.select(problem.fooled(victim.query(x).decided).logical_not())
+    return graph, problem.select(~problem.fooled(victim.query(x).decided))
 
 
 def size(outcome: Outcome, problem: Problem, norm: str) -> torch.Tensor:

@@ -8,10 +8,13 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("sklearn")
 
-from tests.attacks.problems import digits, linear, size  # noqa: E402
+from tests.attacks.problems import cifar10, digits, linear, size  # noqa: E402
 from tinyguard.attacks.pgd import FGSM, PGD, of_mean_one, random_point  # noqa: E402
 from tinyguard.attacks.problem import Problem  # noqa: E402
+from tinyguard.data import shared_folder  # noqa: E402
+from tinyguard.evaluation.sources import open_sources  # noqa: E402
 
+CODE = 1 / 255
 PAPERS: dict[str, Any] = {"loss": "ce", "momentum": 0}
 
 
@@ -80,3 +83,21 @@ def test_random_points_fill_the_ball() -> None:
     # The mean distance from the middle of a ball in d dimensions is d / (d + 1) of its radius.
     assert lengths.max() <= 0.1 + 1e-6
     assert lengths.mean() == pytest.approx(0.1 * 24 / 25, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    shared_folder() is None, reason="needs CIFAR-10 and MLPerf's ResNet-8 in TINYGUARD_SHARED"
+)
+def test_one_code_leaves_a_tenth_of_mlperfs_resnet8_and_transfer_leaves_more() -> None:
+    folder = shared_folder()
+    assert folder is not None
+    graph, problem = cifar10(folder / "models" / "pretrainedResnet_quant.tflite", 300)
+    one = 1 - PGD(CODE).run(problem).success.float().mean()
+    assert one <= 0.10
+    source = open_sources([str(folder / "models" / "pretrainedResnet.h5")], graph, None, 128)
+    crafted = PGD(CODE).run(dataclasses.replace(problem, victim=source, stop_early=False))
+    arrived = problem.victim.query(problem.space.round(crafted.x)).decided
+    assert one <= 1 - problem.fooled(arrived).float().mean() + 0.01
+    two = PGD(2 * CODE, steps=50, restarts=5).run(problem)
+    assert two.success.all()
