@@ -1,5 +1,7 @@
 """The simulator: exact whatever the batch, and differentiable straight through the rounding."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -11,6 +13,9 @@ from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.tflite import read_graph
+
+DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 
 
 def _codes(graph: Graph, count: int, seed: int = 0) -> np.ndarray:
@@ -145,3 +150,28 @@ def test_taps_are_the_outputs_and_the_logits_of_one_pass(samples: int):
     expected.square().sum().backward()
     assert torch.equal(x.grad, z.grad)
     assert (x.grad != 0).any()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_leak_changes_the_gradient_and_no_value(threads):
+    simulator = Simulator(read_graph(DIGITS))
+    leaky = simulator.leaky(0.25)
+    codes = torch.randint(-128, 128, (40, *simulator.graph.tensors[simulator.graph.inputs[0]].shape[1:]))
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        found = []
+        for network in (simulator, leaky, simulator.leaky(0.0), simulator):
+            leaf = codes.float().requires_grad_()
+            outputs, logits = network.taps(leaf)
+            found.append((outputs[0], logits.detach(), torch.autograd.grad(logits.sum(), leaf)[0]))
+    finally:
+        torch.set_num_threads(before)
+    plain, other, none, again = found
+    for outputs, logits, _ in found:
+        assert torch.equal(outputs, plain[0])
+        assert torch.equal(logits, plain[1])
+    assert torch.equal(none[2], plain[2])
+    assert torch.equal(again[2], plain[2])
+    assert not torch.equal(other[2], plain[2])
+    assert all(operator.leak == 0 for operator in simulator.operators)

@@ -1,7 +1,8 @@
 """Exact integers in torch with straight-through gradients.
 
 Codes are carried in float tensors. Forward is exact; backward passes through rounding, through the
-clamp where the unrounded value lies inside it (edges included), and is zero outside.
+clamp where the unrounded value lies inside it (edges included), and is zero outside. A `leak` above 0
+lets that share of it pass outside: a look past the clamp that changes no value.
 """
 
 from __future__ import annotations
@@ -24,13 +25,21 @@ def through(operator: Operator, inputs: tuple[torch.Tensor | None, ...]) -> tupl
         return tuple(exact)
     low, high = operator.clamp
     real = operator.surrogate(*inputs)
-    return tuple(replace_value(torch.clamp(r, low, high), e) for r, e in zip(real, exact, strict=True))
+    leak = operator.leak
+    return tuple(replace_value(clamped(r, low, high, leak), e) for r, e in zip(real, exact, strict=True))
 
 
 def _codes(x: torch.Tensor, operator: Operator, index: int) -> np.ndarray:
     tensor = operator.inputs[index]
     assert tensor is not None
     return x.detach().cpu().numpy().astype(tensor.dtype)
+
+
+def clamped(real: torch.Tensor, low: float, high: float, leak: float) -> torch.Tensor:
+    """`real` clamped, the gradient 1 inside (edges included) and `leak` outside. The values follow the leak
+    too: they are for `replace_value`."""
+    inside = torch.clamp(real, low, high)
+    return inside if not leak else torch.lerp(inside, real, leak)
 
 
 def replace_value(differentiable: torch.Tensor, value: torch.Tensor) -> torch.Tensor:
@@ -81,6 +90,7 @@ class _Requantize(torch.autograd.Function):
         low: int,
         high: int,
         wide: bool,
+        leak: float,
         dtype: torch.dtype,
     ) -> torch.Tensor:
         rule = multiply_by_quantized_multiplier_int64 if wide else multiply_by_quantized_multiplier
@@ -88,14 +98,15 @@ class _Requantize(torch.autograd.Function):
         if accumulator.requires_grad:
             real = torch.ldexp(value.to(torch.float64), shift - 31).to(torch.float32)
             unrounded = accumulator.to(torch.float32) * real + zero_point
-            context.save_for_backward((unrounded >= low) & (unrounded <= high), real)
+            inside = (unrounded >= low) & (unrounded <= high)
+            context.save_for_backward(inside if not leak else torch.where(inside, 1.0, leak), real)
             context.dtype = accumulator.dtype
         return codes
 
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
-        inside, real = context.saved_tensors
-        return ((gradient * inside * real).to(context.dtype), None, None, None, None, None, None, None)
+        share, real = context.saved_tensors
+        return (gradient * share * real).to(context.dtype), *[None] * 8
 
 
 def requantize(
@@ -106,10 +117,12 @@ def requantize(
     low: int,
     high: int,
     wide: bool = False,
+    leak: float = 0.0,
 ) -> torch.Tensor:
     """Accumulators (exact integers in float32/float64/int) to float32 output codes, straight-through.
 
     `value` and `shift` are int64 tensors that broadcast (per channel: shape (C,) against a last axis
-    of channels). `wide` selects the int16x8 rule on 48-bit accumulators.
+    of channels). `wide` selects the int16x8 rule on 48-bit accumulators. `leak` is the share of the
+    gradient that passes outside the clamp.
     """
-    return _Requantize.apply(accumulator, value, shift, zero_point, low, high, wide, torch.float32)
+    return _Requantize.apply(accumulator, value, shift, zero_point, low, high, wide, leak, torch.float32)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import torch
@@ -52,6 +53,17 @@ class Simulator(torch.nn.Module):
         check_inputs(self.graph, codes)
         *outputs, logits = run_in_parts(self._taps, codes, exact=True)
         return tuple(y.detach() for y in outputs), logits
+
+    def leaky(self, share: float) -> Self:
+        """The same network, whose clamps let `share` of the gradient pass where they hold the value.
+
+        Every value stays; only the gradient looks past saturated codes, as a check for masking needs.
+        """
+        twin = copy.copy(self)
+        twin.operators = [copy.copy(operator) for operator in self.operators]
+        for operator in twin.operators:
+            operator.leak = share
+        return twin
 
     def as_module(self, layout: str = "nchw", output: str = "logits") -> IntegerModule:
         """A plain module of this network for ART, Foolbox, torchattacks and the like.

@@ -181,7 +181,7 @@ class Accumulating(Operator):
         if key not in self._maps:
             with torch.inference_mode(False):  # they may serve outside of that mode next
                 self._maps[key] = self.linear_map(x.device)
-        return requantized(x, self._maps[key], self.requantization)
+        return requantized(x, self._maps[key], self.requantization, self.leak)
 
     def torch_weights(
         self, channel_axis: int, device: torch.device

@@ -119,7 +119,7 @@ class Elementwise(Operator):
         exact = table.index_select(0, place.flatten()).view(place.shape)
         if not (a.requires_grad or b.requires_grad):
             return (exact,)
-        real = torch.clamp(self.surrogate(*inputs)[0], *self.clamp)
+        real = straight_through.clamped(self.surrogate(*inputs)[0], *self.clamp, self.leak)
         return (straight_through.replace_value(real, exact),)
 
     def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:

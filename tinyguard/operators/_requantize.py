@@ -199,13 +199,13 @@ def blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
         yield tuple(tensor[start : start + step] for tensor in tensors)
 
 
-def keep_inside(gradient: torch.Tensor, outside: torch.Tensor) -> torch.Tensor:
-    """The gradient (rows, channels), 0 where `outside` (bool)."""
+def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float = 0.0) -> torch.Tensor:
+    """The gradient (rows, channels), `leak` of it where `outside` (bool)."""
     import torch
 
     kept = torch.empty_like(gradient)
     for part, flags, result in blocks(gradient, outside.view(torch.int8), kept):
-        torch.addcmul(part, part, flags.to(part.dtype), value=-1, out=result)  # outruns torch.where
+        torch.addcmul(part, part, flags.to(part.dtype), value=leak - 1, out=result)  # outruns torch.where
     return kept
 
 

@@ -194,9 +194,10 @@ class Transposed:
         return _plain(images) if 1 in self.weights.shape[:2] else images
 
 
-def requantized(x: torch.Tensor, linear: LinearMap, rule: Requantization) -> torch.Tensor:
-    """float32 codes (M, ..., channels) of the map's accumulators, with a straight-through gradient."""
-    return _Requantized.apply(x, linear, rule)
+def requantized(x: torch.Tensor, linear: LinearMap, rule: Requantization, leak: float = 0.0) -> torch.Tensor:
+    """float32 codes (M, ..., channels) of the map's accumulators, with a straight-through gradient, `leak` of
+    it outside the clamp."""
+    return _Requantized.apply(x, linear, rule, leak)
 
 
 class _Requantized(torch.autograd.Function):
@@ -204,21 +205,21 @@ class _Requantized(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        context: Any, x: torch.Tensor, linear: LinearMap, rule: Requantization
+        context: Any, x: torch.Tensor, linear: LinearMap, rule: Requantization, leak: float
     ) -> torch.Tensor:
         sums = linear.sums(x)
         flat = sums.reshape(-1, sums.shape[-1])
         if context.needs_input_grad[0]:
-            context.linear = linear
+            context.linear, context.leak = linear, leak
             context.save_for_backward(rule.outside(flat))
         return rule.codes(flat).view(sums.shape)
 
     @staticmethod
     @once_differentiable
-    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None]:  # type: ignore[override]
+    def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor, None, None, None]:  # type: ignore[override]
         (outside,) = context.saved_tensors
-        kept = keep_inside(gradient.reshape(outside.shape), outside)
-        return context.linear.gradient(kept.view(gradient.shape)).to(gradient.dtype), None, None
+        kept = keep_inside(gradient.reshape(outside.shape), outside, context.leak)
+        return context.linear.gradient(kept.view(gradient.shape)).to(gradient.dtype), None, None, None
 
 
 def _plain(images: torch.Tensor) -> torch.Tensor:

@@ -52,14 +52,17 @@ def find(
     return None
 
 
-def weighted(a: torch.Tensor, b: torch.Tensor, pair: WeightedPair) -> torch.Tensor:
-    """float32 codes of float32 codes of one shape, with a straight-through gradient."""
-    return _Weighted.apply(a, b, pair)
+def weighted(a: torch.Tensor, b: torch.Tensor, pair: WeightedPair, leak: float = 0.0) -> torch.Tensor:
+    """float32 codes of float32 codes of one shape, with a straight-through gradient, `leak` of it outside
+    the clamp."""
+    return _Weighted.apply(a, b, pair, leak)
 
 
 class _Weighted(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, a: torch.Tensor, b: torch.Tensor, pair: WeightedPair) -> torch.Tensor:  # type: ignore[override]
+    def forward(  # type: ignore[override]
+        context: Any, a: torch.Tensor, b: torch.Tensor, pair: WeightedPair, leak: float
+    ) -> torch.Tensor:
         left, right = (x.reshape(-1, x.shape[-1]) for x in (a, b))
         codes = torch.empty_like(left)
         outside = torch.empty_like(left, dtype=torch.bool) if any(context.needs_input_grad[:2]) else None
@@ -70,7 +73,7 @@ class _Weighted(torch.autograd.Function):
                 flag.copy_(real.sub_(result))  # casting to bool outruns comparing
             result.round_()
         if outside is not None:
-            context.pair = pair
+            context.pair, context.leak = pair, leak
             context.save_for_backward(outside)
         return codes.view(a.shape)
 
@@ -78,9 +81,9 @@ class _Weighted(torch.autograd.Function):
     @once_differentiable
     def backward(  # type: ignore[override]
         context: Any, gradient: torch.Tensor
-    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None]:
+    ) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
         (outside,) = context.saved_tensors
-        kept = keep_inside(gradient.reshape(outside.shape), outside).view(gradient.shape)
+        kept = keep_inside(gradient.reshape(outside.shape), outside, context.leak).view(gradient.shape)
         wanted = context.needs_input_grad
         b = kept * float(context.pair.b) if wanted[1] else None
-        return kept.mul_(float(context.pair.a)) if wanted[0] else None, b, None
+        return kept.mul_(float(context.pair.a)) if wanted[0] else None, b, None, None

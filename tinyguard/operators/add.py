@@ -80,7 +80,7 @@ class Add(Elementwise):
             return super().forward(*inputs)
         from tinyguard.operators._weighted_pair import weighted
 
-        return (weighted(a, b, self.weighted_pair),)
+        return (weighted(a, b, self.weighted_pair, self.leak),)
 
     def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return a - b if self.subtract else a + b

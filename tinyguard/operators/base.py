@@ -68,6 +68,7 @@ class Operator(ABC):
     """
 
     names: ClassVar[tuple[str, ...]] = ()  # TFLite builtin names; empty on abstract classes
+    leak: float = 0.0  # share of the gradient that passes outside the clamp; see `Simulator.leaky`
 
     def __init__(self, graph: Graph, node: Node) -> None:
         self.node = node
@@ -107,7 +108,7 @@ class Operator(ABC):
 
     @property
     def clamp(self) -> tuple[int, int]:
-        """Lowest and highest output code: outside it the gradient is zero."""
+        """Lowest and highest output code: outside it only `leak` of the gradient passes."""
         return CODE_RANGE.get(self.outputs[0].dtype, (-(2**31), 2**31 - 1))
 
     @property

@@ -66,6 +66,7 @@ class Mean(Operator):
             torch.tensor(self.shift, device=x.device),
             output.zero_point,
             *CODE_RANGE[output.dtype],
+            leak=self.leak,
         )
         return (codes.reshape(len(x), *output.shape),)
 

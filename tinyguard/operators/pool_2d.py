@@ -113,7 +113,8 @@ class AveragePool2D(Pool2D):
             divisor_override=1,
         )
         counts = torch.from_numpy(self.counts.transpose(2, 0, 1).astype(np.float64)).to(x.device)
-        real = (sums / counts.to(exact)).clamp(self.low, self.high).to(torch.float32)
+        means = sums / counts.to(exact)
+        real = straight_through.clamped(means, self.low, self.high, self.leak).to(torch.float32)
         whole = sums.detach().to(torch.float64)
         codes = torch.trunc((whole + torch.sign(whole) * torch.floor(counts / 2)) / counts)
         return straight_through.replace_value(real, codes.clamp(self.low, self.high).to(torch.float32))
@@ -132,10 +133,17 @@ class MaxPool2D(Pool2D):
     def pool_torch(self, x: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 
+        from tinyguard.arithmetic import straight_through
+
         lowest = CODE_RANGE[self.outputs[0].dtype][0]
         pooled = functional.max_pool2d(
             _window.padded_torch(x, self.rows, self.columns, float(lowest)),
             (self.rows.kernel, self.columns.kernel),
             (self.rows.stride, self.columns.stride),
         )
-        return pooled.clamp(self.low, self.high)
+        codes = pooled.clamp(self.low, self.high)
+        if not self.leak:
+            return codes
+        return straight_through.replace_value(
+            straight_through.clamped(pooled, self.low, self.high, self.leak), codes.detach()
+        )
