@@ -1,30 +1,32 @@
 """Carlini and Wagner's attacks and the elastic net: what they share, and each one's fact about a plane."""
 
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
 
-torch = pytest.importorskip("torch")
+from tests.attacks import networks
+from tinyguard.attacks.carlini_wagner import CarliniWagnerL2
+from tinyguard.attacks.carlini_wagner_linf import CarliniWagnerLinf
+from tinyguard.attacks.ead import EAD
+from tinyguard.attacks.losses import margin
+from tinyguard.attacks.problem import Attack, Best, Outcome, Problem
+from tinyguard.attacks.space import Space, continuous, distance, l2, space_of
+from tinyguard.attacks.trade_off import TradeOff, limited, shrunk
+from tinyguard.attacks.victim import FloatVictim, IntegerVictim, Objective, Slope
+from tinyguard.backends.simulator import Simulator
+from tinyguard.data import load_data, to_codes
+from tinyguard.errors import TinyguardError
+from tinyguard.tflite import read_graph, read_metadata
 
-from tests.attacks import networks  # noqa: E402
-from tinyguard.attacks.carlini_wagner import CarliniWagnerL2  # noqa: E402
-from tinyguard.attacks.carlini_wagner_linf import CarliniWagnerLinf  # noqa: E402
-from tinyguard.attacks.ead import EAD, shrunk  # noqa: E402
-from tinyguard.attacks.losses import margin  # noqa: E402
-from tinyguard.attacks.problem import Best, Outcome, Problem  # noqa: E402
-from tinyguard.attacks.space import Space, continuous, distance, l2, space_of  # noqa: E402
-from tinyguard.attacks.trade_off import TradeOff, limited  # noqa: E402
-from tinyguard.attacks.victim import FloatVictim, IntegerVictim, Slope  # noqa: E402
-from tinyguard.backends.simulator import Simulator  # noqa: E402
-from tinyguard.data import load_data, to_codes  # noqa: E402
-from tinyguard.errors import TinyguardError  # noqa: E402
-from tinyguard.tflite import read_graph, read_metadata  # noqa: E402
-
+Network = Callable[[torch.Tensor], torch.Tensor]
 MODELS = Path(__file__).parents[2] / "models"
 ELEMENTS = 24
 NORM = {"cw-l2": "l2", "cw-linf": "linf", "ead": "l1"}
-ATTACKS = [CarliniWagnerL2(), CarliniWagnerLinf(), EAD()]
+# Constants that grow faster make the Linf attack twice as fast and hardly weaker.
+ATTACKS: list[Attack] = [CarliniWagnerL2(), CarliniWagnerLinf(const_factor=10.0), EAD()]
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=[attack.name for attack in ATTACKS])
 
 
@@ -43,7 +45,7 @@ class Counted:
     def logit_step(self) -> float:
         return self.victim.logit_step
 
-    def slope(self, x: torch.Tensor, objective: object, backward: bool = True) -> Slope:
+    def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
         assert len(x), "an empty selection reached the network"
         self.asked += len(x)
         return self.victim.slope(x, objective, backward)
@@ -75,7 +77,7 @@ def plane(count: int = 16) -> Plane:
 
 @pytest.fixture(scope="module")
 def digits() -> Problem:
-    return integer_problem("digits", "digits:test", 16)
+    return integer_problem("digits", "digits:test", 12)
 
 
 def integer_problem(model: str, data: str, count: int) -> Problem:
@@ -84,6 +86,8 @@ def integer_problem(model: str, data: str, count: int) -> Problem:
     graph, metadata = read_graph(path), read_metadata(path)
     tensor = graph.tensors[graph.inputs[0]]
     samples = load_data(data, tensor, limit=count)
+    assert metadata is not None
+    assert samples.y is not None
     space = space_of(tensor, metadata.normalization)
     victim = IntegerVictim(Simulator(graph), space)
     x, y = space.shares(to_codes(samples, tensor, metadata)), torch.from_numpy(samples.y).long()
@@ -95,7 +99,7 @@ def to_next_class(problem: Problem) -> Problem:
     return dataclasses.replace(problem, targets=(problem.y + 1) % 10)
 
 
-def sizes(attack: object, problem: Problem, outcome: Outcome) -> torch.Tensor:
+def sizes(attack: Attack, problem: Problem, outcome: Outcome) -> torch.Tensor:
     return distance(outcome.x - problem.x, NORM[attack.name])
 
 
@@ -186,7 +190,7 @@ def test_targets_are_reached_from_farther_away(attack, digits):
     aimed = to_next_class(digits)
     outcome = attack.run(aimed)
     assert outcome.success.all()
-    assert torch.equal(digits.victim.query(outcome.x).decided, aimed.targets)
+    assert digits.victim.query(outcome.x).decided.tolist() == ((digits.y + 1) % 10).tolist()
     anywhere = attack.run(digits)
     assert sizes(attack, digits, outcome).median() > sizes(attack, digits, anywhere).median()
 
@@ -273,7 +277,9 @@ def test_no_element_moves_by_more_than_half_the_range():
     assert torch.equal(limited(move), torch.tensor([[0.1, -0.4], [0.5, -0.25]]))
 
 
-def compared(problem: Problem, network: object) -> tuple[torch.Tensor, torch.Tensor]:
+def compared(
+    problem: Problem, network: Callable[[torch.Tensor], torch.Tensor]
+) -> tuple[torch.Tensor, torch.Tensor]:
     """Each image's L2 attacked on the integer network, and on its float source, whose perturbation is then
     scaled up in steps of 5 % until its rounding fools the integer network."""
     source = FloatVictim(network, continuous(problem.space.shape), 10)

@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
-from tinyguard.attacks.losses import margin, objective
 from tinyguard.attacks.problem import Outcome, Problem
-from tinyguard.attacks.space import l2, per_sample
-from tinyguard.attacks.trade_off import Nearest, TradeOff, limited
+from tinyguard.attacks.space import l2
+from tinyguard.attacks.trade_off import Descents, Nearest
 
 
 @dataclass(frozen=True)
@@ -18,11 +15,10 @@ class CarliniWagnerL2:
     """Carlini & Wagner 2017 (arXiv 1608.04644): the least |delta|^2 + c * max(confidence - margin, 0).
 
     `steps` of descent for each of `binary_search_steps` constants, that of every sample searched from
-    `initial_c`. The squared distance has the same curvature everywhere, so half the gradient is Newton's
-    step to the minimum for a linear margin; the steps shrink linearly from `step_size` times the gradient
-    to none. (ART searches that length along a line from a learning rate of 0.01, at six runs of the network
-    a step; Adam with the rate 0.01 gets nowhere in ten steps.) The iterate is clipped to the box. On a grid
-    the iterate is real, its rounding is judged.
+    `initial_c`. The steps are Newton's for a linear margin, half the gradient, shrinking linearly from
+    `step_size` times the gradient to none. (ART searches that length along a line from a learning rate of
+    0.01, at six runs of the network a step; Adam with the rate 0.01 gets nowhere in ten steps.) The iterate
+    is clipped to the box. On a grid the iterate is real, its rounding is judged.
 
     `confidence` is a margin of logits that a success has to have. Successes of none end with
     `polish_queries` of local search.
@@ -42,35 +38,15 @@ class CarliniWagnerL2:
 
     def run(self, problem: Problem) -> Outcome:
         nearest = Nearest(problem, "l2")
-        trade_off = TradeOff(self.initial_c, len(problem))
-        for _ in range(self.binary_search_steps):
-            rows = trade_off.worth(nearest.best)
-            if not len(rows):
-                break
-            found = self._descend(problem, nearest, rows, trade_off.c[rows])
-            trade_off.update(rows, found)
-            problem.on_progress(int(nearest.best.success.sum()))
+        Descents(
+            self.steps,
+            self.binary_search_steps,
+            self.initial_c,
+            self.step_size,
+            self.confidence,
+            weight=0.0,
+            far=l2,
+        ).run(problem, nearest)
         if self.confidence <= 0:
             nearest.polish(self.polish_queries)
         return nearest.best.outcome()
-
-    def _descend(
-        self, problem: Problem, nearest: Nearest, rows: torch.Tensor, c: torch.Tensor
-    ) -> torch.Tensor:
-        """Minimise for constants `c` (n,) from the clean inputs; bool (n,), which succeeded."""
-        space, clean = problem.space, problem.x[rows]
-        of = objective(problem, rows, margin)
-        x, found = clean, torch.zeros(len(rows), dtype=torch.bool)
-        for step in range(self.steps):
-            seen = space.round(x)
-            slope = problem.victim.slope(seen, of)
-            nearest.best.count(rows)
-            won = problem.fooled(slope.decided, rows)
-            if self.confidence > 0:
-                won &= slope.loss >= self.confidence
-            nearest.offer(rows, x, seen, l2(seen - clean), won)
-            found |= won
-            # A tied output can be lost at a margin above zero: what counts is whether it was won.
-            pull = 2 * (x - clean) - per_sample(torch.where(won, 0, c), x) * slope.gradient
-            x = space.clip(x - limited(self.step_size * (1 - step / self.steps) * pull))
-        return found

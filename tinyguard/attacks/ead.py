@@ -7,10 +7,9 @@ from typing import ClassVar
 
 import torch
 
-from tinyguard.attacks.losses import margin, objective
 from tinyguard.attacks.problem import Outcome, Problem
-from tinyguard.attacks.space import distance, per_sample
-from tinyguard.attacks.trade_off import Nearest, TradeOff, limited
+from tinyguard.attacks.space import distance
+from tinyguard.attacks.trade_off import Descents, Nearest
 from tinyguard.errors import TinyguardError
 
 RULES = ("EN", "L1", "L2")
@@ -52,46 +51,20 @@ class EAD:
         if self.rule not in RULES:
             raise TinyguardError(f"no decision rule named {self.rule!r} in ead; known: {', '.join(RULES)}")
         nearest = Nearest(problem, "l2" if self.rule == "L2" else "l1")
-        trade_off = TradeOff(self.initial_c, len(problem))
-        for _ in range(self.binary_search_steps):
-            rows = trade_off.worth(nearest.best)
-            if not len(rows):
-                break
-            found = self._descend(problem, nearest, rows, trade_off.c[rows])
-            trade_off.update(rows, found)
-            problem.on_progress(int(nearest.best.success.sum()))
+        Descents(
+            self.steps,
+            self.binary_search_steps,
+            self.initial_c,
+            self.step_size,
+            self.confidence,
+            weight=self.beta / self.learning_rate,
+            far=self._far,
+        ).run(problem, nearest)
         if self.confidence <= 0:
             nearest.polish(self.polish_queries)
         return nearest.best.outcome()
-
-    def _descend(
-        self, problem: Problem, nearest: Nearest, rows: torch.Tensor, c: torch.Tensor
-    ) -> torch.Tensor:
-        """Minimise for constants `c` (n,) from the clean inputs; bool (n,), which succeeded."""
-        space, clean = problem.space, problem.x[rows]
-        of = objective(problem, rows, margin)
-        weight = self.beta / self.learning_rate
-        x, found = clean, torch.zeros(len(rows), dtype=torch.bool)
-        for step in range(self.steps):
-            seen = space.round(x)
-            slope = problem.victim.slope(seen, of)
-            nearest.best.count(rows)
-            won = problem.fooled(slope.decided, rows)
-            if self.confidence > 0:
-                won &= slope.loss >= self.confidence
-            nearest.offer(rows, x, seen, self._far(seen - clean), won)
-            found |= won
-            pull = 2 * (x - clean) - per_sample(torch.where(won, 0, c), x) * slope.gradient
-            size = self.step_size * (1 - step / self.steps)
-            x = space.clip(clean + shrunk(x - clean - limited(size * pull), size * weight))
-        return found
 
     def _far(self, delta: torch.Tensor) -> torch.Tensor:
         if self.rule == "EN":
             return self.beta * distance(delta, "l1") + distance(delta, "l2") ** 2
         return distance(delta, self.rule.lower())
-
-
-def shrunk(delta: torch.Tensor, by: float) -> torch.Tensor:
-    """Every element `by` closer to zero, at most to zero: the proximal step of the L1 norm."""
-    return delta.sign() * (delta.abs() - by).clamp(min=0)

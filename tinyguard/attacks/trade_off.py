@@ -1,9 +1,13 @@
-"""What Carlini and Wagner's attacks share: a trade-off constant for each sample, and how they end."""
+"""What Carlini and Wagner's attacks share: a constant for each sample, descents for it, and how they end."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import torch
 
+from tinyguard.attacks.losses import margin, objective
 from tinyguard.attacks.polish import polish
 from tinyguard.attacks.problem import Best, Problem
 from tinyguard.attacks.space import distance, per_sample
@@ -74,3 +78,77 @@ class Nearest:
         before = distance(best.x[rows] - self.problem.x[rows], self.norm)
         nearer = ended.distance < before
         best.x[rows[nearer]], best.distance[rows[nearer]] = ended.x[nearer], ended.distance[nearer]
+
+
+@dataclass(frozen=True)
+class Descents:
+    """Minimise |delta|_2^2 + weight * |delta|_1 + c * max(confidence - margin, 0) for constants c.
+
+    Every descent begins at the clean input, whose gradient is asked for once, and takes `steps` steps. The
+    squared distance has the same curvature everywhere, so half the gradient is Newton's step to the minimum
+    for a linear margin; the steps shrink linearly from `step_size` times the gradient to none, and the
+    shrinkage of the weight goes with them. `far` measures changes (n, *shape), the nearest success is kept.
+    """
+
+    steps: int
+    binary_search_steps: int
+    initial_c: float
+    step_size: float
+    confidence: float
+    weight: float
+    far: Callable[[torch.Tensor], torch.Tensor]
+
+    def run(self, problem: Problem, nearest: Nearest) -> None:
+        trade_off = TradeOff(self.initial_c, len(problem))
+        everyone = torch.arange(len(problem))
+        if not len(everyone) or self.steps < 1:
+            return
+        first, _ = self._ask(problem, nearest, everyone, problem.x, backward=True)
+        for _ in range(self.binary_search_steps):
+            rows = trade_off.worth(nearest.best)
+            if not len(rows):
+                return
+            found = self._descend(problem, nearest, rows, trade_off.c[rows], first[rows])
+            trade_off.update(rows, found)
+            problem.on_progress(int(nearest.best.success.sum()))
+
+    def _ask(
+        self, problem: Problem, nearest: Nearest, rows: torch.Tensor, x: torch.Tensor, backward: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The margin's gradient at the rounding of `x`, zero where that has won; bool (n,), where it has."""
+        seen = problem.space.round(x)
+        slope = problem.victim.slope(seen, objective(problem, rows, margin), backward)
+        nearest.best.count(rows)
+        # A tied output can be lost at a margin above zero: what counts is whether it was won.
+        won = problem.fooled(slope.decided, rows)
+        if self.confidence > 0:
+            won &= slope.loss >= self.confidence
+        nearest.offer(rows, x, seen, self.far(seen - problem.x[rows]), won)
+        return slope.gradient * per_sample(~won, x), won
+
+    def _descend(
+        self,
+        problem: Problem,
+        nearest: Nearest,
+        rows: torch.Tensor,
+        c: torch.Tensor,
+        gradient: torch.Tensor,
+    ) -> torch.Tensor:
+        """Minimise for constants `c` (n,); `gradient` of the clean inputs; bool (n,), which succeeded."""
+        clean = problem.x[rows]
+        x, found = clean, torch.zeros(len(rows), dtype=torch.bool)
+        for step in range(self.steps):
+            size = self.step_size * (1 - step / self.steps)
+            pull = 2 * (x - clean) - per_sample(c, x) * gradient
+            delta = x - clean - limited(size * pull)
+            if self.weight > 0:
+                delta = shrunk(delta, size * self.weight)
+            x = problem.space.clip(clean + delta)
+            gradient, won = self._ask(problem, nearest, rows, x, backward=step + 1 < self.steps)
+            found |= won
+        return found
+
+
+def shrunk(delta: torch.Tensor, by: float) -> torch.Tensor:
+    """Every element `by` closer to zero, at most to zero: the proximal step of the L1 norm."""
+    return delta.sign() * (delta.abs() - by).clamp(min=0)
