@@ -1,6 +1,7 @@
 """What decision attacks share, and what each of them must keep to."""
 
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,15 @@ ATTACKS: list[Boundary | GeoDA | HopSkipJump] = [
 ]
 NAMES = [f"{attack.name}-{getattr(attack, 'norm', 'l2')}" for attack in ATTACKS]
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=NAMES)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread() -> Iterator[None]:
+    """Batches this small are slower on two threads."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @dataclasses.dataclass
