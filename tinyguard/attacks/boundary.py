@@ -63,7 +63,7 @@ class _Walk:
         self.epsilon = torch.full((len(rows),), attack.epsilon)
         self.inwards = torch.zeros(len(rows), dtype=torch.bool)
         self.trial, self.step = torch.zeros(2, len(rows), dtype=torch.int64)
-        self.held = self.x.unsqueeze(1).expand(-1, attack.sample_size, *problem_shape(decisions)).clone()
+        self.held = self.x.unsqueeze(1).expand(-1, attack.sample_size, *decisions.problem.space.shape).clone()
         self.holds = torch.zeros(len(rows), attack.sample_size, dtype=torch.bool)
 
     def turn(self, turn: int) -> None:
@@ -94,7 +94,10 @@ class _Walk:
 
     def _proposals(self, turn: int) -> torch.Tensor:
         """(n, sample_size, *shape), rounded."""
-        space, shape = self.decisions.problem.space, (self.attack.sample_size, *problem_shape(self.decisions))
+        space, shape = (
+            self.decisions.problem.space,
+            (self.attack.sample_size, *self.decisions.problem.space.shape),
+        )
         draws = self.decisions.problem.draws.select(self.rows)
         clean = self.decisions.problem.x[self.rows].unsqueeze(1)
         points = self.held + per_sample(self.epsilon, self.held) * (clean - self.held)
@@ -123,9 +126,7 @@ class _Walk:
         stay &= self.decisions.left(self.rows) > 0
         if stay.all():
             return
+        problem = self.decisions.problem
+        problem.on_progress(len(problem) - int(stay.sum()))
         for name in ("rows", "x", "delta", "epsilon", "inwards", "trial", "step", "held", "holds"):
             setattr(self, name, getattr(self, name)[stay])
-
-
-def problem_shape(decisions: Decisions) -> tuple[int, ...]:
-    return decisions.problem.space.shape

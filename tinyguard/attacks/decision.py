@@ -38,7 +38,7 @@ class Decisions:
     """
 
     def __init__(self, problem: Problem, norm: str, limit: int | None) -> None:
-        self.problem, self.norm, self.best = problem, norm, Best(problem)
+        self.problem, self.norm, self.best, self.budget = problem, norm, Best(problem), limit
         self.polishing = 0
         if problem.space.on_grid and norm == "l2":
             self.polishing = _POLISHING if limit is None else min(_POLISHING, limit // _POLISHED_SHARE)
@@ -92,7 +92,8 @@ class Decisions:
         far = torch.where(fooled, self.distance(rows, x), torch.inf)
         nearest, position = far.min(1)
         self.best.offer_nearest(rows, x[torch.arange(len(rows)), position], nearest, fooled.any(1))
-        self.problem.on_progress(int(self.best.success.sum()))
+        if self.budget is not None:
+            self.problem.on_progress(int(self.best.queries.sum()) // max(1, self.budget))
 
     def ask_one(
         self, rows: torch.Tensor, x: torch.Tensor, current: torch.Tensor | None = None
