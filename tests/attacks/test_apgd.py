@@ -112,5 +112,5 @@ def test_more_than_the_steps_of_pgd_on_the_int8_digits() -> None:
     from tinyguard.attacks.pgd import PGD
 
     problem: Problem = digits(60)
-    plain = PGD(0.08, steps=30, step_size=0.02, loss="ce", momentum=0).run(problem)
+    plain = PGD(0.08, steps=30, step_size=0.02, momentum=0).run(problem)
     assert APGDCE(0.08, steps=30).run(problem).success.sum() >= plain.success.sum() - 1

@@ -20,8 +20,8 @@ EPS = 0.08
 ATTACKS: list[Any] = [
     FGSM(EPS),
     PGD(EPS, steps=8, restarts=2),
-    PGD(0.5, "l2", steps=8),
-    PGD(EPS, steps=8, step_size=EPS / 4, loss="ce", momentum=0),
+    PGD(0.5, "l2", steps=8, loss="margin"),
+    PGD(EPS, steps=8, step_size=EPS / 4, momentum=0),
     APGDCE(EPS, steps=12, restarts=2),
     APGDCE(0.5, "l2", steps=12),
     APGDDLR(EPS, steps=12),

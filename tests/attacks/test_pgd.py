@@ -15,7 +15,7 @@ from tinyguard.data import shared_folder  # noqa: E402
 from tinyguard.evaluation.sources import open_sources  # noqa: E402
 
 CODE = 1 / 255
-PAPERS: dict[str, Any] = {"loss": "ce", "momentum": 0}
+PAPERS: dict[str, Any] = {"momentum": 0}
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +24,7 @@ def on_grid() -> Problem:
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-@pytest.mark.parametrize("parameters", [{}, PAPERS], ids=["defaults", "papers"])
+@pytest.mark.parametrize("parameters", [{}, PAPERS, {"loss": "margin"}], ids=["defaults", "papers", "margin"])
 def test_a_linear_network_is_fooled_where_its_boundary_is_in_reach(
     norm: str, parameters: dict[str, Any]
 ) -> None:
