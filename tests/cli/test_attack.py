@@ -92,6 +92,12 @@ def test_the_table_tells_ties_and_intervals():
         assert words in shown
 
 
+def test_checks_are_told_beside_the_figure():
+    found = _json(str(DIGITS), "--data", "digits", "--limit", "4", *QUICK[4:], "--eps", "30/255", "--check")
+    assert len(found["checks"]) > 3
+    assert all(set(check) == {"name", "passed", "value"} for check in found["checks"])
+
+
 def test_targeted_samples_of_the_class_stay_out():
     found = _json(str(DIGITS), *QUICK, "--eps", "60codes", "--targeted", "3")
     assert found["targeted"] is True
@@ -104,6 +110,32 @@ def test_parameters_by_option_and_by_name():
     assert found["norm"] == "l2"
     parameters = found["parameters"]
     assert (parameters["loss"], parameters["steps"], parameters["restarts"]) == ("dlr", 5, 2)
+
+
+def test_a_budget_is_optional_where_the_nearest_success_counts():
+    found = _json(str(DIGITS), *QUICK[:4], "--attack", "fab-t", "--steps", "10", "--set", "targets=2")
+    assert found["eps"] is None
+    assert found["successes"] > 0
+    free = _json(str(DIGITS), *QUICK[:4], "--attack", "deepfool")
+    bound = _json(str(DIGITS), *QUICK[:4], "--attack", "deepfool", "--eps", "0.3")
+    assert free["accuracy_under_attack"] < bound["accuracy_under_attack"]
+    assert bound["distortion"]["l2"]["max"] <= 0.3 * 1.0001
+    assert bound["outside_budget"] == free["successes"] - bound["successes"] > 0
+
+
+def test_eps_under_one_code_transfers(tmp_path):
+    pytest.importorskip("torch")
+    source = "import torch\n\ndef network():\n    torch.manual_seed(0)\n    return torch.nn.Sequential("
+    source += "torch.nn.Flatten(), torch.nn.Linear(64, 10))\n"
+    (tmp_path / "float.py").write_text(source)
+    transfer = ("--setting", "transfer", "--source", "float.py:network")
+    under = _json(str(DIGITS), *QUICK, "--eps", "0.4/255", *transfer, "-o", "under.npz")
+    assert (under["eps_codes"], under["achieved_linf"], under["successes"]) == (0, 0.0, 0)
+    over = _json(str(DIGITS), *QUICK, "--eps", "0.6/255", *transfer)
+    assert (over["eps_codes"], over["achieved_linf"]) == (0, pytest.approx(1 / 255, rel=1e-4))
+    assert over["setting"] == "transfer"
+    both = _json(str(DIGITS), *QUICK, "--eps", "30/255", *transfer, "--source", str(DIGITS))
+    assert both["source"] == f"float.py:network, {DIGITS}"
 
 
 REFUSED = {

@@ -90,6 +90,11 @@ def _run(target: Target, cls: type[Attack], setting: str, options: AttackOptions
             target, attack, setting, codes, labels, ids=ids, targets=targets, eps=eps, seed=options.seed,
             progress=update,
         )  # fmt: skip
+    if options.check:
+        from tinyguard.evaluation.masking import checked
+
+        with sample_progress("checks for gradient masking") as update:
+            run = checked(target, run, codes, labels, progress=update)
     if options.output is not None:
         save_adversarial(options.output, run)
     return run
@@ -97,7 +102,7 @@ def _run(target: Target, cls: type[Attack], setting: str, options: AttackOptions
 
 def _eps(target: Target, cls: type[Attack], options: AttackOptions) -> float | None:
     if options.eps is None:
-        if cls.budgeted:
+        if cls.budgeted and getattr(cls, "eps", None) is not None:
             raise TinyguardError(f"{cls.name} needs a budget: type --eps 8/255 or --eps 2codes")
         return None
     tensor = target.graph.tensors[target.graph.inputs[0]]
@@ -151,9 +156,11 @@ def show_attack(console: Console, run: AttackRun, output: Path | None) -> None:
         console.print(note)
     for check in run.checks:
         mark = "[green]pass[/]" if check.passed else "[bold yellow]warn[/]"
-        console.print(f"{mark}  {check.name}: {check.value}  [dim]{check.note}[/]")
+        value = "" if check.value is None else f" {check.value:.4g}"
+        console.print(f"{mark}  {check.name}:{value}  [dim]{check.note}[/]")
     if output is not None:
-        console.print(f"inputs in {output}; `tinyguard attack MODEL --replay {output}` scores them again")
+        again = f"; `tinyguard attack MODEL --replay {output}` scores them again"
+        console.print(f"inputs in {output}{'' if run.conditions.grid == 'none' else again}", soft_wrap=True)
 
 
 def _budget(figures: dict) -> str:

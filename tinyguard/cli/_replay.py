@@ -23,5 +23,7 @@ def show_replay(console: Console, result: Replay) -> None:
     console.print(table)
     if result.same_model is False:
         console.print("the inputs were found on another network; the host is this one")
-    if result.agreement.differing_bytes:
+    if "XNNPACK" in result.backend:
+        console.print("the default interpreter rounds otherwise than the device: its figures do not count")
+    elif result.agreement.differing_bytes:
         console.print("`tinyguard diff` names the first layer that differs")
