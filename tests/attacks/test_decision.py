@@ -85,9 +85,13 @@ def digits() -> Problem:
 
 
 def digits_problem(graph: Graph, count: int, backend: Backend | None = None) -> Problem:
-    """The first correctly classified digits of the held-out ones."""
-    metadata, tensor = read_metadata(DIGITS), graph.tensors[graph.inputs[0]]
-    samples = load_data("digits:test", tensor, limit=count)
+    """The correctly classified ones of the first `count` held-out digits."""
+    return integer_problem(DIGITS, graph, "digits:test", count, backend)
+
+
+def integer_problem(path: Path, graph: Graph, data: str, count: int, backend: Backend | None) -> Problem:
+    metadata, tensor = read_metadata(path), graph.tensors[graph.inputs[0]]
+    samples = load_data(data, tensor, limit=count)
     assert metadata is not None
     space = space_of(tensor, metadata.normalization)
     x, y = space.shares(to_codes(samples, tensor, metadata)), torch.from_numpy(samples.y).long()
@@ -139,6 +143,18 @@ def test_no_query_asks_about_a_clean_input(attack, digits):
     attack.run(dataclasses.replace(digits, victim=counted).select(torch.tensor([3])))
     asked = torch.cat(counted.asked)
     assert not (asked == digits.x[3]).flatten(1).all(1).any()
+
+
+@pytest.mark.slow
+@each_attack
+def test_resnet8_is_fooled_ever_nearer(attack):
+    path = DIGITS.parents[1] / "resnet8-cifar10" / "model.tflite"
+    problem = integer_problem(path, read_graph(path), "cifar10:test", 4, None)
+    few, many = (dataclasses.replace(attack, max_queries=queries).run(problem) for queries in (60, 300))
+    assert few.success.all()
+    assert torch.equal(problem.space.round(many.x), many.x)
+    assert (problem.victim.query(many.x).decided != problem.y).all()
+    assert size(attack, problem, many).median() < size(attack, problem, few).median()
 
 
 @each_attack
