@@ -42,7 +42,7 @@ def write_study(folder: Path, attacks: str = SMALL, limit: int = 40) -> Path:
 def planned(path: Path):
     study = read_study(path)
     cells = cells_of(study)
-    return cells, pieces_of(study, cells)
+    return cells, pieces_of(study, cells, path.parent / "crafted")
 
 
 def table(path: Path, folder: Path) -> str:

@@ -68,6 +68,10 @@ class Outcome:
     success: torch.Tensor
     queries: torch.Tensor
 
+    def select(self, rows: torch.Tensor) -> Outcome:
+        """Some of the samples: int64 positions or a bool mask."""
+        return Outcome(self.x[rows], self.success[rows], self.queries[rows])
+
 
 class Attack(Protocol):
     """A frozen dataclass of an attack's parameters. See `tinyguard.attacks` for the list.

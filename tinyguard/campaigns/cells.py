@@ -50,7 +50,7 @@ class Cell:
 @dataclass(frozen=True)
 class Piece:
     """Samples `start` to `stop` of a cell. `key` names all that the result depends on; `after`: the key of
-    the piece whose successes are inherited."""
+    the piece whose successes are inherited; `shared`: a folder where pieces leave what others can use."""
 
     key: str
     cell: Cell
@@ -60,6 +60,7 @@ class Piece:
     start: int
     stop: int
     after: str | None
+    shared: str
 
 
 def cells_of(study: Study) -> tuple[Cell, ...]:
@@ -75,8 +76,8 @@ def cells_of(study: Study) -> tuple[Cell, ...]:
     return tuple(cells)
 
 
-def pieces_of(study: Study, cells: tuple[Cell, ...]) -> tuple[Piece, ...]:
-    """All pieces, those that others wait for first."""
+def pieces_of(study: Study, cells: tuple[Cell, ...], shared: Path) -> tuple[Piece, ...]:
+    """All pieces, those that others wait for first. `shared`: a folder for what they have in common."""
     pieces: dict[tuple[int, int], Piece] = {}
     for cell in cells:
         if not cell.runs:
@@ -85,7 +86,7 @@ def pieces_of(study: Study, cells: tuple[Cell, ...]) -> tuple[Piece, ...]:
         for start in range(0, min(cell.entry.limit, samples), study.shard):
             stop = min(start + study.shard, cell.entry.limit, samples)
             after = None if cell.inherits is None else pieces[cell.inherits, start].key
-            piece = Piece("", cell, study.data, study.limit, study.seed, start, stop, after)
+            piece = Piece("", cell, study.data, study.limit, study.seed, start, stop, after, str(shared))
             pieces[cell.index, start] = replace(piece, key=_key(piece))
     return tuple(pieces.values())
 
@@ -175,9 +176,7 @@ def _key(piece: Piece) -> str:
     part = slice(piece.start, piece.stop)
     said = {
         "network": {**asdict(cell.network), "name": "", "model": _digest(Path(cell.network.model))},
-        "source": None
-        if cell.network.source is None
-        else _digest(Path(cell.network.source.partition(":")[0])),
+        "source": source_digest(cell.network),
         "attack": [cell.entry.attack, cell.entry.parameters, cell.entry.targeted, cell.eps, cell.setting],
         "seed": piece.seed,
         "range": [piece.start, piece.stop],
@@ -186,6 +185,14 @@ def _key(piece: Piece) -> str:
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     digest.update(codes[part].tobytes() + labels[part].tobytes())
     return digest.hexdigest()[:24]
+
+
+def source_digest(network: NetworkEntry) -> str | None:
+    """Names the float source by the bytes of its file and, for file.py:function, the function."""
+    if network.source is None:
+        return None
+    file, _, function = network.source.partition(":")
+    return f"{_digest(Path(file))}:{function}"
 
 
 @lru_cache(maxsize=64)

@@ -9,13 +9,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tinyguard.campaigns.cells import Cell, Piece
 from tinyguard.campaigns.store import Store, joined, unpack
 from tinyguard.evaluation.attack_run import AttackRun
 from tinyguard.evaluation.distortion import NORMS
-from tinyguard.evaluation.intervals import wilson
+from tinyguard.evaluation.worst_case import worst_case
 from tinyguard.files import write_atomically
 
 _COLUMNS = (
@@ -78,33 +76,23 @@ def _planned(cell: Cell) -> dict[str, Any]:
 
 
 def _worst_cases(cells: Sequence[Cell], runs: dict[int, AttackRun]) -> Iterator[dict[str, Any]]:
-    """Samples that hold against every budgeted attack of a network, norm and budget, over the samples that
-    all of them were given."""
-    groups: dict[tuple[str, str, float], list[Cell]] = {}
+    """What all budgeted attacks of a network, norm, budget and number of samples leave together."""
+    groups: dict[tuple[str, str, float, int], list[Cell]] = {}
     for cell in cells:
-        if cell.eps is not None:
-            groups.setdefault((cell.network.name, cell.norm, cell.eps), []).append(cell)
-    for (network, norm, eps), group in groups.items():
-        found = [runs[i] for i in (c.index if c.equal_to is None else c.equal_to for c in group) if i in runs]
-        if len(found) < 2:
-            continue
-        ids = sorted(set.intersection(*(set(run.ids.tolist()) for run in found)))
-        stands = np.ones(len(ids), bool)
-        for run in found:
-            place = {sample: i for i, sample in enumerate(run.ids.tolist())}
-            at = np.array([place[sample] for sample in ids], np.int64)
-            stands &= (run.correct & ~run.success)[at]
-        if ids:
+        if cell.eps is not None and (cell.equal_to is not None or cell.index in runs):
+            groups.setdefault((cell.network.name, cell.norm, cell.eps, cell.entry.limit), []).append(cell)
+    for (network, norm, eps, _), group in groups.items():
+        indices = [cell.index if cell.equal_to is None else cell.equal_to for cell in group]
+        found = [runs[index] for index in indices if index in runs]
+        if len(found) > 1:
             yield {
                 "network": network,
                 "label": "worst case",
                 "setting": f"{len(found)} attacks",
-                "norm": norm,
                 "eps": eps,
                 "eps_codes": group[0].eps_codes,
-                "samples": len(ids),
-                "accuracy_under_attack": float(stands.mean()),
-                "ci95": {"accuracy_under_attack": list(wilson(int(stands.sum()), len(ids)))},
+                **worst_case(found).as_dict(),
+                "norm": norm,
             }
 
 

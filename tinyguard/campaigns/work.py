@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import hashlib
+import io
+import json
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from tinyguard.campaigns.cells import Piece, attack_of, codes_of
+from tinyguard.attacks.problem import Outcome
+from tinyguard.campaigns.cells import Piece, attack_of, codes_of, source_digest
 from tinyguard.campaigns.store import overlaid, pack, unpack
 from tinyguard.campaigns.study import NetworkEntry
 from tinyguard.evaluation.attack_run import AttackRun
-from tinyguard.evaluation.robustness import attack_samples
+from tinyguard.evaluation.robustness import attack_samples, craft
 from tinyguard.evaluation.settings import parameters_of
 from tinyguard.evaluation.target import Target, open_target
 from tinyguard.evaluation.targets import wanted_classes
+from tinyguard.files import write_atomically
+
+_PIXEL_SLACK = 1e-4  # of the pixel range: under a tenth of a pixel, above half a 16-bit code
 
 
 def run_piece(piece: Piece, earlier: bytes | None) -> bytes:
@@ -44,8 +52,37 @@ def run_piece(piece: Piece, earlier: bytes | None) -> bytes:
         targets=None if targets is None else targets[left],
         eps=piece.cell.eps,
         seed=piece.seed,
+        crafted=_crafted(piece, target, rows, targets) if piece.cell.setting == "transfer" else None,
     )
     return pack(run if inherited is None else overlaid(inherited, run, left))
+
+
+def _crafted(piece: Piece, target: Target, rows: np.ndarray, targets: np.ndarray | None) -> Outcome:
+    """A transfer's search on the float source, shared by the networks of one source through the folder."""
+    codes, labels = codes_of(piece.cell.network, piece.data, piece.limit)
+    attack = attack_of(piece.cell)
+    clean = _pixels(target.space.shares(codes[rows]))
+    said = [source_digest(piece.cell.network), attack.name, parameters_of(attack), piece.seed]
+    digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
+    digest.update(clean.numpy().tobytes() + rows.tobytes() + labels[rows].tobytes())
+    digest.update(b"" if targets is None else targets.tobytes())
+    path = Path(piece.shared) / f"{digest.hexdigest()[:24]}.npz"
+    if path.is_file():
+        with np.load(path, allow_pickle=False) as arrays:
+            names = ("x", "success", "queries")
+            return Outcome(*(torch.from_numpy(arrays[name]) for name in names))
+    found = craft(target, attack, clean, labels[rows], ids=rows, targets=targets, seed=piece.seed)
+    stream = io.BytesIO()
+    np.savez(stream, x=found.x.numpy(), success=found.success.numpy(), queries=found.queries.numpy())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, stream.getvalue())
+    return found
+
+
+def _pixels(shares: torch.Tensor) -> torch.Tensor:
+    """Shares that stand for whole pixels as exactly those: codes of 8 and of 16 bits round them apart."""
+    whole = torch.round(shares * 255) / 255
+    return whole if torch.allclose(whole, shares, rtol=0, atol=_PIXEL_SLACK) else shares
 
 
 def _same(piece: Piece, inherited: AttackRun) -> AttackRun:

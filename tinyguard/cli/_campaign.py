@@ -35,9 +35,9 @@ def run_config(
     require_torch()
     study = read_study(config)
     cells = cells_of(study)
-    pieces = pieces_of(study, cells)
     folder = output or config.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
+    pieces = pieces_of(study, cells, folder.resolve() / "crafted")
     store = Store(folder / "cells")
     workers = cluster(scheduler) if scheduler else local_workers(jobs)
     try:

@@ -15,7 +15,6 @@ import torch
 
 from tinyguard import __version__
 from tinyguard.attacks.problem import Attack, Outcome, Problem
-from tinyguard.attacks.victim import Victim
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.attack_run import AttackRun, Conditions
 from tinyguard.evaluation.budget import check_eps, eps_codes
@@ -42,6 +41,7 @@ def attack_samples(
     targets: np.ndarray | None = None,
     eps: float | None = None,
     seed: int = 0,
+    crafted: Outcome | None = None,
     progress: Progress = lambda done, total: None,
 ) -> AttackRun:
     """Attack the samples that `target.backend` gets right; the others count as wrong, undistorted.
@@ -51,7 +51,8 @@ def attack_samples(
     gradients of the simulator (of the float source where that is the back end) and replays what it found
     on the back end; transfer crafts on the float source, with the real eps and off the grid, and rounds
     to nearest; black-box queries the back end. `eps`, in shares: for minimum-norm attacks, a success
-    counts only within it. `progress` gets the number of finished samples and how many there are.
+    counts only within it. `crafted`: what `craft` found for all these samples, for transfer alone.
+    `progress` gets the number of finished samples and how many there are.
 
     Raises TinyguardError for a setting that does not fit the attack or the target, for a budget under
     one code, and for labels that do not fit.
@@ -66,9 +67,41 @@ def attack_samples(
         targets=None if targets is None else np.asarray(targets, np.int64),
         eps=getattr(attack, "eps", None) if attack.budgeted else eps,
         seed=seed,
+        crafted=crafted,
     )
     job.check()
     return _measured(job, _search(job, progress))
+
+
+def craft(
+    target: Target,
+    attack: Attack,
+    clean: torch.Tensor,
+    labels: np.ndarray,
+    *,
+    ids: np.ndarray,
+    targets: np.ndarray | None = None,
+    seed: int = 0,
+    progress: Callable[[int], None] = lambda done: None,
+) -> Outcome:
+    """The search of a transfer alone: inputs found on the float source, before any rounding.
+
+    `clean` shares, float32 (N, *shape). One search serves every network of that source.
+    """
+    assert target.float_victim is not None
+    victim = target.float_victim
+    problem = Problem(
+        victim,
+        victim.space.round(clean),
+        torch.from_numpy(labels),
+        None if targets is None else torch.from_numpy(targets),
+        torch.from_numpy(ids),
+        seed,
+        stop_early=False,
+        on_progress=progress,
+        others=(victim,),
+    )
+    return attack.run(problem)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,11 +117,13 @@ class _Job:
     targets: np.ndarray | None
     eps: float | None
     seed: int
+    crafted: Outcome | None = None
 
     def at(self, rows: np.ndarray) -> _Job:
         targets = None if self.targets is None else self.targets[rows]
         part = {"codes": self.codes[rows], "labels": self.labels[rows], "ids": self.ids[rows]}
-        return replace(self, targets=targets, **part)
+        crafted = None if self.crafted is None else self.crafted.select(torch.from_numpy(rows))
+        return replace(self, targets=targets, crafted=crafted, **part)
 
     def check(self) -> None:
         check_setting(self.target, self.attack, self.setting)
@@ -155,26 +190,33 @@ def _report(progress: Progress, before: int, total: int, done: int) -> None:
 
 
 def _run(job: _Job, progress: Callable[[int], None]) -> Outcome:
-    victim = _victim(job.target, job.setting)
+    target = job.target
+    clean = target.space.shares(job.codes)
+    if job.setting == "transfer":
+        if job.crafted is not None:
+            return job.crafted
+        return craft(
+            target,
+            job.attack,
+            clean,
+            job.labels,
+            ids=job.ids,
+            targets=job.targets,
+            seed=job.seed,
+            progress=progress,
+        )
+    victim = target.white_box() if job.setting == "white-box" else target.victim()
     problem = Problem(
         victim,
-        victim.space.round(job.target.space.shares(job.codes)),
+        victim.space.round(clean),
         torch.from_numpy(job.labels),
         None if job.targets is None else torch.from_numpy(job.targets),
         torch.from_numpy(job.ids),
         job.seed,
-        stop_early=job.setting != "transfer",
         on_progress=progress,
-        others=() if job.target.float_victim is None else (job.target.float_victim,),
+        others=() if target.float_victim is None else (target.float_victim,),
     )
     return job.attack.run(problem)
-
-
-def _victim(target: Target, setting: str) -> Victim:
-    if setting == "transfer":
-        assert target.float_victim is not None
-        return target.float_victim
-    return target.white_box() if setting == "white-box" else target.victim()
 
 
 def _measured(job: _Job, found: _Found) -> AttackRun:
