@@ -166,7 +166,10 @@ class FABTargeted:
 
 
 def _towards(problem: Problem, rows: torch.Tensor, classes: torch.Tensor) -> Objective:
-    """The difference between the logits of a sample's class of `classes` and of its label."""
+    """How far the logit of a sample's class of `classes` lies above that of its label, or above the largest
+    other one where a target has to be decided."""
+    if problem.targets is not None:
+        return objective(problem, rows, margin)
     y = problem.y[rows]
 
     def of(logits: torch.Tensor, part: slice) -> torch.Tensor:

@@ -56,13 +56,16 @@ def polish(
         raise ValueError(f"no norm {norm!r} to reduce; known: {', '.join(NORMS)}")
     search = _Search(problem, rows, x, norm, queries, gradient)
     everyone = torch.nonzero(search.distance.isfinite())[:, 0]
+    if gradient and norm in ("l0", "l1") and (norm == "l0" or problem.space.on_grid):
+        # The way back keeps the elements of the start; where it has too many, pulling first ends lower.
+        _pull(search, everyone, queries // 3)
     _go_back(search, everyone, x[everyone])
     if norm == "linf" and problem.space.on_grid and gradient:
         _shrink(search, everyone)
     if norm == "l2" and problem.space.on_grid and gradient:
         _follow_gradient(search, everyone)
     if norm == "l0" or (norm != "linf" and problem.space.on_grid):
-        _pull(search, everyone)
+        _pull(search, everyone, queries)
     return Polished(search.x, search.distance, search.used)
 
 
@@ -216,9 +219,10 @@ def _shrink(search: _Search, index: torch.Tensor) -> None:
         x[index] = torch.minimum(torch.maximum(points + move, low), high)
 
 
-def _pull(search: _Search, index: torch.Tensor) -> None:
+def _pull(search: _Search, index: torch.Tensor, until: int) -> None:
     """Take elements a code (L0: wholly) back to clean, those first that cost the margin least for what they
-    gain; a group that may not go is halved, an element that may not go alone stays."""
+    gain; a group that may not go is halved, an element that may not go alone stays. Ends after
+    `until` queries."""
     space = search.problem.space
     kept = torch.zeros(search.x.shape, dtype=torch.bool)
     gradient = torch.zeros_like(search.x)
@@ -226,7 +230,7 @@ def _pull(search: _Search, index: torch.Tensor) -> None:
     groups = torch.ones(len(search.rows), dtype=torch.int64)
     groups[index] = group
     turn = 0
-    while len(index := index[search.left(index)]):
+    while len(index := index[search.used[index] < until]):
         if search.gradient and turn % _REFRESH == 0:
             _, gradient[index] = search.slope(index, search.x[index])
             index = index[search.left(index)]
