@@ -12,14 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tinyguard.data.shares import shares_of
+from tinyguard.data.shares import shares_of, whole_steps
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Tensor
 from tinyguard.tflite.metadata import Normalization
 
 GRIDS = ("codes", "pixels", "none")
 _PIXELS = 255
-_TOLERANCE = 1e-6  # 8/255 over a float32 step of 1/255 is 7.9999995 steps
+_TOLERANCE = 1e-6  # relative, of norms and steps in float32
 _BISECTIONS = 24
 _UNCHANGED = 1e-6  # shares: float32 noise of the same grid point reached on two ways
 
@@ -75,7 +75,7 @@ class Space:
     def grid_steps(self, eps: float) -> torch.Tensor:
         """Whole grid steps inside `eps`, float32 per channel: floor(eps / step)."""
         assert self.grid_step is not None
-        return torch.floor(eps / self.grid_step.double() + _TOLERANCE).float()
+        return _float32(whole_steps(eps, self.grid_step.numpy()))
 
     def linf_radius(self, eps: float) -> torch.Tensor:
         """How far an element may move, in shares per channel: whole steps on a grid, `eps` off it.

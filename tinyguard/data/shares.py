@@ -10,6 +10,8 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Tensor
 from tinyguard.tflite.metadata import Normalization
 
+_TOLERANCE = 1e-6  # 8/255 over a float32 step of 1/255 is 7.9999997 steps, 1 over it 254.99999
+
 
 @dataclass(frozen=True)
 class Shares:
@@ -48,3 +50,10 @@ def shares_of(tensor: Tensor, normalization: Normalization | None) -> Shares:
     step = std * tensor.scale / 255
     offset = mean / 255 - step * tensor.zero_point
     return Shares(tuple(step.tolist()), tuple(offset.tolist()), tuple(low_codes), tuple(high_codes))
+
+
+def whole_steps(eps: float, step: np.ndarray) -> np.ndarray:
+    """Whole steps of sizes `step` that fit into `eps`, both in shares, int64 of the shape of `step`."""
+    exact = eps / np.asarray(step, np.float64)
+    whole: np.ndarray = np.floor(exact + _TOLERANCE * np.maximum(1, exact)).astype(np.int64)
+    return whole

@@ -7,10 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tinyguard.data.shares import Shares
+from tinyguard.data.shares import Shares, whole_steps
 from tinyguard.errors import TinyguardError
-
-_TOLERANCE = 1e-6  # 8/255 over a float32 step of 1/255 is 7.9999997 steps, 1 over it 254.99999
 
 
 def parse_eps(text: str, shares: Shares) -> float:
@@ -45,8 +43,7 @@ def check_eps(eps: float, norm: str) -> None:
 def eps_codes(eps: float, steps: Sequence[float]) -> int | list[int]:
     """Whole codes inside `eps`, with one code worth `steps` shares a channel: one number, or one a
     channel where they differ."""
-    exact = eps / np.asarray(steps, np.float64)
-    whole = np.floor(exact + _TOLERANCE * np.maximum(1, exact)).astype(int).tolist()
+    whole = whole_steps(eps, np.asarray(steps)).tolist()
     return whole[0] if len(set(whole)) == 1 else whole
 
 
