@@ -22,10 +22,10 @@ from tinyguard.tflite import read_graph, read_metadata
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 CODE = 1 / 255
 ATTACKS = [
-    Square(20 * CODE, queries=60),
-    Square(20 * CODE, queries=60, draws=3),
+    Square(28 * CODE, queries=60),
+    Square(28 * CODE, queries=60, draws=3),
     Square(0.5, "l2", queries=60),
-    Square(12 * CODE, queries=20, restarts=2),
+    Square(28 * CODE, queries=20, restarts=2),
     ZOO(steps=10, searches=1, c=10.0, learning_rate=0.05),
 ]
 NAMES = ["linf", "dithered", "l2", "restarts", "zoo"]

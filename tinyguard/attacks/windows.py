@@ -129,3 +129,10 @@ def _pyramid(height: int, width: int) -> torch.Tensor:
     for k in range(max(top, left) + 1):
         pyramid[max(top - k, 0) : top + k + 1, max(left - k, 0) : left + k + 1] += 1 / (k + 1) ** 2
     return pyramid / pyramid.norm()
+
+
+def grating(plane: Plane, across: int, down: int, sign: int) -> torch.Tensor:
+    """Signs (height, width, 1) that alternate every `across` columns and `down` rows; 0 for never."""
+    columns = torch.arange(plane.width) // across if across else torch.zeros(plane.width, dtype=torch.int64)
+    lines = torch.arange(plane.height) // down if down else torch.zeros(plane.height, dtype=torch.int64)
+    return sign * (1.0 - 2 * ((lines[:, None] + columns) % 2))[..., None]
