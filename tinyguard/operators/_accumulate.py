@@ -160,12 +160,24 @@ class Accumulating(Operator):
         )
 
     @property
+    def _whole_in_float32(self) -> bool:
+        return self.exact_in_float32 and self.requantization.largest < FLOAT32_EXACT
+
+    @functools.cached_property
+    def in_halves(self) -> bool:
+        """Whether torch sums the upper and the lower half of int16 codes, which is exact in float32."""
+        if self.outputs[0].dtype != "int16" or self._whole_in_float32:
+            return False
+        low, high = CODE_RANGE["int16"]
+        halves = (self.most - self.least) // (high - low) * 128 + np.abs(self._moving_bias) // 256 + 1
+        return bool((halves < FLOAT32_EXACT).all())
+
+    @property
     def torch_dtype(self) -> torch.dtype:
-        """The torch dtype in which the sums, bias included, are exact."""
+        """The torch dtype in which the sums, bias included, are exact: those of halves, `in_halves`."""
         import torch
 
-        exact = self.exact_in_float32 and self.requantization.largest < FLOAT32_EXACT
-        return torch.float32 if exact else torch.float64
+        return torch.float32 if self._whole_in_float32 or self.in_halves else torch.float64
 
     @abstractmethod
     def linear_map(self, device: torch.device) -> LinearMap:
@@ -175,28 +187,33 @@ class Accumulating(Operator):
         """float32 output codes (M, ..., channels) of codes as the linear map takes them."""
         import torch
 
-        from tinyguard.operators._sums import requantized
+        from tinyguard.operators import _sums
 
         key = x.device, self.torch_dtype
         if key not in self._maps:
             with torch.inference_mode(False):  # they may serve outside of that mode next
-                self._maps[key] = self.linear_map(x.device)
-        return requantized(x, self._maps[key], self.requantization, self.leak)
+                linear = self.linear_map(x.device)
+                self._maps[key] = _sums.in_halves(linear, self._moving_bias) if self.in_halves else linear
+        return _sums.requantized(x, self._maps[key], self.requantization, self.leak)
 
     def torch_weights(
         self, channel_axis: int, device: torch.device
     ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Weights in their own layout, the same times each channel's real factor, and the bias."""
+        """Weights in their own layout, the same times each channel's real factor, and the bias.
+
+        Gradients are not exact: those of int16 codes are float32 even where the sums are not.
+        """
         import torch
 
         shape = [1] * self.weights.ndim
         shape[channel_axis] = -1
         scaled = self.weights * self.requantization.real.reshape(shape)
 
-        def tensor(values: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(values.astype(np.float64)).to(device, self.torch_dtype)
+        def tensor(values: np.ndarray, dtype: torch.dtype = self.torch_dtype) -> torch.Tensor:
+            return torch.from_numpy(values.astype(np.float64)).to(device, dtype)
 
-        return tensor(self.weights), tensor(scaled), tensor(self._moving_bias)
+        back = torch.float32 if self.outputs[0].dtype == "int16" else self.torch_dtype
+        return tensor(self.weights), tensor(scaled, back), tensor(self._moving_bias)
 
     def folded_bias(self, bias: torch.Tensor, zero_point: int, channel_axis: int) -> torch.Tensor | None:
         """The bias for sums of codes with their zero point; None where those might not be exact."""

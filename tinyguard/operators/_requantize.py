@@ -81,8 +81,8 @@ class Requantization:
         arrays = *self._affine, self._tilts
         factor, addend, tilt = self._repeated(arrays, joined, flat.device, torch.float64)
         for part, result in blocks(flat, target):
-            space = _space(2, part)
-            scaled = space[0].copy_(part)
+            space = scratch(2, part)
+            scaled = space[0].copy_(part) if narrow else part
             sign = torch.sign(scaled, out=space[1]) if self._two_sided else None
             torch.addcmul(addend, scaled, factor, out=scaled)
             if sign is not None:
@@ -216,7 +216,7 @@ def _rows(flat: torch.Tensor) -> int:
 _kept = threading.local()  # a thread's scratch: touching new memory costs more than the arithmetic
 
 
-def _space(count: int, like: torch.Tensor) -> torch.Tensor:
+def scratch(count: int, like: torch.Tensor) -> torch.Tensor:
     """float64 scratch (count, *like.shape) of this thread, until its next call."""
     import torch
 

@@ -10,14 +10,15 @@ stride and one column. So one input channel goes through a matrix, one output ch
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tinyguard.operators._requantize import Requantization, keep_inside
+from tinyguard.operators._requantize import Requantization, blocks, keep_inside, scratch
 from tinyguard.operators._window import Axis
 
 
@@ -192,6 +193,36 @@ class Transposed:
 
     def _laid_out(self, images: torch.Tensor) -> torch.Tensor:
         return _plain(images) if 1 in self.weights.shape[:2] else images
+
+
+@dataclass(frozen=True)
+class InHalves:
+    """Sums of int16 codes 256 h + l, |h| and |l| up to 128: both halves' in float32, joined in float64.
+
+    `upper` and `lower` are one map but for their bias.
+    """
+
+    upper: LinearMap
+    lower: LinearMap
+
+    def sums(self, x: torch.Tensor) -> torch.Tensor:
+        high = torch.mul(x, 1 / 256).round_()
+        found = self.lower.sums(x.sub(high, alpha=256)), self.upper.sums(high)
+        sums = torch.empty(found[0].shape, dtype=torch.float64, device=x.device)
+        for low, high, joined in blocks(*(y.reshape(-1, y.shape[-1]) for y in (*found, sums))):
+            joined.copy_(low).add_(scratch(1, high)[0].copy_(high), alpha=256)
+        return sums
+
+    def gradient(self, upstream: torch.Tensor) -> torch.Tensor:
+        return self.lower.gradient(upstream)
+
+
+def in_halves(linear: Any, bias: np.ndarray) -> LinearMap:
+    """Sums with `bias` (int64) by a map of this module in float32, whose own bias is not used."""
+    upper = np.rint(bias / 256)
+    halves = upper, bias - 256 * upper
+    tensors = (torch.from_numpy(half).to(linear.bias.device, linear.bias.dtype) for half in halves)
+    return InHalves(*(replace(linear, bias=tensor) for tensor in tensors))
 
 
 def requantized(x: torch.Tensor, linear: LinearMap, rule: Requantization, leak: float = 0.0) -> torch.Tensor:

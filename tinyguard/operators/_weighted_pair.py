@@ -11,7 +11,7 @@ Multiplications and additions are separate operations, so that no fused one roun
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,21 @@ from torch.autograd.function import once_differentiable
 from tinyguard.operators._requantize import blocks, keep_inside
 
 _TRIES = 200
+
+
+class Pair(Protocol):
+    """A sum of two codes; `a` and `b` are its gradient inside the clamp."""
+
+    @property
+    def a(self) -> float | np.float32: ...
+
+    @property
+    def b(self) -> float | np.float32: ...
+
+    def fill(
+        self, x: torch.Tensor, y: torch.Tensor, codes: torch.Tensor, outside: torch.Tensor | None = None
+    ) -> None:
+        """Write the float32 codes of float32 codes, and whether the real sum lies outside the clamp."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +50,15 @@ class WeightedPair:
     def codes(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """float32 codes of float32 codes, which broadcast."""
         return np.asarray(np.rint(np.clip((a * self.a + self.addend) + b * self.b, self.low, self.high)))
+
+    def fill(
+        self, x: torch.Tensor, y: torch.Tensor, codes: torch.Tensor, outside: torch.Tensor | None = None
+    ) -> None:
+        real = torch.mul(x, float(self.a)).add_(float(self.addend)).add_(torch.mul(y, float(self.b)))
+        torch.clamp(real, self.low, self.high, out=codes)
+        if outside is not None:
+            outside.copy_(real.sub_(codes))  # casting to bool outruns comparing
+        codes.round_()
 
 
 def find(
@@ -52,7 +76,7 @@ def find(
     return None
 
 
-def weighted(a: torch.Tensor, b: torch.Tensor, pair: WeightedPair, leak: float = 0.0) -> torch.Tensor:
+def weighted(a: torch.Tensor, b: torch.Tensor, pair: Pair, leak: float = 0.0) -> torch.Tensor:
     """float32 codes of float32 codes of one shape, with a straight-through gradient, `leak` of it outside
     the clamp."""
     return _Weighted.apply(a, b, pair, leak)
@@ -61,17 +85,13 @@ def weighted(a: torch.Tensor, b: torch.Tensor, pair: WeightedPair, leak: float =
 class _Weighted(torch.autograd.Function):
     @staticmethod
     def forward(  # type: ignore[override]
-        context: Any, a: torch.Tensor, b: torch.Tensor, pair: WeightedPair, leak: float
+        context: Any, a: torch.Tensor, b: torch.Tensor, pair: Pair, leak: float
     ) -> torch.Tensor:
         left, right = (x.reshape(-1, x.shape[-1]) for x in (a, b))
         codes = torch.empty_like(left)
         outside = torch.empty_like(left, dtype=torch.bool) if any(context.needs_input_grad[:2]) else None
         for x, y, result, *flags in blocks(left, right, codes, *(() if outside is None else (outside,))):
-            real = torch.mul(x, float(pair.a)).add_(float(pair.addend)).add_(torch.mul(y, float(pair.b)))
-            torch.clamp(real, pair.low, pair.high, out=result)
-            for flag in flags:
-                flag.copy_(real.sub_(result))  # casting to bool outruns comparing
-            result.round_()
+            pair.fill(x, y, result, *flags)
         if outside is not None:
             context.pair, context.leak = pair, leak
             context.save_for_backward(outside)

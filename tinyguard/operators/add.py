@@ -14,7 +14,7 @@ from tinyguard.operators.base import Emission, c_shape
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._weighted_pair import WeightedPair
+    from tinyguard.operators._weighted_pair import Pair
 
 _LEFT_SHIFT = {"int8": 20, "int16": 15}  # keeps a scaled sum inside int32
 
@@ -62,12 +62,15 @@ class Add(Elementwise):
         return fixed_point.requantize(total, final.value, final.shift, zero_point, self.low, self.high)
 
     @functools.cached_property
-    def weighted_pair(self) -> WeightedPair | None:
-        """int8's sum in float32, exact for all pairs of codes; None where none was found."""
-        from tinyguard.operators import _weighted_pair
+    def weighted_pair(self) -> Pair | None:
+        """The sum in torch, exact for all pairs of codes; None where none was found."""
+        from tinyguard.operators import _staged_pair, _weighted_pair
 
         a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]
         factors = a.scale / output.scale, (-b.scale if self.subtract else b.scale) / output.scale
+        if output.dtype == "int16":
+            operands = self.multipliers[0], self.multipliers[1]
+            return _staged_pair.find(operands, self.output_multiplier, factors, self.clamp, self.subtract)
         addend = output.zero_point - factors[0] * a.zero_point - factors[1] * b.zero_point
         return _weighted_pair.find(self.pairs, factors, addend, self.clamp)
 
@@ -75,8 +78,7 @@ class Add(Elementwise):
         a, b = inputs[:2]
         assert a is not None
         assert b is not None
-        one_shape = a.shape == b.shape and a.ndim > 1 and self.outputs[0].dtype == "int8"
-        if not one_shape or self.weighted_pair is None:
+        if a.shape != b.shape or a.ndim < 2 or self.weighted_pair is None:
             return super().forward(*inputs)
         from tinyguard.operators._weighted_pair import weighted
 
