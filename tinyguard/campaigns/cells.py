@@ -175,7 +175,12 @@ def _key(piece: Piece) -> str:
     codes, labels = codes_of(cell.network, piece.data, piece.limit)
     part = slice(piece.start, piece.stop)
     said = {
-        "network": {**asdict(cell.network), "name": "", "model": _digest(Path(cell.network.model))},
+        "network": {
+            **asdict(cell.network),
+            "name": "",
+            "source": "",
+            "model": _digest(Path(cell.network.model)),
+        },
         "source": source_digest(cell.network),
         "attack": [cell.entry.attack, cell.entry.parameters, cell.entry.targeted, cell.eps, cell.setting],
         "seed": piece.seed,
