@@ -11,6 +11,7 @@ from rich.table import Table
 
 from tinyguard.attacks import find_attack
 from tinyguard.attacks.problem import Attack
+from tinyguard.cli._measure import draw_surface, show_checks
 from tinyguard.cli._model import board_port, read_codes
 from tinyguard.cli._progress import sample_progress
 from tinyguard.data.shares import shares_of
@@ -22,6 +23,7 @@ from tinyguard.evaluation.robustness import attack_samples
 from tinyguard.evaluation.settings import check_access, default_setting, make_attack, norm_of
 from tinyguard.evaluation.target import Target, open_target
 from tinyguard.evaluation.targets import wanted_classes
+from tinyguard.report.plot import can_plot, check_plot
 
 
 @dataclass(frozen=True)
@@ -48,6 +50,7 @@ class AttackOptions:
     limit: int | None
     batch_size: int
     check: bool
+    surface: Path | None
     output: Path | None
 
 
@@ -56,6 +59,8 @@ def run_attack(model: Path, options: AttackOptions) -> AttackRun:
     cls = find_attack(options.attack)
     setting = options.setting or default_setting(cls)
     check_access(cls, setting)
+    if options.surface is not None:
+        check_plot(options.surface)
     if options.output is not None and not options.output.absolute().parent.is_dir():
         raise TinyguardError(f"folder {options.output.parent} is not there: make it, or name another -o")
     target = open_target(
@@ -97,7 +102,16 @@ def _run(target: Target, cls: type[Attack], setting: str, options: AttackOptions
             run = checked(target, run, codes, labels, progress=update)
     if options.output is not None:
         save_adversarial(options.output, run)
+    if (picture := _picture(options)) is not None:
+        draw_surface(picture, target, run, codes, required=options.surface is not None)
     return run
+
+
+def _picture(options: AttackOptions) -> Path | None:
+    """Where the loss surface goes: as typed, or beside the inputs that --check looked at."""
+    if options.surface is not None or not options.check or options.output is None or not can_plot():
+        return options.surface
+    return options.output.with_suffix(".surface.png")
 
 
 def _eps(target: Target, cls: type[Attack], options: AttackOptions) -> float | None:
@@ -154,10 +168,8 @@ def show_attack(console: Console, run: AttackRun, output: Path | None) -> None:
     console.print(table)
     for note in _notes(run, figures):
         console.print(note)
-    for check in run.checks:
-        mark = "[green]pass[/]" if check.passed else "[bold yellow]warn[/]"
-        value = "" if check.value is None else f" {check.value:.4g}"
-        console.print(f"{mark}  {check.name}:{value}  [dim]{check.note}[/]")
+    if run.checks:
+        show_checks(console, run)
     if output is not None:
         again = f"; `tinyguard attack MODEL --replay {output}` scores them again"
         console.print(f"inputs in {output}{'' if run.conditions.grid == 'none' else again}", soft_wrap=True)

@@ -45,6 +45,10 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
 @click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True,
               help="Samples in one pass of the simulator; changes no result.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Look for gradient masking: does the figure deserve trust?")
+@click.option("--surface", metavar="FILE.png", type=click.Path(path_type=Path),
+              help="Draw the loss around a sample; --check -o ADV.NPZ draws it beside ADV.NPZ.")  # fmt: skip
+@click.option("--measure", type=click.Choice(["gradients", "attenuation"]),
+              help="Instead of attacking: gradients of both networks, or what rounding does; -o FILE.png.")  # fmt: skip
 @click.option("--replay", metavar="ADV.NPZ", type=click.Path(path_type=Path),
               help="Score stored inputs again and compare with the exact host network.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the inputs found, .npz.")
@@ -54,6 +58,7 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
 @json_option
 def command(
     model: Path | None,
+    measure: str | None,
     replay: Path | None,
     config: Path | None,
     jobs: int,
@@ -77,12 +82,17 @@ def command(
     if replay is not None:
         _replay(model, replay, options["backend"], options["serial"], as_json)
         return
-    for name in ("data", "attack"):
+    for name in ("data",) if measure else ("data", "attack"):
         if options[name] is None:
             raise click.UsageError(f"--{name} is missing (see --help)")
     from tinyguard.evaluation.target import require_torch
 
     require_torch()
+    if measure is not None:
+        from tinyguard.cli._measure import run_measure
+
+        run_measure(measure, model, as_json, options)
+        return
     from tinyguard.cli._attack import AttackOptions, run_attack, show_attack
 
     run = run_attack(model, AttackOptions(**options))
