@@ -1,72 +1,38 @@
 """Every check for gradient masking warns on a network that masks, and none on the honest one."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from tests.evaluation.masking_networks import clamped_input, ditched, noisy, saturated_logits, sawtooth
 from tinyguard.attacks.deepfool import DeepFool
 from tinyguard.attacks.pgd import PGD
-from tinyguard.attacks.space import space_of
-from tinyguard.attacks.victim import FloatVictim
-from tinyguard.data import load_data, to_codes
 from tinyguard.evaluation.attack_run import AttackRun, Check
 from tinyguard.evaluation.masking import checked, masking_checks
 from tinyguard.evaluation.robustness import attack_samples
-from tinyguard.evaluation.target import Target, open_target
+from tinyguard.evaluation.target import Target
 from tinyguard.evaluation.trials import chance, fewer_by_luck, leaky
 
-DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 NAMES = [
     "repeatable", "steps", "eps", "restarts", "full range", "random signs", "transfer", "black-box",
     "leaky mask",
 ]  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """Batches are small, and the noise of a masking network is to be the same in every run."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    torch.manual_seed(0)
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture(scope="module")
-def honest() -> Target:
-    """The digits network, with a float twin: the simulator's logits without their rounding of the input."""
-    target = open_target(DIGITS)
-    tensor = target.graph.tensors[target.graph.inputs[0]]
-
-    def network(real: torch.Tensor) -> torch.Tensor:
-        codes = real / tensor.scale - 128
-        return target.simulator.logits(codes + (codes.round() - codes).detach())
-
-    space = space_of(tensor, target.normalization, "none")
-    return replace(target, float_victim=FloatVictim(network, space, 10))
-
-
-@pytest.fixture(scope="module")
-def samples(honest: Target) -> tuple[np.ndarray, np.ndarray]:
-    tensor = honest.graph.tensors[honest.graph.inputs[0]]
-    loaded = load_data("digits:test", tensor, limit=64)
-    assert loaded.y is not None
-    return to_codes(loaded, tensor, honest.metadata), loaded.y
-
-
 def checks_of(
-    target: Target, samples: tuple[np.ndarray, np.ndarray], attack: PGD, queries: int = 100
+    target: Target, samples: tuple[np.ndarray, np.ndarray], attack: PGD, queries: int = 60
 ) -> dict[str, Check]:
     run = attack_samples(target, attack, "white-box", *samples)
     return {check.name: check for check in masking_checks(target, run, *samples, queries=queries)}
 
 
-@pytest.mark.parametrize("codes", [8, 16, 32])
+@pytest.mark.parametrize(
+    "codes", [pytest.param(8, marks=pytest.mark.slow), 16, pytest.param(32, marks=pytest.mark.slow)]
+)
 def test_the_honest_network_is_quiet(honest, samples, codes):
     checks = checks_of(honest, samples, PGD(eps=codes / 255))
     assert list(checks) == NAMES
@@ -77,18 +43,19 @@ def test_the_honest_network_is_quiet(honest, samples, codes):
 
 
 @pytest.mark.parametrize(
-    ("network", "attack", "warns"),
+    ("network", "attack", "queries", "warns"),
     [
-        (lambda t: saturated_logits(t, 32), PGD(eps=16 / 255), {"restarts"}),
+        (lambda t: saturated_logits(t, 32), PGD(eps=16 / 255), 20, {"restarts"}),
         (
             lambda t: clamped_input(t, 32),
             PGD(eps=16 / 255),
+            200,
             {"random signs", "black-box", "leaky mask"},
         ),
-        (lambda t: noisy(t, 30), PGD(eps=16 / 255), {"repeatable", "transfer"}),
-        (lambda t: noisy(t, 60), PGD(eps=16 / 255), {"repeatable", "full range"}),
-        (lambda t: sawtooth(t, 4), PGD(eps=6 / 255), {"eps"}),
-        (lambda t: ditched(t, 10), PGD(eps=16 / 255, random_start=False), {"steps"}),
+        (lambda t: noisy(t, 30), PGD(eps=16 / 255), 20, {"repeatable", "transfer"}),
+        (lambda t: noisy(t, 60), PGD(eps=16 / 255), 20, {"repeatable", "full range"}),
+        (lambda t: sawtooth(t, 4), PGD(eps=6 / 255), 20, {"eps"}),
+        (lambda t: ditched(t, 10), PGD(eps=16 / 255, random_start=False), 20, {"steps"}),
     ],
     ids=["saturated", "clamped", "noisy", "noisier", "sawtooth", "ditched"],
 )
@@ -97,9 +64,10 @@ def test_masking_networks_warn(
     samples: tuple[np.ndarray, np.ndarray],
     network: Callable[[Target], Target],
     attack: PGD,
+    queries: int,
     warns: set[str],
 ) -> None:
-    checks = checks_of(network(honest), samples, attack, queries=200)
+    checks = checks_of(network(honest), samples, attack, queries=queries)
     warned = {name for name, check in checks.items() if not check.passed}
     assert warned >= warns, checks
 
@@ -122,20 +90,20 @@ def test_a_leaky_mask_gives_the_figure_where_it_is_stronger(honest, samples):
 
 
 def test_runs_of_other_kinds_are_checked_too(honest, samples):
-    codes, labels = samples[0][:6], samples[1][:6]
+    codes, labels = samples[0][:4], samples[1][:4]
     bare = replace(honest, float_victim=None)
-    nearest = attack_samples(bare, DeepFool(steps=10), "white-box", codes, labels)
-    found = {check.name: check for check in checked(bare, nearest, codes, labels, queries=20).checks}
+    nearest = attack_samples(bare, DeepFool(steps=5, polish_queries=10), "white-box", codes, labels)
+    found = {check.name: check for check in checked(bare, nearest, codes, labels, queries=4).checks}
     assert (found["transfer"].passed, found["transfer"].value) == (True, None)
     assert "--source" in found["transfer"].note
     under = attack_samples(honest, PGD(eps=0.4 / 255), "transfer", codes, labels)
-    trusted = checked(honest, under, codes, labels, queries=20)
+    trusted = checked(honest, under, codes, labels, queries=4)
     assert len(trusted.checks) == len(NAMES)
     assert "mask" not in trusted.extra
     targets = (labels + 1) % 10
     run = attack_samples(honest, PGD(eps=32 / 255), "white-box", codes, labels, targets=targets)
-    assert len(checked(honest, run, codes, labels, queries=20).checks) == len(NAMES)
-    wrong: AttackRun = replace(run, correct=np.zeros(6, bool))
+    assert len(checked(honest, run, codes, labels, queries=4).checks) == len(NAMES)
+    wrong: AttackRun = replace(run, correct=np.zeros(4, bool))
     assert "no sample" in masking_checks(honest, wrong, codes, labels)[0].note
 
 

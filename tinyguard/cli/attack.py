@@ -48,7 +48,7 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
 @click.option("--surface", metavar="FILE.png", type=click.Path(path_type=Path),
               help="Draw the loss around a sample; --check -o ADV.NPZ draws it beside ADV.NPZ.")  # fmt: skip
 @click.option("--measure", type=click.Choice(["gradients", "attenuation"]),
-              help="Instead of attacking: gradients of both networks, or what rounding does; -o FILE.png.")  # fmt: skip
+              help="Figures in an attack's place; -o FILE.png draws them.")  # fmt: skip
 @click.option("--replay", metavar="ADV.NPZ", type=click.Path(path_type=Path),
               help="Score stored inputs again and compare with the exact host network.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the inputs found, .npz.")
