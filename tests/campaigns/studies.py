@@ -9,7 +9,7 @@ from tinyguard.campaigns.store import Store
 from tinyguard.campaigns.study import read_study
 
 MODEL = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
-TIMES = ("seconds",)
+TIMES = ("seconds", "threads")
 
 NETWORK = f"""
 data = "digits:test"
@@ -46,7 +46,7 @@ def planned(path: Path):
 
 
 def table(path: Path, folder: Path) -> str:
-    """The merged records without times, as text that can be compared."""
+    """The merged records without times and what they were taken with, as text that can be compared."""
     cells, pieces = planned(path)
     return without_times(rows(cells, finished(cells, pieces, Store(folder))))
 
