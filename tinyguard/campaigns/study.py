@@ -32,6 +32,7 @@ SETTINGS = ("white-box", "transfer", "black-box")
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "network", "attack"}
 _NETWORK_KEYS = {"name", "model", "source", "backend", "scores", "grid"}
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
+_LIMIT = 1000
 _SHARD = 250
 
 
@@ -81,8 +82,11 @@ class Study:
         return next(entry for entry in self.networks if entry.name == name)
 
 
-def read_study(path: Path) -> Study:
-    """Raises TinyguardError that names the file, the table and what is wrong with it."""
+def read_study(path: Path, limit: int | None = None) -> Study:
+    """The study in a file, with at most `limit` samples an attack where that is given.
+
+    Raises TinyguardError that names the file, the table and what is wrong with it.
+    """
     try:
         content = tomllib.loads(Path(path).read_text())
     except OSError as error:
@@ -90,18 +94,19 @@ def read_study(path: Path) -> Study:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise TinyguardError(f"{path} is not valid TOML: {error}") from None
     try:
-        return _study(Path(path), content)
+        return _study(Path(path), content, limit)
     except TinyguardError as error:
         raise TinyguardError(f"{path}: {error}") from None
 
 
-def _study(path: Path, content: dict[str, Any]) -> Study:
+def _study(path: Path, content: dict[str, Any], most: int | None) -> Study:
     _known(content, _STUDY_KEYS, "the study")
     networks = tuple(_network(path.parent, entry) for entry in _tables(content, "network"))
     names = tuple(entry.name for entry in networks)
     if len(set(names)) < len(names):
         raise TinyguardError("two networks have one name: give each its own")
-    limit = _number(content.get("limit", 1000), "limit")
+    limit = _number(content.get("limit", _LIMIT), "limit")
+    limit = limit if most is None else min(limit, most)
     attacks = tuple(_attack(entry, names, limit) for entry in _tables(content, "attack"))
     labels = [entry.label for entry in attacks]
     doubled = next((label for label in labels if labels.count(label) > 1), None)

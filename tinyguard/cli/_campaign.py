@@ -22,9 +22,15 @@ _SHOWN = 12
 
 
 def run_config(
-    config: Path, jobs: int, scheduler: str | None, as_json: bool, output: Path | None = None
+    config: Path,
+    jobs: int,
+    scheduler: str | None,
+    as_json: bool,
+    output: Path | None = None,
+    limit: int | None = None,
 ) -> None:
-    """Run or resume the study in `config`; the results go to `output`, by default beside the file."""
+    """Run or resume the study in `config`, with at most `limit` samples an attack; the results go to
+    `output`, by default a folder beside the file."""
     from tinyguard.campaigns.cells import cells_of, pieces_of
     from tinyguard.campaigns.merge import finished, rows, write_tables
     from tinyguard.campaigns.run import cluster, local_workers, run_pieces
@@ -33,7 +39,7 @@ def run_config(
     from tinyguard.evaluation.target import require_torch
 
     require_torch()
-    study = read_study(config)
+    study = read_study(config, limit)
     cells = cells_of(study)
     folder = output or config.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)

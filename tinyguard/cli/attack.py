@@ -73,7 +73,7 @@ def command(
     if config is not None:
         from tinyguard.cli._campaign import run_config
 
-        run_config(config, jobs, scheduler, as_json, options["output"])
+        run_config(config, jobs, scheduler, as_json, options["output"], options["limit"])
         return
     if model is None:
         raise click.UsageError("name the MODEL, a .tflite file")
