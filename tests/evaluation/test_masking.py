@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,12 +10,14 @@ import pytest
 from tests.evaluation.masking_networks import clamped_input, ditched, noisy, saturated_logits, sawtooth
 from tinyguard.attacks.deepfool import DeepFool
 from tinyguard.attacks.pgd import PGD
+from tinyguard.data import load_data, shared_folder, to_codes
 from tinyguard.evaluation.attack_run import AttackRun, Check
 from tinyguard.evaluation.masking import checked, masking_checks
 from tinyguard.evaluation.robustness import attack_samples
-from tinyguard.evaluation.target import Target
+from tinyguard.evaluation.target import Target, open_target
 from tinyguard.evaluation.trials import chance, fewer_by_luck, leaky
 
+RESNET8 = Path(__file__).parents[2] / "models" / "resnet8-cifar10" / "model.tflite"
 pytestmark = pytest.mark.usefixtures("one_thread")
 
 NAMES = [
@@ -40,6 +43,20 @@ def test_the_honest_network_is_quiet(honest, samples, codes):
     assert not warned
     assert all(check.value is not None and np.isfinite(check.value) for check in checks.values())
     assert checks["full range"].value == 0
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shared_folder() is None, reason="needs CIFAR-10 in TINYGUARD_SHARED")
+def test_resnet8_is_quiet():
+    source = RESNET8.with_name("network.py")
+    target = open_target(RESNET8, source=f"{source}:logits")
+    tensor = target.graph.tensors[target.graph.inputs[0]]
+    loaded = load_data("cifar10:test", tensor, limit=24)
+    assert loaded.y is not None
+    checks = checks_of(
+        target, (to_codes(loaded, tensor, target.metadata), loaded.y), PGD(eps=1 / 255), queries=50
+    )
+    assert all(check.passed for check in checks.values()), checks
 
 
 @pytest.mark.parametrize(

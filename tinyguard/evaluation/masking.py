@@ -61,7 +61,7 @@ def masking_checks(
     trials = trials_of(target, run, codes, labels, samples)
     if not len(trials):
         return (Check("samples", True, None, "skipped: no sample was right before the attack"),)
-    white = trials.climbed()
+    white, moved = trials.climbed(), _transferred(trials)
     checks: list[Callable[[], Check]] = [
         partial(_repeatable, target, trials),
         partial(_steps, trials),
@@ -69,8 +69,8 @@ def masking_checks(
         partial(_restarts, trials),
         partial(_full_range, trials),
         partial(_random_signs, trials, white),
-        partial(_transfer, trials, white),
-        partial(_black_box, trials, white, queries),
+        partial(_transfer, moved, white),
+        partial(_black_box, trials, white, moved, queries),
         partial(_leaky, trials, white),
     ]
     found: list[Check] = []
@@ -187,21 +187,28 @@ def _random_signs(trials: Trials, white: np.ndarray) -> Check:
     return Check("random signs", bool(passed), float((~blind).mean()), note)
 
 
-def _transfer(trials: Trials, white: np.ndarray) -> Check:
+def _transferred(trials: Trials) -> np.ndarray | None:
+    """What falls to the same attack crafted on the float source; None without one."""
     if trials.target.is_float or trials.target.float_victim is None:
+        return None
+    return trials.broken(trials.climber, "transfer")
+
+
+def _transfer(moved: np.ndarray | None, white: np.ndarray) -> Check:
+    if moved is None:
         return Check("transfer", True, None, "skipped: needs the float network, --source")
-    return _not_stronger("transfer", trials.broken(trials.climber, "transfer"), white)
+    return _not_stronger("transfer", moved, white)
 
 
-def _black_box(trials: Trials, white: np.ndarray, queries: int) -> Check:
+def _black_box(trials: Trials, white: np.ndarray, moved: np.ndarray | None, queries: int) -> Check:
     """The best of transfer, Square that accepts ties, and Square on scores averaged over dithered points."""
     attacks = {
         "square": Square(trials.eps, trials.norm, queries),
         "square, dithered": Square(trials.eps, trials.norm, _DITHERED * queries, draws=_DITHERED),
     }
     broken = {name: trials.broken(attack, "black-box") for name, attack in attacks.items()}
-    if not trials.target.is_float and trials.target.float_victim is not None:
-        broken["transfer"] = trials.broken(trials.climber, "transfer")
+    if moved is not None:
+        broken["transfer"] = moved
     best = max(broken, key=lambda name: int(broken[name].sum()))
     return _not_stronger("black-box", broken[best], white, f"{best} leaves the fewest; ")
 
