@@ -65,16 +65,15 @@ def test_resnet8_is_quiet():
         (lambda t: saturated_logits(t, 32), PGD(eps=16 / 255), 20, {"restarts"}),
         (
             lambda t: clamped_input(t, 32),
-            PGD(eps=16 / 255),
-            200,
-            {"random signs", "black-box", "leaky mask"},
+            PGD(eps=32 / 255),
+            100,
+            {"random signs", "transfer", "black-box", "leaky mask"},
         ),
-        (lambda t: noisy(t, 30), PGD(eps=16 / 255), 20, {"repeatable", "transfer"}),
-        (lambda t: noisy(t, 60), PGD(eps=16 / 255), 20, {"repeatable", "full range"}),
+        (lambda t: noisy(t, 80), PGD(eps=16 / 255), 20, {"repeatable", "full range"}),
         (lambda t: sawtooth(t, 4), PGD(eps=6 / 255), 20, {"eps"}),
         (lambda t: ditched(t, 10), PGD(eps=16 / 255, random_start=False), 20, {"steps"}),
     ],
-    ids=["saturated", "clamped", "noisy", "noisier", "sawtooth", "ditched"],
+    ids=["saturated", "clamped", "noisy", "sawtooth", "ditched"],
 )
 def test_masking_networks_warn(
     honest: Target,
