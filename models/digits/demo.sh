@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a trained network to an answering board: the commands of the README, one after the other.
+# From a trained network to an answering board under attack: the commands of the README, one after the other.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH="$PWD/.venv/bin:$PATH" TF_CPP_MIN_LOG_LEVEL=3
@@ -19,4 +19,9 @@ port=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["port"])'
 trap 'tinyguard stop "$port" >/dev/null 2>&1 || true' EXIT
 step tinyguard diff "$out/digits.tflite" --serial "$port" --data digits:test
 step tinyguard eval "$out/digits.tflite" --serial "$port" --data digits:test
+step tinyguard attack "$out/digits.tflite" --data digits:test --limit 100 --attack pgd --eps 20codes --check \
+    --source models/digits/model.keras -o "$out/pgd.npz"
+step tinyguard attack "$out/digits.tflite" --replay "$out/pgd.npz" --serial "$port"
+step tinyguard attack "$out/digits.tflite" --data digits:test --limit 20 --attack square --eps 20codes \
+    --queries 100 --serial "$port"
 step tinyguard stop "$port"

@@ -51,7 +51,8 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
               help="Figures in an attack's place; -o FILE.png draws them.")  # fmt: skip
 @click.option("--replay", metavar="ADV.NPZ", type=click.Path(path_type=Path),
               help="Score stored inputs again and compare with the exact host network.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the inputs found, .npz.")
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="Write the inputs found, .npz; with --config, the folder of results.")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), help="Run the campaign of a study file, .toml.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="With --config.")
 @click.option("--scheduler", metavar="ADDRESS", help="With --config: a Dask scheduler.")
