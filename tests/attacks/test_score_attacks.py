@@ -206,3 +206,10 @@ def test_blocks_are_as_small_as_the_coordinates_allow() -> None:
     single = Blocks.of(image, 1, 128)
     assert single.count == 3072
     assert single.spread(torch.eye(3072)[5:6]).flatten().nonzero()[:, 0].tolist() == [5]
+
+
+@pytest.mark.parametrize("grid", [True, False])
+def test_zoo_keeps_to_its_queries(grid: bool, digits: Problem) -> None:
+    problem = digits if grid else linear((4, 4, 2))[0]
+    outcome = ZOO(c=10.0, learning_rate=0.05, max_queries=700).run(problem)
+    assert 300 < outcome.queries.max() <= 700

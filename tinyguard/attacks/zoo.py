@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -32,6 +33,7 @@ class ZOO:
     reduction); None takes the smallest that leaves at most `coordinates`, so that one step measures all:
     integer outputs seldom answer to a single element. Where no probe changes the score a step goes in
     random directions. Probes that fool count as found. `polish_queries` shorten each success at the end.
+    `max_queries` a sample, where it is given, ends the search before the step that would exceed it.
     """
 
     steps: int = 10
@@ -43,6 +45,7 @@ class ZOO:
     block: int | None = None
     confidence: float = 0.01
     polish_queries: int = 100
+    max_queries: int | None = None
 
     name: ClassVar[str] = "zoo"
     access: ClassVar[str] = "score"
@@ -61,8 +64,9 @@ class ZOO:
             c = torch.where(high.isinf(), (c * 10).clamp(max=_LARGEST_C), (low + high) / 2)
             problem.on_progress(count * (search + 1) // self.searches)
         won = torch.nonzero(best.success)[:, 0]
-        if len(won) and self.polish_queries:
-            polished = polish(problem, won, best.x[won], "l2", self.polish_queries, gradient=False)
+        left = min(self.polish_queries, self._left(best))
+        if len(won) and left > 0:
+            polished = polish(problem, won, best.x[won], "l2", left, gradient=False)
             best.x[won], best.distance[won] = polished.x, polished.distance
             best.queries[won] += polished.queries
         return best.outcome()
@@ -76,6 +80,8 @@ class ZOO:
         mean, square, age = torch.zeros_like(noise), torch.zeros_like(noise), torch.zeros_like(noise)
         won = torch.zeros(len(rows), dtype=torch.bool)
         for step in range(self.steps):
+            if self._left(best) < self.polish_queries + self._cost(problem, blocks):
+                break
             number = search * self.steps + step
             chosen = blocks.choose(problem, rows, number, self.coordinates)
             slope, found = self._slope(problem, best, blocks, noise, chosen, c, number)
@@ -97,6 +103,15 @@ class ZOO:
             best.offer_nearest(rows, point, l2(point - problem.x), fooled)
             won |= fooled
         return won
+
+    def _left(self, best: Best) -> int:
+        """Queries that every sample still has."""
+        return sys.maxsize if self.max_queries is None else self.max_queries - int(best.queries.max())
+
+    def _cost(self, problem: Problem, blocks: Blocks) -> int:
+        """Queries of one step."""
+        k = min(blocks.count, self.coordinates)
+        return 2 * self._directions(problem, torch.arange(1), k, 0).shape[1] + 1
 
     def _slope(
         self,
