@@ -3,6 +3,7 @@
     model = tinyguard.load("model.tflite")
     outputs = model.run(codes)                    # exact integer network, (N, classes) codes
     gradient = model.gradient(codes, labels)      # through that integer network, straight-through
+    found = model.attack("pgd", codes, labels, eps=8 / 255)
     print(tinyguard.compare(model, "litert", codes))
 
 Codes are integers in the input's dtype, batch first.
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from tinyguard.tflite import read_graph, read_metadata
 
 if TYPE_CHECKING:
     from tinyguard.backends.simulator import Simulator
+    from tinyguard.evaluation.attack_run import AttackRun
 
 
 class Model:
@@ -74,6 +76,38 @@ class Model:
         loss = functional.cross_entropy(self.simulator.logits(x), target, reduction="sum")
         (gradient,) = torch.autograd.grad(loss, x)
         return gradient.numpy()
+
+    def attack(
+        self,
+        name: str,
+        codes: np.ndarray,
+        labels: np.ndarray,
+        *,
+        setting: str | None = None,
+        backend: str = "simulator",
+        source: str | None = None,
+        seed: int = 0,
+        **parameters: Any,
+    ) -> AttackRun:
+        """Attack input codes (N, *shape) with labels (N,) as `tinyguard attack` does.
+
+        `name` is one of `tinyguard.attacks.ATTACKS`, `parameters` are its own: `eps`, `norm`, `steps`, ... in
+        shares of the pixel range; `source` is the float network that transfers are crafted on. The result's
+        `x` are the codes found, `success` (N,) which of them fool the network.
+        """
+        from tinyguard.attacks import find_attack
+        from tinyguard.evaluation.robustness import attack_samples
+        from tinyguard.evaluation.settings import default_setting, make_attack
+        from tinyguard.evaluation.target import open_target
+
+        chosen = make_attack(find_attack(name), parameters, {})
+        target = open_target(self.path, backend=backend, source=source)
+        try:
+            return attack_samples(
+                target, chosen, setting or default_setting(chosen), codes, labels, seed=seed
+            )
+        finally:
+            target.close()
 
 
 def load(path: str | Path) -> Model:
