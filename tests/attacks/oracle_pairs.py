@@ -72,7 +72,40 @@ def _decisions() -> list[Pair]:
     ]
 
 
-PAIRS = (*_with_budget(), *_decisions())
+def _stages() -> list[Pair]:
+    """FAB and AutoAttack: with their budget the walks to all nine other classes, as theirs."""
+    pairs = [
+        # Its one walk for a sample that every budget admits costs 102 passes: ours 51 and as many to polish.
+        Pair("fab-t50-linf", "fab-t", {"steps": 50, "targets": 1, "polish_queries": 50}),
+        Pair("fab-t50-l2", "fab-t", {"norm": "l2", "steps": 50, "targets": 1, "polish_queries": 50}),
+    ]
+    for eps in (0.05, 0.08):
+        pairs += [
+            # Theirs judges a step by another pass forward, ours by the pass of the next step.
+            Pair(f"fab-t50-eps{eps}", "fab-t", {"eps": eps, "steps": 100}),
+            Pair(f"autoattack-eps{eps}", "autoattack", {"eps": eps, "steps": 10}),
+        ]
+    return pairs
+
+
+def _minimum_norm() -> list[Pair]:
+    up = {"directions": "up"}
+    return [
+        Pair("deepfool-paper", "deepfool", faster=3),
+        Pair("jsma-paper", "jsma", {"theta": 0.08, **up}, faster=3),
+        Pair("jsma-theta1", "jsma", {"theta": 1.0, **up}, faster=3),
+        Pair("cw-l2-paper", "cw-l2", faster=3),
+        Pair("cw-l2-100", "cw-l2", {"steps": 100}, faster=3),
+        Pair("cw-linf-paper", "cw-linf", faster=3),
+        Pair("cw-linf-100", "cw-linf", {"steps": 100}, faster=3),
+        Pair("ead-en-paper", "ead", faster=3),
+        Pair("ead-en-100", "ead", {"steps": 100}, faster=3),
+        Pair("zoo-paper", "zoo", faster=3),
+        Pair("zoo-100", "zoo", {"steps": 100}, faster=3),
+    ]
+
+
+PAIRS = (*_with_budget(), *_stages(), *_minimum_norm(), *_decisions())
 
 
 def paired() -> list[tuple[Case, Pair]]:
@@ -99,7 +132,7 @@ def problem_of(case: Case, seed: int, batch_size: int = 200) -> tuple[Problem, n
 
 def attack_of(case: Case, pair: Pair, forwards: float) -> Any:
     """Our attack. `forwards`: what the library asked an image, the limit where the pair is capped."""
-    attack = find_attack(pair.attack)(**pair.parameters)
+    attack: Any = find_attack(pair.attack)(**pair.parameters)
     return replace(attack, max_queries=int(forwards)) if pair.capped else attack
 
 
