@@ -19,7 +19,6 @@ from tinyguard.data import load_data, to_codes
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.adversarial import load_adversarial, replay, save_adversarial
 from tinyguard.evaluation.robustness import attack_samples
-from tinyguard.evaluation.settings import make_attack
 from tinyguard.evaluation.survival import survival
 from tinyguard.evaluation.target import FloatBackend, Target, open_target
 from tinyguard.evaluation.targets import wanted_classes
@@ -273,18 +272,3 @@ def test_transfer_needs_a_source_and_shapes_are_checked(digits, samples):
         attack_samples(bare, PGD(), "transfer", *samples)
     with pytest.raises(TinyguardError, match="shape"):
         attack_samples(digits, PGD(), "white-box", samples[0][:, :4], samples[1])
-
-
-def test_parameters_by_name():
-    assert make_attack(PGD, {"eps": 0.1, "loss": None}, {"steps": "7", "random_start": "no"}) == PGD(
-        eps=0.1, steps=7, random_start=False
-    )
-    assert make_attack(PGD, {}, {"step_size": "0.01"}) == PGD(step_size=0.01)
-    for given, settings, says in (
-        ({}, {"steps": "many"}, "steps of pgd is int"),
-        ({}, {"stepz": "1"}, "no parameter stepz"),
-        ({"queries": 5}, {}, "no parameter queries"),
-        ({"norm": "l0"}, {}, "linf or l2"),
-    ):
-        with pytest.raises(TinyguardError, match=says):
-            make_attack(PGD, given, settings)

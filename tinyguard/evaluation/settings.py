@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+import math
+import numbers
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from tinyguard.errors import TinyguardError
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from tinyguard.evaluation.target import Target
 
 SETTINGS = ("white-box", "transfer", "black-box")
-_ALIASES = {"queries": "max_queries", "steps": "iterations"}
+_ALIASES = {"queries": "max_queries"}
+_MAY_BE_ZERO = ("polish_queries",)
+_WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
 
 
 def default_setting(attack: Attack | type[Attack]) -> str:
@@ -61,56 +65,67 @@ def make_attack(cls: type[Attack], given: Mapping[str, Any], settings: Mapping[s
     """An attack with the parameters `given` (None: its own default) and `settings`, texts by their names.
 
     Raises TinyguardError for parameters that the attack does not have, norms that it does not know, and
-    texts that are not of the parameter's kind.
+    values that are not of the parameter's kind, not finite, or too small.
     """
     known = {f.name: f for f in dataclasses.fields(cls) if f.compare}  # type: ignore[arg-type]
     chosen: dict[str, Any] = {}
     for name, value in given.items():
         if value is None:
             continue
-        if name == "norm" and value not in cls.norms:
-            raise TinyguardError(f"{cls.name} has no norm {value}: type --norm {' or '.join(cls.norms)}")
+        if name == "norm":
+            _check_norm(cls, value)
         name = _ALIASES[name] if name not in known and _ALIASES.get(name) in known else name
         if name in known:
-            chosen[name] = value
+            chosen[name] = _value(cls.name, known[name], value)
         elif name not in ("norm", "eps"):
             raise TinyguardError(f"{cls.name} has no parameter {name}; {_listed(known)}")
     for name, text in settings.items():
         if name not in known:
             raise TinyguardError(f"{cls.name} has no parameter {name}; {_listed(known)}")
-        chosen[name] = _value(cls.name, name, text, known[name].default)
+        chosen[name] = _value(cls.name, known[name], _parsed(text, str(known[name].type)))
+        if name == "norm":
+            _check_norm(cls, chosen[name])
     return cls(**chosen)
+
+
+def _check_norm(cls: type[Attack], norm: Any) -> None:
+    if norm not in cls.norms:
+        raise TinyguardError(f"{cls.name} has no norm {norm}: type --norm {' or '.join(cls.norms)}")
 
 
 def _listed(known: Mapping[str, Any]) -> str:
     return f"it has {', '.join(known)}" if known else "it has none"
 
 
-def _value(attack: str, name: str, text: str, default: Any) -> Any:
-    """`text` as the kind of the parameter's default; a parameter that may be None takes any number."""
-    if text.lower() == "none" and default is None:
+def _parsed(text: str, kind: str) -> Any:
+    """`text` as a value of the declared `kind`; itself where it is none."""
+    word = text.lower()
+    if word == "none" and kind.endswith("| None"):
         return None
-    kinds: dict[type, Callable[[str], Any]] = {bool: _boolean, int: int, float: float, str: str}
-    kind = kinds.get(type(default), _number)
     try:
-        return kind(text)
+        if kind.startswith("int"):
+            return int(text)
+        if kind.startswith("float"):
+            return float(text)
     except ValueError:
-        raise TinyguardError(
-            f"{name} of {attack} is {type(default).__name__} ({default}) and was given {text!r}"
-        ) from None
+        return text
+    return _WORDS.get(word, text) if kind == "bool" else text
 
 
-def _boolean(text: str) -> bool:
-    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
-    if text.lower() not in words:
-        raise ValueError(text)
-    return words[text.lower()]
-
-
-def _number(text: str) -> int | float | tuple[Any, ...]:
-    if "," in text:
-        return tuple(_number(part) for part in text.split(",") if part)  # type: ignore[misc]
-    try:
-        return int(text)
-    except ValueError:
-        return float(text)
+def _value(attack: str, parameter: dataclasses.Field[Any], value: Any) -> Any:
+    """`value`, once it is of the declared kind. Counts are whole numbers from 1 on, other numbers finite and
+    not below 0."""
+    kind, name = str(parameter.type), parameter.name
+    if value is None and kind.endswith("| None"):
+        return None
+    whole, least = kind.startswith("int"), 1 if kind.startswith("int") and name not in _MAY_BE_ZERO else 0
+    if whole or kind.startswith("float"):
+        number = isinstance(value, numbers.Integral if whole else numbers.Real)
+        if number and not isinstance(value, bool) and least <= value < math.inf:
+            return int(value) if whole else float(value)
+        what = f"a whole number from {least} on" if whole else "a finite number from 0 on"
+    elif type(value).__name__ == kind:
+        return value
+    else:
+        what = "true or false" if kind == "bool" else "a word"
+    raise TinyguardError(f"{name} of {attack} is {what} and was given {value!r}")
