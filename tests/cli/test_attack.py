@@ -155,7 +155,8 @@ REFUSED = {
     "unknown loss": (("--eps", "0.1", "--loss", "hinge"), "known: ce"),
     "parameter of another attack": (("--eps", "0.1", "--queries", "5"), "no parameter queries"),
     "setting without value": (("--eps", "0.1", "--set", "steps"), "NAME=VALUE"),
-    "setting of another kind": (("--eps", "0.1", "--set", "steps=few"), "int"),
+    "setting of another kind": (("--eps", "0.1", "--set", "steps=few"), "a whole number"),
+    "norm by name": (("--eps", "0.1", "--set", "norm=l1"), "linf or l2"),
     "no such class": (("--eps", "0.1", "--targeted", "11"), "no class"),
     "unknown back end": (("--eps", "0.1", "--backend", "tpu"), "known:"),
     "logits of a board": (
@@ -163,6 +164,7 @@ REFUSED = {
         "--backend simulator",
     ),
     "missing folder": (("--eps", "0.1", "-o", "nowhere/adv.npz"), "nowhere"),
+    "folder as output": (("--eps", "0.1", "-o", "."), "is a folder"),
     "missing data": (("--eps", "0.1", "--data", "none.npz"), "none.npz"),
 }
 
@@ -219,6 +221,10 @@ def test_replays_of_wrong_files_are_one_line(tmp_path):
     np.savez("real.npz", x=np.zeros((1, 8, 8, 1), np.float32), **good)
     np.savez("label.npz", x=np.zeros((1, 8, 8, 1), np.int8), y=np.array([12]), success=np.array([True]))
     np.savez("count.npz", x=np.zeros((2, 8, 8, 1), np.int8), **good)
+    np.savez("scalar.npz", x=np.int8(1), y=np.array(1), success=np.array(True))
+    np.savez("targets.npz", x=np.zeros((1, 8, 8, 1), np.int8), targets=np.array([1, 2]), **good)
+    with open("plain.npz", "wb") as file:
+        np.save(file, np.zeros((1, 8, 8, 1), np.int8))
     for name, says in (
         ("none", "cannot be read"),
         ("text", "cannot be read"),
@@ -227,6 +233,9 @@ def test_replays_of_wrong_files_are_one_line(tmp_path):
         ("real", "--setting transfer"),
         ("label", "labels outside"),
         ("count", "one entry a sample"),
+        ("scalar", "one entry a sample"),
+        ("targets", "one entry a sample"),
+        ("plain", "cannot be read"),
     ):
         with pytest.raises(TinyguardError) as refused:
             _attack(str(DIGITS), "--replay", f"{name}.npz")
@@ -236,7 +245,7 @@ def test_replays_of_wrong_files_are_one_line(tmp_path):
 def _without_torch(*arguments: str) -> subprocess.CompletedProcess[str]:
     program = "import sys; sys.modules['torch'] = None; from tinyguard.cli import main; main()"
     return subprocess.run(
-        [sys.executable, "-c", program, "attack", str(DIGITS), *arguments], capture_output=True, text=True
+        [sys.executable, "-c", program, "attack", *arguments], capture_output=True, text=True
     )
 
 
@@ -244,9 +253,22 @@ def test_without_torch_replay_works_and_attacks_say_what_to_install():
     rng = np.random.default_rng(0)
     x = rng.integers(-128, 128, (5, 8, 8, 1)).astype(np.int8)
     np.savez("adv.npz", x=x, y=np.arange(5), success=np.zeros(5, bool))
-    found = _without_torch("--replay", "adv.npz", "--json")
+    found = _without_torch(str(DIGITS), "--replay", "adv.npz", "--json")
     assert found.returncode == 0, found.stderr
     assert json.loads(found.stdout)["agreement_share"] == 1.0
-    refused = _without_torch(*QUICK, "--eps", "0.1")
-    assert refused.returncode == 1
-    assert refused.stderr == "error: attacks need PyTorch: type pip install 'tinyguard[attack]'\n"
+    Path("study.toml").write_text("")
+    for arguments in ((str(DIGITS), *QUICK, "--eps", "0.1"), ("--config", "study.toml")):
+        refused = _without_torch(*arguments)
+        assert refused.returncode == 1
+        assert refused.stderr == "error: attacks need PyTorch: type pip install 'tinyguard[attack]'\n"
+
+
+def test_a_study_is_given_alone():
+    assert "name it alone" in _attack(str(DIGITS), "--config", "study.toml").output
+
+
+def test_off_a_terminal_an_error_is_one_line():
+    command = [sys.executable, "-c", "from tinyguard.cli import main; main()", "attack", str(DIGITS), *QUICK]
+    done = subprocess.run([*command, "--eps", "0.5codes"], capture_output=True, text=True)
+    assert done.stderr.startswith("error: eps")
+    assert done.stderr.count("\n") == 1

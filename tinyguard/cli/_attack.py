@@ -63,6 +63,8 @@ def run_attack(model: Path, options: AttackOptions) -> AttackRun:
         check_plot(options.surface)
     if options.output is not None and not options.output.absolute().parent.is_dir():
         raise TinyguardError(f"folder {options.output.parent} is not there: make it, or name another -o")
+    if options.output is not None and options.output.is_dir():
+        raise TinyguardError(f"{options.output} is a folder: name a file in it, -o {options.output}/adv.npz")
     target = open_target(
         model,
         backend=options.backend or ("simulator" if options.serial is None else board_port(options.serial)),

@@ -31,14 +31,15 @@ def run_config(
 ) -> None:
     """Run or resume the study in `config`, with at most `limit` samples an attack; the results go to
     `output`, by default a folder beside the file."""
+    from tinyguard.evaluation.target import require_torch
+
+    require_torch()
     from tinyguard.campaigns.cells import cells_of, pieces_of
     from tinyguard.campaigns.merge import finished, rows, write_tables
     from tinyguard.campaigns.run import cluster, local_workers, run_pieces
     from tinyguard.campaigns.store import Store
     from tinyguard.campaigns.study import read_study
-    from tinyguard.evaluation.target import require_torch
 
-    require_torch()
     study = read_study(config, limit)
     cells = cells_of(study)
     folder = output or config.with_suffix("")

@@ -14,7 +14,8 @@ def sample_progress(what: str, total: int | None = None) -> Iterator[Callable[..
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    with Progress(*columns, console=progress_console, transient=True) as bar:
+    hidden = not progress_console.is_terminal  # where it would leave an empty line
+    with Progress(*columns, console=progress_console, transient=True, disable=hidden) as bar:
         task = bar.add_task(what, total=total)
 
         def update(done: int, of: int | None = total) -> None:

@@ -21,7 +21,9 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
 @click.option("--norm", help="linf, l2, ...: one that the attack has.")
 @click.option("--setting", help="white-box, transfer or black-box; the default is what the attack needs.")
 @click.option(
-    "--backend", help="What is attacked: simulator (default), litert, reference, compiled or float."
+    "--backend",
+    help="What is attacked: simulator (default), litert, reference, compiled, float, or xnnpack, a PC's "
+    "default interpreter.",
 )
 @click.option("--serial", help="Port of a board: device path, PTY or any pyserial URL; `auto` finds it.")
 @click.option(
@@ -72,6 +74,10 @@ def command(
     Every figure is the exact integer network's, scored again on the back end from the inputs found.
     """
     if config is not None:
+        if model is not None or options["data"] is not None or options["attack"] is not None:
+            raise click.UsageError(
+                "--config takes networks, data and attacks from the study file: name it alone"
+            )
         from tinyguard.cli._campaign import run_config
 
         run_config(config, jobs, scheduler, as_json, options["output"], options["limit"])

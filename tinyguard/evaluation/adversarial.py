@@ -61,6 +61,8 @@ def save_adversarial(path: Path, run: AttackRun) -> None:
 def load_adversarial(path: Path) -> Adversarial:
     """Read what `save_adversarial` wrote. Raises TinyguardError for files that hold something else."""
     try:
+        with zipfile.ZipFile(path):  # numpy.load takes other files too
+            pass
         with np.load(path, allow_pickle=False) as arrays:
             missing = [name for name in ("x", "y", "success") if name not in arrays]
             if missing:
@@ -68,7 +70,7 @@ def load_adversarial(path: Path) -> Adversarial:
                     f"{path} holds no array {missing[0]}: give a file that tinyguard attack -o wrote"
                 )
             x, y, success = arrays["x"], arrays["y"], arrays["success"]
-            ids = arrays["ids"] if "ids" in arrays else np.arange(len(y))
+            ids = arrays["ids"] if "ids" in arrays else np.arange(y.size)
             targets = arrays.get("targets")
             sha = str(arrays["model_sha256"]) if "model_sha256" in arrays else None
             record = json.loads(str(arrays["record"])) if "record" in arrays else None
@@ -76,7 +78,8 @@ def load_adversarial(path: Path) -> Adversarial:
         raise TinyguardError(
             f"{path} cannot be read ({type(error).__name__}): give a file that tinyguard attack -o wrote"
         ) from None
-    if not (y.shape == success.shape == ids.shape == (len(x),)) or y.dtype.kind not in "iu":
+    rows = (y, success, ids) if targets is None else (y, success, ids, targets)
+    if any(array.shape != x.shape[:1] for array in rows) or x.ndim == 0 or y.dtype.kind not in "iu":
         raise TinyguardError(f"{path}: x, y and success do not have one entry a sample: write it anew")
     return Adversarial(x, y.astype(np.int64), success.astype(bool), ids, targets, sha, record)
 
@@ -98,7 +101,7 @@ class Replay:
     same_model: bool | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json. `agreement_share`: samples whose every output byte and class are the host's."""
+        """For --json. `agreement_share`: samples whose predicted class is the host's."""
         return {
             "samples": self.samples,
             "backend": self.backend,
