@@ -47,9 +47,11 @@ class EAD:
     norms: ClassVar[tuple[str, ...]] = ("l1",)
 
     def run(self, problem: Problem) -> Outcome:
-        """Raises TinyguardError for an unknown rule."""
+        """Raises TinyguardError for an unknown rule and a learning rate of 0."""
         if self.rule not in RULES:
             raise TinyguardError(f"no decision rule named {self.rule!r} in ead; known: {', '.join(RULES)}")
+        if self.learning_rate <= 0:
+            raise TinyguardError(f"ead takes a learning_rate above 0, not {self.learning_rate:g}")
         nearest = Nearest(problem, "l2" if self.rule == "L2" else "l1")
         Descents(
             self.steps,

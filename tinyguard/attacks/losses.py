@@ -67,7 +67,8 @@ def find_loss(name: str, victim: Victim, targeted: bool) -> Loss:
     needed = 4 if targeted else 3
     if name == "dlr" and victim.classes < needed:
         raise TinyguardError(
-            f"the DLR loss needs {needed} classes and the network has {victim.classes}: type --loss ce"
+            f"the DLR loss needs {needed} classes and the network has {victim.classes}: "
+            "type --attack apgd-ce or --loss ce"
         )
     return LOSSES[name]
 

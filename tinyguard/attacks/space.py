@@ -118,7 +118,6 @@ class Space:
         if norm == "linf" or self.grid_step is None:
             return self.round(x)
         delta = x - clean
-        whole = self.round(x)
         size, limit = l2(delta), float(radius) * (1 + _TOLERANCE)
         moves = size > 0
         low = torch.zeros_like(size)
