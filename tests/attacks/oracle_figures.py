@@ -20,7 +20,7 @@ from tests.attacks.oracle_cases import Case, cases
 from tinyguard.files import write_atomically
 
 FIGURES = Path(__file__).with_suffix(".json")
-SEEDS = (0, 1, 2)
+SEEDS = tuple(range(12))
 DATA = {"digits": "digits", "resnet8": "cifar10"}
 # A coordinate that moved less than this did not move: the libraries map images to tanh space and back.
 UNCHANGED = 1e-4

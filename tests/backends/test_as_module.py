@@ -86,3 +86,9 @@ def test_scores_are_the_dequantized_output():
 def test_other_words_are_refused():
     with pytest.raises(TinyguardError, match="no layout nwhc"):
         Simulator(_graph(None)).as_module("nwhc")
+
+
+def test_it_has_a_device_and_nothing_to_train():
+    module = Simulator(_graph(NORMAL)).as_module()
+    assert next(module.parameters()).device == torch.device("cpu")
+    assert not any(parameter.requires_grad for parameter in module.parameters())

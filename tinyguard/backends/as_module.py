@@ -26,8 +26,6 @@ class IntegerModule(torch.nn.Module):
     gradient passes straight through the rounding: it is the network's by code, over the step of a code.
     """
 
-    step: torch.Tensor
-
     def __init__(self, simulator: Simulator, layout: str, output: str) -> None:
         super().__init__()
         graph = simulator.graph
@@ -45,7 +43,8 @@ class IntegerModule(torch.nn.Module):
         record = graph.metadata.get(RECORD_NAME)
         self.normalization = parse_metadata(record).normalization if record else None
         self.shares = shares_of(self.tensor, self.normalization)
-        self.register_buffer("step", torch.tensor(self.shares.step, dtype=torch.float32), persistent=False)
+        # A parameter, as torchattacks asks a network's first one for its device.
+        self.step = torch.nn.Parameter(torch.tensor(self.shares.step), requires_grad=False)
 
     def forward(self, shares: torch.Tensor) -> torch.Tensor:
         x = shares.permute(0, 2, 3, 1) if self.channels_first else shares
