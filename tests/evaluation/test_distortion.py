@@ -29,6 +29,10 @@ def test_inputs_without_height_and_width_count_elements():
     assert (found.l0.tolist(), found.l0_pixels.tolist()) == ([2], [2])
 
 
+def test_no_samples_have_no_distances():
+    assert distances(np.zeros((0, 2, 2, 1)), np.zeros((0, 2, 2, 1))).l2.shape == (0,)
+
+
 def test_nothing_has_no_spread():
     assert spread(np.zeros(0)) == {"max": None, "mean": None}
     assert median(np.zeros(0)) is None

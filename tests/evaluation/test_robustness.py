@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from tinyguard.attacks.diva import DIVA
 from tinyguard.attacks.pgd import PGD
 from tinyguard.attacks.problem import Outcome
 from tinyguard.attacks.square import Square
@@ -255,6 +256,7 @@ def test_survival_counts_what_is_lost(digits, samples):
         (PGD(), "white-box", [1], [1], "its own label"),
         (PGD(), "black-box", [1], None, "white-box or transfer"),
         (PGD(), "grey-box", [1], None, "known: white-box"),
+        (DIVA(), "transfer", [1], None, "--setting white-box"),
         (Square(), "white-box", [1], None, "--setting black-box"),
     ],
 )
@@ -270,5 +272,9 @@ def test_transfer_needs_a_source_and_shapes_are_checked(digits, samples):
     bare = replace(digits, float_victim=None)
     with pytest.raises(TinyguardError, match="--source"):
         attack_samples(bare, PGD(), "transfer", *samples)
+    with pytest.raises(TinyguardError, match="--backend float"):
+        attack_samples(
+            replace(digits, backend=FloatBackend(digits.float_victim)), DIVA(), "white-box", *samples
+        )
     with pytest.raises(TinyguardError, match="shape"):
         attack_samples(digits, PGD(), "white-box", samples[0][:, :4], samples[1])

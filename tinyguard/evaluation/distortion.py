@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,10 +33,11 @@ def distances(clean: np.ndarray, adversarial: np.ndarray) -> Distances:
     delta = np.abs(adversarial.astype(np.float64) - clean.astype(np.float64))
     changed = delta > _UNCHANGED
     pixels = changed.any(axis=-1) if changed.ndim > 2 else changed
-    flat = delta.reshape(len(delta), -1)
+    elements = math.prod(delta.shape[1:])
+    flat = delta.reshape(len(delta), elements)
     return Distances(
-        l0=changed.reshape(len(delta), -1).sum(axis=1).astype(np.float64),
-        l0_pixels=pixels.reshape(len(delta), -1).sum(axis=1).astype(np.float64),
+        l0=changed.reshape(len(delta), elements).sum(axis=1).astype(np.float64),
+        l0_pixels=pixels.reshape(len(delta), math.prod(pixels.shape[1:])).sum(axis=1).astype(np.float64),
         l1=flat.sum(axis=1),
         l2=np.sqrt((flat * flat).sum(axis=1)),
         linf=flat.max(axis=1, initial=0.0),

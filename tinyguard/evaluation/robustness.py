@@ -20,11 +20,10 @@ from tinyguard.evaluation.attack_run import AttackRun, Conditions
 from tinyguard.evaluation.budget import check_eps, eps_codes
 from tinyguard.evaluation.distortion import Distances, distances
 from tinyguard.evaluation.scoring import Scores, score
-from tinyguard.evaluation.settings import check_setting, norm_of, parameters_of
+from tinyguard.evaluation.settings import HIDDEN, check_setting, norm_of, parameters_of
 from tinyguard.evaluation.target import FloatBackend, Target
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
-_HIDDEN = ("diva",)  # attacks whose success the float source must not show
 _SLACK = 1e-4  # of a budget, for sums in float32
 
 Progress = Callable[[int, int], None]
@@ -223,7 +222,7 @@ def _measured(job: _Job, found: _Found) -> AttackRun:
     final = score(job.target.backend, found.inputs, job.labels)
     correct = found.clean.decided == job.labels
     fooled = final.decided != job.labels if job.targets is None else final.decided == job.targets
-    if job.attack.name in _HIDDEN:
+    if job.attack.name in HIDDEN:
         fooled &= _unnoticed(job, found.inputs)
     distance = measured_distances(job.target, job.codes, found.inputs)
     within = _within(job, distance)

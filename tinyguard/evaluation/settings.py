@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from tinyguard.evaluation.target import Target
 
 SETTINGS = ("white-box", "transfer", "black-box")
+HIDDEN = ("diva",)  # attacks whose success the float source must not show
 _ALIASES = {"queries": "max_queries"}
 _MAY_BE_ZERO = ("polish_queries",)
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -55,6 +56,11 @@ def check_access(attack: Attack | type[Attack], setting: str) -> None:
 def check_setting(target: Target, attack: Attack | type[Attack], setting: str) -> None:
     """Raise TinyguardError unless `attack` can run in `setting` against `target`."""
     check_access(attack, setting)
+    if attack.name in HIDDEN and (setting == "transfer" or target.is_float):
+        raise TinyguardError(
+            f"{attack.name} fools the integer network and not its float source: type --setting white-box, "
+            "and leave out --backend float"
+        )
     if setting == "transfer" and target.is_float:
         raise TinyguardError("the float back end is the source itself: leave out --setting transfer")
     if setting == "transfer" and target.float_victim is None:
