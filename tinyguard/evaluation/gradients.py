@@ -21,6 +21,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.distortion import median
 from tinyguard.evaluation.robustness import attack_samples
 from tinyguard.evaluation.scoring import score
+from tinyguard.evaluation.settings import norm_of
 from tinyguard.evaluation.target import FloatBackend, Target
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -122,7 +123,7 @@ def gradient_figures(
     own = _slope(target, victim, codes, labels, loss)
     there = None if target.float_victim is None else _slope(target, target.float_victim, codes, labels, loss)
     attack = nearest or DeepFool()
-    norm = getattr(attack, "norm", attack.norms[0])
+    norm = norm_of(attack)
     found = attack_samples(target, attack, "white-box", codes, labels, ids=right, seed=seed)
     other = None
     if target.float_victim is not None:
