@@ -111,6 +111,41 @@ def test_damaged_piece_is_run_again(tmp_path):
     assert table(path, store.folder) == before
 
 
+def test_targeted_attacks_have_a_worst_case_of_their_own(tmp_path):
+    attack = '[[attack]]\nattack = "fgsm"\neps = ["16codes"]\nlabel = "{label}"\n'
+    path = write_study(tmp_path, "".join(attack.format(label=n) for n in "ab"), 20)
+    text = path.read_text() + attack.format(label="c") + "targeted = 3\n"
+    path.write_text(text.replace("shard = 20", "shard = 1") + attack.format(label="d") + 'targeted = "3"\n')
+    _, pieces = planned(path)
+    assert not run_pieces(pieces, Store(tmp_path / "cells"), _Immediate(), 1).failed
+    records = json.loads(table(path, tmp_path / "cells"))
+    worst = {r["label"]: r["samples"] for r in records if r["label"].startswith("worst case")}
+    assert worst["worst case"] == 20 > worst["worst case, to 3"]
+
+
+class _Losing(Executor):
+    """Loses the worker of the first piece."""
+
+    def __init__(self) -> None:
+        self.lost = False
+
+    def submit(self, function, /, *arguments):
+        future = Future()
+        if self.lost:
+            future.set_result(function(*arguments))
+        else:
+            future.set_exception(RuntimeError("the worker is gone\n"))
+        self.lost = True
+        return future
+
+
+def test_a_lost_worker_costs_its_piece_alone(tmp_path):
+    _, pieces = planned(write_study(tmp_path, '[[attack]]\nattack = "fgsm"\neps = ["8codes"]\n', 40))
+    progress = run_pieces(pieces, Store(tmp_path / "cells"), _Losing(), 1)
+    assert progress.failed == {pieces[0].key: "RuntimeError: the worker is gone"}
+    assert progress.done == {pieces[1].key}
+
+
 def test_stored_inputs_score_the_same_elsewhere(tmp_path):
     _, pieces = planned(write_study(tmp_path, '[[attack]]\nattack = "pgd"\neps = ["16codes"]\nsteps = 5\n'))
     store = Store(tmp_path / "cells")

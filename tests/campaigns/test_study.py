@@ -14,6 +14,8 @@ WRONG = {
     '[[attack]]\nattack = "pgd"\nsetting = "black-box"': "takes gradients",
     '[[attack]]\nattack = "pgd"\neps = [nan]': "not a finite number",
     '[[attack]]\nattack = "pgd"\neps = ["some"]': "is no number",
+    '[[attack]]\nattack = "pgd"\neps = []': "eps is empty",
+    '[[attack]]\nattack = "pgd"\nsteps = "20"': "steps of pgd is a whole number",
     '[[attack]]\nattack = "pgd"\nfoo = 1': "has no parameter foo",
     '[[attack]]\nattack = "pgd"\nnetworks = ["int9"]': "no network 'int9'",
     '[[attack]]\nattack = "pgd"\nlimit = 0': "whole number from 1",

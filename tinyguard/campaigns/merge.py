@@ -76,18 +76,19 @@ def _planned(cell: Cell) -> dict[str, Any]:
 
 
 def _worst_cases(cells: Sequence[Cell], runs: dict[int, AttackRun]) -> Iterator[dict[str, Any]]:
-    """What all budgeted attacks of a network, norm, budget and number of samples leave together."""
-    groups: dict[tuple[str, str, float, int], list[Cell]] = {}
+    """What all budgeted attacks of a network, norm, budget, number of samples and target leave together."""
+    groups: dict[tuple[str, str, float, int, str | None], list[Cell]] = {}
     for cell in cells:
         if cell.eps is not None and (cell.equal_to is not None or cell.index in runs):
-            groups.setdefault((cell.network.name, cell.norm, cell.eps, cell.entry.limit), []).append(cell)
-    for (network, norm, eps, _), group in groups.items():
+            key = (cell.network.name, cell.norm, cell.eps, cell.entry.limit, cell.entry.targeted)
+            groups.setdefault(key, []).append(cell)
+    for (network, norm, eps, _, targeted), group in groups.items():
         indices = [cell.index if cell.equal_to is None else cell.equal_to for cell in group]
         found = [runs[index] for index in indices if index in runs]
         if len(found) > 1:
             yield {
                 "network": network,
-                "label": "worst case",
+                "label": "worst case" if targeted is None else f"worst case, to {targeted}",
                 "setting": f"{len(found)} attacks",
                 "eps": eps,
                 "eps_codes": group[0].eps_codes,

@@ -18,6 +18,7 @@ from tinyguard.campaigns.store import Store
 from tinyguard.campaigns.work import run_piece
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.target import TARGET_BACKENDS
+from tinyguard.quiet import one_line
 
 _PARENT_POLL_S = 1.0
 
@@ -80,6 +81,8 @@ def _finish(piece: Piece, future: Future[bytes], store: Store, progress: Progres
         ) from None
     except TinyguardError as error:
         progress.failed[piece.key] = str(error)
+    except Exception as error:  # a lost Dask worker, memory: the other pieces are worth going on for
+        progress.failed[piece.key] = one_line(error)
     else:
         progress.done.add(piece.key)
 

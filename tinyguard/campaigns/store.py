@@ -42,7 +42,7 @@ class Store:
         """Forget a piece that cannot be read, so that it is run again."""
         try:
             unpack(self.read(key))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
             self.path(key).unlink(missing_ok=True)
 
 
@@ -61,7 +61,7 @@ def pack(run: AttackRun) -> bytes:
 
 
 def unpack(content: bytes) -> AttackRun:
-    """What `pack` wrote. Raises ValueError, KeyError, EOFError or BadZipFile for anything else."""
+    """What `pack` wrote. Raises ValueError, KeyError, TypeError, EOFError or BadZipFile for anything else."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         rest = json.loads(str(arrays["run"]))
         return AttackRun(

@@ -27,8 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.settings import SETTINGS
 
-SETTINGS = ("white-box", "transfer", "black-box")
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "network", "attack"}
 _NETWORK_KEYS = {"name", "model", "source", "backend", "scores", "grid"}
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
@@ -155,15 +155,18 @@ def _attack(entry: dict[str, Any], names: tuple[str, ...], limit: int) -> Attack
     for network in wanted:
         if network not in names:
             raise TinyguardError(f"{where}: no network {network!r}; known: {', '.join(names)}")
+    eps = _list(entry.get("eps", [None]))
+    if not eps:
+        raise TinyguardError(f'{where}: eps is empty: give budgets, as in eps = ["2codes", "8/255"]')
     parameters = tuple(sorted((k, v) for k, v in entry.items() if k not in _ATTACK_KEYS))
     return AttackEntry(
         name,
         _text(entry.get("label", name), f"{where}: label"),
         tuple(settings),
-        tuple(_list(entry["eps"])) if "eps" in entry else (None,),
+        tuple(eps),
         wanted,
         min(limit, _number(entry.get("limit", limit), f"{where}: limit")),
-        entry.get("targeted"),
+        str(entry["targeted"]) if "targeted" in entry else None,
         parameters,
     )
 

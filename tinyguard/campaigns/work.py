@@ -37,8 +37,10 @@ def run_piece(piece: Piece, earlier: bytes | None) -> bytes:
     target = _target(piece.cell.network)
     targets = None
     if piece.cell.entry.targeted is not None:
-        wanted, differs = wanted_classes(piece.cell.entry.targeted, labels[rows], target.classes)
-        rows, targets = rows[differs], wanted[differs]
+        names = target.metadata.class_names if target.metadata else None
+        wanted, differs = wanted_classes(piece.cell.entry.targeted, labels, target.classes, names)
+        rows = rows[differs[rows]]
+        targets = wanted[rows]
     left = np.arange(len(rows)) if inherited is None else np.flatnonzero(~inherited.success)
     if inherited is not None and not len(left):
         return pack(_same(piece, inherited))
