@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyguard.files import write_atomically
+from tinyguard.report.plot import new_figure, write_plot
 
-_SIZE_INCHES = (6.4, 4.0)
 _STYLES = {"white-box": "-", "transfer": "--", "black-box": ":"}
 
 
@@ -19,9 +17,6 @@ def write_curves(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
 
     `records` as `tinyguard.campaigns.merge.rows` gives them. Raises ImportError without matplotlib.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
     groups: dict[tuple[str, str], dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for record in records:
         if record.get("eps") is not None and record.get("clean_accuracy") is not None:
@@ -31,12 +26,10 @@ def write_curves(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
     for (label, norm), lines in groups.items():
         if max(len(points) for points in lines.values()) < 2:
             continue
-        figure = Figure(dpi=120, figsize=_SIZE_INCHES, layout="constrained")
+        figure = new_figure(6.4, 4.0)
         _draw(figure.add_subplot(), label, norm, lines)
-        stream = io.BytesIO()
-        FigureCanvasAgg(figure).print_png(stream, metadata={"Software": None})
         path = folder / f"{re.sub(r'[^a-z0-9]+', '-', f'{label} {norm}'.lower()).strip('-')}.png"
-        write_atomically(path, stream.getvalue())
+        write_plot(path, figure)
         paths.append(path)
     return paths
 
