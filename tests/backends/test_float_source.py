@@ -185,3 +185,30 @@ def test_a_sample_has_the_same_logits_and_gradient_in_every_batch(threads: int):
     graph = read_graph(MODELS / "resnet8-cifar10" / "model.tflite")
     source = open_float_source(f"{MODELS / 'resnet8-cifar10' / 'network.py'}:trained", graph, UNIT)
     same_in_every_batch(source.logits, _real(20, (32, 32, 3)), threads)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("name", ["resnet8-cifar10/network.py:trained", "digits/model.keras"])
+def test_queries_run_a_compiled_network_with_the_same_logits_in_every_batch(name: str, threads: int):
+    graph = read_graph(MODELS / name.split("/")[0] / "model.tflite")
+    source = open_float_source(f"{MODELS / name}", graph, UNIT)
+    real = _real(70, graph.tensors[graph.inputs[0]].shape[1:])
+    expected = source.logits(real.clone().requires_grad_()).detach()
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(1)
+        whole = source.logits(real)
+        assert source._for_inference() is not source.network
+        torch.set_num_threads(threads)
+        for count in (1, 2, 3, 4, 5, 7, 8, 15, 16, 17, 31, 33, 64, 70):
+            assert torch.equal(source.logits(real[-count:]), whole[-count:])
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(whole, expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(whole.argmax(1), expected.argmax(1))
+
+
+def test_python_code_is_not_compiled(sources: Path):
+    """A trace would forget its branches."""
+    source = open_float_source(f"{sources}:branching", _graph(), UNIT)
+    assert source._for_inference() is source.network

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from tinyguard.backends.exported import plain
+from tinyguard.backends.inference import for_inference
 from tinyguard.backends.parallel import run_in_parts
 from tinyguard.backends.torch_module import FloatNetwork, WithoutEnding, load_torch_module
 from tinyguard.data.codes import dequantized
@@ -30,10 +31,21 @@ class FloatSource:
         self.network = network.requires_grad_(False).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.tensor = tensor
         self.batch_size = batch_size
+        self._compiled: FloatNetwork | None = None
 
     def logits(self, real: torch.Tensor) -> torch.Tensor:
-        """Logits (N, classes) of real values float32 (N, *input shape), channels last: differentiable."""
-        return run_in_parts(lambda x: (self.network(x),), (real,))[0]
+        """Logits (N, classes) of real values float32 (N, *input shape), channels last: differentiable.
+
+        Where no gradient is asked for, a compiled network answers; both agree but for rounding.
+        """
+        wanted = torch.is_grad_enabled() and real.requires_grad
+        network = self.network if wanted or real.device.type != "cpu" else self._for_inference()
+        return run_in_parts(lambda x: (network(x),), (real,))[0]
+
+    def _for_inference(self) -> FloatNetwork:
+        if self._compiled is None:
+            self._compiled = for_inference(self.network, _samples(self.tensor, None))
+        return self._compiled
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """The `Backend` form: codes (N, *input shape) to float32 logits (N, classes)."""
