@@ -6,31 +6,40 @@ reference implementation are a test.
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _ROUNDS = 10
 _WORD = 0xFFFFFFFF
+_LOW, _HALF = np.uint64(_WORD), np.uint64(32)
+
+Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def philox4x32(
-    counter: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor], key: tuple[int, int]
-) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
     """Four 32-bit words for each counter of four 32-bit words.
 
     All words are int64 tensors in [0, 2^32) of shapes that broadcast; `key` is two such numbers.
     """
-    c0, c1, c2, c3 = counter
+    shape = torch.broadcast_shapes(*(c.shape for c in counter))
+    c0, c1, c2, c3 = (np.atleast_1d(c.numpy()).view(np.uint64) for c in counter)
     k0, k1 = key
     for _ in range(_ROUNDS):
-        # The int64 product wraps as the unsigned one does, and the mask undoes the sign of the shift.
         first, second = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            ((second >> 32) & _WORD) ^ c1 ^ k0,
-            second & _WORD,
-            ((first >> 32) & _WORD) ^ c3 ^ k1,
-            first & _WORD,
-        )
+        # The second and fourth keep their upper halves, which are masked only where they would be multiplied.
+        c0, c1, c2, c3 = _mixed(second, c1, k0), second, _mixed(first, c3, k1), first
         k0, k1 = (k0 + _WEYL[0]) & _WORD, (k1 + _WEYL[1]) & _WORD
-    return c0, c1, c2, c3
+    return _tensor(c0, shape), _tensor(c1 & _LOW, shape), _tensor(c2, shape), _tensor(c3 & _LOW, shape)
+
+
+def _mixed(product: np.ndarray, word: np.ndarray, key: int) -> np.ndarray:
+    found = (product >> _HALF) ^ word
+    found ^= np.uint64(key)
+    found &= _LOW
+    return found
+
+
+def _tensor(words: np.ndarray, shape: torch.Size) -> torch.Tensor:
+    return torch.from_numpy(words.view(np.int64)).reshape(shape)
