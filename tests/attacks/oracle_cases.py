@@ -245,7 +245,11 @@ def _resnet8_cases() -> list[Case]:
     ]
     few = rest | {"count": 10}
     boundary = {"delta": 0.1, "epsilon": 1.0}
+    zoo: dict[str, Any] = {"binary_search_steps": 5, "initial_const": 0.01, "use_resize": False}
+    zoo |= {"use_importance": False, "max_iter": 10, "nb_parallel": 128, "batch_size": 1}
     cases += [
+        _minimum("zoo-paper", "art_zoo", "l2", **zoo, **(rest | {"count": 3})),
+        _minimum("cw-linf-paper", "art_carlini_linf", "linf", max_iter=10, learning_rate=0.01, **few),
         _minimum("boundary-1000", "art_boundary", "l2", max_iter=25, **boundary, **few),
         _minimum("geoda-1000", "art_geoda", "l2", sub_dim=75, bin_search_tol=1e-4, max_iter=1000, **few),
         _minimum("hopskipjump-1000", "art_hop_skip_jump", "l2", max_iter=5, init_eval=100, **few),

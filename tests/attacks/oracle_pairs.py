@@ -114,16 +114,20 @@ def paired() -> list[tuple[Case, Pair]]:
     return [(case, by_name[case.name]) for case in cases() if case.name in by_name]
 
 
-def problem_of(case: Case, seed: int, batch_size: int = 200) -> tuple[Problem, np.ndarray]:
-    """The attack's problem on the row's images that are classified as their label, and which those are."""
+def problem_of(case: Case, seed: int, victim: FloatVictim | None = None) -> tuple[Problem, np.ndarray]:
+    """The attack's problem on the row's images that are classified as their label, and which those are.
+
+    `victim` is the row's network as it is to be attacked; without one, the module itself.
+    """
     network = getattr(networks, case.network)()
     x, y = networks.images(DATA[case.network], case.count)
     correct = predicted(network, x) == y
-    # A view of NHWC is channels last already.
-    victim = FloatVictim(
-        lambda shares: network(shares.permute(0, 3, 1, 2)), continuous(x.transpose(0, 2, 3, 1).shape[1:]), 10
-    )
-    victim.batch_size = batch_size
+    if victim is None:
+        shape = x.transpose(0, 2, 3, 1).shape[1:]
+        # A view of NHWC is channels last already.
+        victim = FloatVictim(
+            lambda shares: network(shares.permute(0, 3, 1, 2)), continuous(shape), 10, batch_size=200
+        )
     shares = torch.from_numpy(np.ascontiguousarray(x.transpose(0, 2, 3, 1)))
     targets = torch.from_numpy(fixed_targets(y)) if case.targeted else None
     problem = Problem(victim, shares, torch.from_numpy(y), targets, torch.arange(len(y)), seed)
