@@ -54,6 +54,29 @@ def test_paths_are_relative_to_the_study(tmp_path):
     assert network.source == f"{tmp_path / 'net.py'}:logits"
 
 
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ('backend = "tpu"', "no back end named 'tpu'"),
+        ('grid = "fine"', "grid is 'fine'"),
+        ("grid = [1]", "known: codes, pixels"),
+        ('scores = "all"', "known: output, logits"),
+    ],
+)
+def test_wrong_network_is_one_line(tmp_path, line, message):
+    path = write_study(tmp_path)
+    path.write_text(path.read_text().replace('name = "int8"', f'name = "int8"\n{line}'))
+    with pytest.raises(TinyguardError, match=message):
+        read_study(path)
+
+
+@pytest.mark.parametrize("backend", ["compiled", "xnnpack", "COM3", "/dev/ttyACM0", "socket://board:1"])
+def test_known_back_ends(tmp_path, backend):
+    path = write_study(tmp_path)
+    path.write_text(path.read_text().replace('name = "int8"', f'name = "int8"\nbackend = "{backend}"'))
+    assert read_study(path).networks[0].backend == backend
+
+
 def test_missing_model(tmp_path):
     path = write_study(tmp_path)
     path.write_text(path.read_text().replace("model.tflite", "none.tflite"))

@@ -29,11 +29,17 @@ def open_backend(name: str, path: Path, graph: Graph) -> Backend:
         from tinyguard.backends.litert import LiteRTBackend
 
         return LiteRTBackend(path)
-    if "/" in name or "\\" in name or name.upper().startswith("COM") or ":" in name:
+    if is_port(name):
         from tinyguard.backends.device import DeviceBackend
 
         return DeviceBackend(name, graph)
     raise TinyguardError(f"no back end named {name!r}; known: {', '.join(HOST_BACKENDS)}, or a serial port")
+
+
+def is_port(name: str) -> bool:
+    """Whether a back end's name is a serial port: a device path, COM3 or a pyserial URL."""
+    com = name.upper().startswith("COM") and name not in HOST_BACKENDS
+    return com or any(sign in name for sign in "/\\:")
 
 
 def exact_host_backend(graph: Graph) -> Backend:

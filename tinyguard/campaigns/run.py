@@ -13,11 +13,11 @@ from dataclasses import dataclass, field
 from multiprocessing import get_context
 from typing import Any
 
+from tinyguard.backends.choose import is_port
 from tinyguard.campaigns.cells import Cell, Piece
 from tinyguard.campaigns.store import Store
 from tinyguard.campaigns.work import run_piece
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.target import TARGET_BACKENDS
 from tinyguard.quiet import one_line
 
 _PARENT_POLL_S = 1.0
@@ -108,7 +108,7 @@ def _ready(progress: Progress, running: Any, free: int) -> Iterator[Piece]:
 
 
 def _is_port(piece: Piece) -> bool:
-    return piece.cell.network.backend not in TARGET_BACKENDS
+    return is_port(piece.cell.network.backend)
 
 
 @contextmanager

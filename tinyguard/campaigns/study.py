@@ -8,7 +8,7 @@ seed = 0
 name = "int8"
 model = "model.tflite"            # paths are relative to the study file
 source = "network.py:logits"      # the float source; transfer and backend = "float" need it
-backend = "simulator"             # where answers come from: simulator, litert, float, a serial port
+backend = "simulator"             # where answers come from: simulator, litert, xnnpack, float, a serial port
 
 [[attack]]
 attack = "pgd"
@@ -26,12 +26,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyguard.backends.choose import is_port
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.settings import SETTINGS
+from tinyguard.evaluation.target import SHOWS, TARGET_BACKENDS
 
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "network", "attack"}
 _NETWORK_KEYS = {"name", "model", "source", "backend", "scores", "grid"}
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
+_GRIDS = ("codes", "pixels")
 _LIMIT = 1000
 _SHARD = 250
 
@@ -140,8 +143,14 @@ def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
     backend = _text(entry.get("backend", "simulator"), f"[[network]] {name}: backend")
     if backend == "float" and source is None:
         raise TinyguardError(f'[[network]] {name}: backend = "float" needs a source')
-    scores = _text(entry.get("scores", "output"), f"[[network]] {name}: scores")
-    return NetworkEntry(name, str(model), source, backend, scores, entry.get("grid"))
+    if backend not in TARGET_BACKENDS and not is_port(backend):
+        known = ", ".join(TARGET_BACKENDS)
+        raise TinyguardError(
+            f"[[network]] {name}: no back end named {backend!r}; known: {known}, or a serial port"
+        )
+    scores = _one_of(entry.get("scores", "output"), SHOWS, f"[[network]] {name}: scores")
+    grid = _one_of(entry["grid"], _GRIDS, f"[[network]] {name}: grid") if "grid" in entry else None
+    return NetworkEntry(name, str(model), source, backend, scores, grid)
 
 
 def _attack(entry: dict[str, Any], names: tuple[str, ...], limit: int) -> AttackEntry:
@@ -188,6 +197,12 @@ def _text(value: Any, where: str) -> str:
     if not isinstance(value, str) or not value:
         raise TinyguardError(f"{where} is missing or not a text")
     return value
+
+
+def _one_of(value: Any, known: tuple[str, ...], where: str) -> str:
+    if value not in known:
+        raise TinyguardError(f"{where} is {value!r}; known: {', '.join(known)}")
+    return str(value)
 
 
 def _number(value: Any, where: str, least: int = 1) -> int:
