@@ -120,6 +120,9 @@ def test_a_budget_is_optional_where_the_nearest_success_counts():
     bound = _json(str(DIGITS), *QUICK[:4], "--attack", "deepfool", "--eps", "0.3")
     assert free["accuracy_under_attack"] < bound["accuracy_under_attack"]
     assert bound["distortion"]["l2"]["max"] <= 0.3 * 1.0001
+    few = _json(str(DIGITS), *QUICK[:4], "--attack", "jsma", "--eps", "3")
+    assert (few["eps"], few["eps_codes"]) == (3, None)
+    assert few["distortion"]["l0"]["max"] <= 3
     assert bound["outside_budget"] == free["successes"] - bound["successes"] > 0
 
 
@@ -164,6 +167,7 @@ REFUSED = {
         "--backend simulator",
     ),
     "missing folder": (("--eps", "0.1", "-o", "nowhere/adv.npz"), "nowhere"),
+    "elements as a share": (("--attack", "jsma", "--eps", "0.1"), "counts elements"),
     "folder as output": (("--eps", "0.1", "-o", "."), "is a folder"),
     "missing data": (("--eps", "0.1", "--data", "none.npz"), "none.npz"),
 }

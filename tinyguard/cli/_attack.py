@@ -179,6 +179,8 @@ def show_attack(console: Console, run: AttackRun, output: Path | None) -> None:
 
 def _budget(figures: dict) -> str:
     codes, eps = figures["eps_codes"], figures["eps"]
+    if codes is None:
+        return f"{eps:g} elements"
     text = f"{codes}" if isinstance(codes, int) else " / ".join(map(str, codes))
     return f"{eps:.6g} of the pixel range ({255 * eps:.4g}/255), {text} whole codes"
 

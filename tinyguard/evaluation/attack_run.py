@@ -26,7 +26,7 @@ class Check:
 class Conditions:
     """What was run, where, and how: everything that identifies a figure but the samples.
 
-    `eps` in shares of the pixel range, None for minimum-norm attacks without a budget; `eps_codes` the
+    `eps` in shares of the pixel range (L0: in elements), None without a budget; `eps_codes` the
     whole codes in it. `parameters` are the attack's own.
     """
 

@@ -31,13 +31,16 @@ def parse_eps(text: str, shares: Shares) -> float:
 
 
 def check_eps(eps: float, norm: str) -> None:
-    """Raise TinyguardError for a budget that is NaN, not above 0, or in Linf over the whole range."""
+    """Raise TinyguardError for a budget that is NaN, not above 0, in Linf over the whole range, or in L0,
+    which counts elements, under one."""
     if not math.isfinite(eps) or eps <= 0:
         raise TinyguardError(f"eps {eps} is not a finite number above 0: type 8/255, 0.03 or 2codes")
     if norm == "linf" and eps > 1:
         raise TinyguardError(
             f"eps {eps:g} is over the whole pixel range, which is 1: type --eps {eps:g}/255 or {eps:g}codes"
         )
+    if norm == "l0" and eps < 1:
+        raise TinyguardError(f"eps {eps:g} allows no change at all, as L0 counts elements: type --eps 20")
 
 
 def eps_codes(eps: float, steps: Sequence[float]) -> int | list[int]:

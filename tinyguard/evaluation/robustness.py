@@ -269,12 +269,13 @@ def _within(job: _Job, distance: Distances) -> np.ndarray:
 
 def _conditions(job: _Job) -> Conditions:
     target, space = job.target, job.target.space
+    shares = None if norm_of(job.attack) == "l0" else job.eps  # L0 counts elements
     grid = "none" if space.grid_step is None else ("codes" if _on_codes(target) else "pixels")
     return Conditions(
         attack=job.attack.name,
         norm=norm_of(job.attack),
         eps=job.eps,
-        eps_codes=None if job.eps is None else eps_codes(job.eps, space.code_step.tolist()),
+        eps_codes=None if shares is None else eps_codes(shares, space.code_step.tolist()),
         setting=job.setting,
         scores=target.show,
         backend=target.backend.name,
