@@ -5,11 +5,11 @@
 From the root of a checkout with tinyguard[oracles]; ten minutes on a quiet machine. Every row attacks the
 same held-out images with the same parameters. The libraries get the network as a user has it, a PyTorch
 module from images (N, C, H, W), and once more with its weights channels last; ART runs at each of its batch
-sizes and the best counts. Ours takes the same module through `open_float_source`, as `tinyguard attack` does. Attacks
-without a fixed number of queries get those of the library as their limit. `asked` are images shown forward
-and back to the library's network, for an image of the set; `queries` are ours, forward or forward and back.
-`ratio` is theirs over ours in seconds for the whole attack, `last` that with channels last. Times are of the
-clock; `--cpu` takes those of the processor, for a machine that does other things as well.
+sizes and the best counts. Ours takes the same module through `open_float_source`, as `tinyguard attack` does.
+Attacks without a fixed number of queries get those of the library as their limit. `asked` are images shown
+forward and back to the library's network, for an image of the set; `queries` are ours, forward or forward
+and back. `ratio` is theirs over ours in seconds for the whole attack, `last` that with channels last. Times
+are of the clock; `--cpu` takes those of the processor, for a machine that does other things as well.
 """
 
 import argparse

@@ -1,8 +1,8 @@
 """Ours beside theirs: `python -m tests.attacks.oracle_comparison [--only PART] [--json FILE]`.
 
-Every row of a library that has a figure is attacked by ours, with three seeds. Prints accuracy under attack
-(targeted: success) or the median norm, what was asked of the network for an image, and whether the rule of
-`Comparison.passed` holds.
+Every row of a library that has a figure is attacked by ours, with the same seeds. Prints accuracy under
+attack (targeted: success) or the median norm, what was asked of the network for an image, and whether the
+rule of `Comparison.passed` holds.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from tinyguard.files import write_atomically
 POINTS = 1.0
 RATIO = 1.05
 _TOLERANCE = 1e-5
+_ROUNDING = 2.0**-23  # of a float32 share near 1: 6e-5 of half a code
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Comparison:
     def passed(self) -> bool:
         """At most their accuracy and a point, at least their success less a point, at most 1.05 of their
         median norm; and inside the budget."""
-        if self.budget is not None and self.largest > self.budget * (1 + _TOLERANCE):
+        if self.budget is not None and self.largest > self.budget * (1 + _TOLERANCE) + _ROUNDING:
             return False
         if self.measure == "accuracy":
             return self.ours <= self.theirs + POINTS + _TOLERANCE
@@ -57,12 +58,12 @@ class Comparison:
 
 
 def compared(case: Case, pair: Pair, row: dict[str, Any]) -> Comparison:
-    """Our attack with three seeds, or as many as the library's stored `row` has, beside that."""
+    """Our attack with the seeds that the library's stored `row` has, beside that."""
     module = getattr(networks, case.network)()
     x, y = networks.images(oracle_figures.DATA[case.network], case.count)
     forwards = oracle_figures.mean_of(row, "forwards_per_image")
     runs, queries = [], []
-    for seed in oracle_figures.SEEDS[: max(3, case.seeds)]:
+    for seed in oracle_figures.SEEDS[: case.seeds]:
         adversarial, outcome = run_ours(case, pair, seed, forwards)
         runs.append(oracle_figures.judged(module, x, y, adversarial, case.targeted))
         queries.append(float(outcome.queries.sum()) / case.count)
