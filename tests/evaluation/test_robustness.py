@@ -278,3 +278,7 @@ def test_transfer_needs_a_source_and_shapes_are_checked(digits, samples):
         )
     with pytest.raises(TinyguardError, match="shape"):
         attack_samples(digits, PGD(), "white-box", samples[0][:, :4], samples[1])
+    with pytest.raises(TinyguardError, match=r"uint8 .* takes int8 codes"):
+        attack_samples(digits, PGD(), "white-box", samples[0].view(np.uint8), samples[1])
+    with pytest.raises(TinyguardError, match="labels are float64"):
+        attack_samples(digits, PGD(), "white-box", samples[0], samples[1] + 0.5)

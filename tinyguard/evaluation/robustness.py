@@ -61,9 +61,9 @@ def attack_samples(
         attack=attack,
         setting=setting,
         codes=codes,
-        labels=np.asarray(labels, np.int64),
-        ids=np.arange(len(codes)) if ids is None else np.asarray(ids, np.int64),
-        targets=None if targets is None else np.asarray(targets, np.int64),
+        labels=_whole("labels", labels),
+        ids=np.arange(len(codes)) if ids is None else _whole("ids", ids),
+        targets=None if targets is None else _whole("targets", targets),
         eps=getattr(attack, "eps", None) if attack.budgeted else eps,
         seed=seed,
         crafted=crafted,
@@ -103,6 +103,13 @@ def craft(
     return attack.run(problem)
 
 
+def _whole(what: str, values: np.ndarray) -> np.ndarray:
+    found = np.asarray(values)
+    if found.size and found.dtype.kind not in "iu":
+        raise TinyguardError(f"{what} are {found.dtype}, not whole numbers: for one-hot ones give argmax(1)")
+    return found.astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class _Job:
     """What `attack_samples` was asked for; also some of its samples."""
@@ -130,10 +137,12 @@ class _Job:
             check_eps(self.eps, norm_of(self.attack))
             if self.setting != "transfer" and norm_of(self.attack) in ("linf", "l2"):
                 self.target.space.radius(norm_of(self.attack), self.eps)
-        shape = tuple(self.target.graph.tensors[self.target.graph.inputs[0]].shape[1:])
-        if self.codes.shape[1:] != shape:
+        tensor = self.target.graph.tensors[self.target.graph.inputs[0]]
+        shape, dtype = self.codes.shape[1:], str(self.codes.dtype)
+        if shape != tuple(tensor.shape[1:]) or dtype != tensor.dtype:
             raise TinyguardError(
-                f"samples have shape {self.codes.shape[1:]} and {self.target.path} takes {shape}"
+                f"samples are {dtype} of shape {shape} and {self.target.path} takes {tensor.dtype} codes of "
+                f"shape {tuple(tensor.shape[1:])}"
             )
         self._check_classes("label", self.labels)
         if self.targets is not None:
@@ -270,7 +279,8 @@ def _within(job: _Job, distance: Distances) -> np.ndarray:
 def _conditions(job: _Job) -> Conditions:
     target, space = job.target, job.target.space
     shares = None if norm_of(job.attack) == "l0" else job.eps  # L0 counts elements
-    grid = "none" if space.grid_step is None else ("codes" if _on_codes(target) else "pixels")
+    on_codes = space.grid_step is not None and torch.equal(space.grid_step, space.code_step)
+    grid = "none" if space.grid_step is None else ("codes" if on_codes else "pixels")
     return Conditions(
         attack=job.attack.name,
         norm=norm_of(job.attack),
@@ -288,8 +298,3 @@ def _conditions(job: _Job) -> Conditions:
         source=target.source,
         version=__version__,
     )
-
-
-def _on_codes(target: Target) -> bool:
-    step = target.space.grid_step
-    return step is not None and bool(torch.equal(step, target.space.code_step))
