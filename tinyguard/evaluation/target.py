@@ -121,14 +121,14 @@ def open_target(
     """
     require_torch()
     graph, metadata = read_graph(path), read_metadata(path)
-    _check_classifier(path, graph)
     if show not in SHOWS:
         raise TinyguardError(f"no scores named {show!r}; known: {', '.join(SHOWS)}")
     from tinyguard.attacks.space import space_of
-    from tinyguard.attacks.victim import FloatVictim
+    from tinyguard.attacks.victim import FloatVictim, check_classes
     from tinyguard.backends.simulator import Simulator
     from tinyguard.evaluation.sources import open_sources, seen_through
 
+    check_classes(graph)
     tensor = graph.tensors[graph.inputs[0]]
     normalization = metadata.normalization if metadata else None
     off_grid = backend == "float" and grid is None
@@ -175,12 +175,3 @@ def require_torch() -> None:
     """Raise TinyguardError where PyTorch is missing."""
     if importlib.util.find_spec("torch") is None:
         raise TinyguardError("attacks need PyTorch: type pip install 'tinyguard[attack]'")
-
-
-def _check_classifier(path: Path, graph: Graph) -> None:
-    classes = graph.tensors[graph.outputs[0]].elements
-    if len(graph.inputs) != 1 or classes < 2:
-        raise TinyguardError(
-            f"{path} has {len(graph.inputs)} inputs and {classes} outputs, and attacks need one input and at "
-            "least two classes: attack a classifier"
-        )
