@@ -151,6 +151,10 @@ REFUSED = {
     "transfer without source": (("--eps", "0.1", "--setting", "transfer"), "--source"),
     "float without source": (("--eps", "0.1", "--backend", "float"), "--source"),
     "missing source": (("--eps", "0.1", "--setting", "transfer", "--source", "none.pt2"), "none.pt2"),
+    "missing Keras source": (
+        ("--eps", "0.1", "--setting", "transfer", "--source", "none.keras"),
+        "none.keras is not there",
+    ),
     "white-box square": (("--eps", "0.1", "--attack", "square", "--setting", "white-box"), "black-box"),
     "black-box pgd": (("--eps", "0.1", "--setting", "black-box"), "white-box"),
     "unknown setting": (("--eps", "0.1", "--setting", "grey"), "white-box"),

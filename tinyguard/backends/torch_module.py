@@ -75,6 +75,8 @@ def load_torch_module(source: str, shape: tuple[int, ...]) -> FloatNetwork:
     path = Path(source)
     if path.suffix in KERAS_ENDINGS and path.is_file():
         return _checked(*_keras(path, shape), source)
+    if path.suffix in (".onnx", ".pt2", *KERAS_ENDINGS) and not path.exists():
+        raise TinyguardError(f"source {source} is not there: give the float network's file")
     if path.is_dir() or path.suffix in (".tflite", *KERAS_ENDINGS):
         raise TinyguardError(
             f"{source} is no network that torch can run: give .keras, .h5, .onnx, .pt2 or MODULE:FUNCTION"
