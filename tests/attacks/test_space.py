@@ -10,9 +10,10 @@ from tinyguard.graph import Quantization, Tensor
 from tinyguard.tflite.metadata import Normalization
 
 UNIT = Normalization((0.0,), (255.0,))
+STEP = float(np.float32(1 / 255))
 
 
-def _tensor(scale=float(np.float32(1 / 255)), zero_point=-128, dtype="int8"):
+def _tensor(scale=STEP, zero_point=-128, dtype="int8"):
     return Tensor(0, "input", (1, 4, 4, 3), dtype, Quantization((scale,), (zero_point,)))
 
 
