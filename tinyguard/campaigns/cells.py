@@ -16,10 +16,13 @@ from typing import Any
 
 import numpy as np
 
+from tinyguard import __version__
 from tinyguard.campaigns.study import AttackEntry, NetworkEntry, Study
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.budget import check_eps, eps_codes, equal_budgets, parse_eps
-from tinyguard.evaluation.settings import check_access, default_setting, make_attack, norm_of
+from tinyguard.evaluation.settings import check_access, default_setting, make_attack, norm_of, parameters_of
+
+_WEIGHTS = (".npz", ".npy", ".pt", ".pth", ".safetensors", ".h5", ".keras")
 
 
 @dataclass(frozen=True)
@@ -170,11 +173,13 @@ def _grid_steps(network: NetworkEntry, dtype: str, code_steps: tuple[float, ...]
 
 
 def _key(piece: Piece) -> str:
-    """A hash of the network's bytes, the samples, the attack, its budget and what it inherits."""
+    """A hash of tinyguard's version, the networks' bytes, the samples, the attack with all its parameters,
+    and what is inherited."""
     cell = piece.cell
     codes, labels = codes_of(cell.network, piece.data, piece.limit)
     part = slice(piece.start, piece.stop)
     said = {
+        "version": __version__,
         "network": {
             **asdict(cell.network),
             "name": "",
@@ -182,7 +187,8 @@ def _key(piece: Piece) -> str:
             "model": _digest(Path(cell.network.model)),
         },
         "source": source_digest(cell.network),
-        "attack": [cell.entry.attack, cell.entry.parameters, cell.entry.targeted, cell.eps, cell.setting],
+        "attack": [cell.entry.attack, parameters_of(attack_of(cell)), cell.setting, cell.eps],
+        "targeted": cell.entry.targeted,
         "seed": piece.seed,
         "range": [piece.start, piece.stop],
         "after": piece.after,
@@ -193,11 +199,13 @@ def _key(piece: Piece) -> str:
 
 
 def source_digest(network: NetworkEntry) -> str | None:
-    """Names the float source by the bytes of its file and, for file.py:function, the function."""
+    """Names the float source by the bytes of its file and, for file.py:function, by the function and the
+    weights beside the file, which it may load."""
     if network.source is None:
         return None
-    file, _, function = network.source.partition(":")
-    return f"{_digest(Path(file))}:{function}"
+    file, colon, function = network.source.partition(":")
+    beside = sorted(path for path in Path(file).parent.iterdir() if path.suffix in _WEIGHTS) if colon else []
+    return ":".join([_digest(Path(file)), function, *map(_digest, beside)])
 
 
 @lru_cache(maxsize=64)
