@@ -65,3 +65,13 @@ def test_rounding_an_l2_ball_fills_it(codes):
     size = l2(space.settle(iterate, clean, "l2", radius) - clean) * 255
     assert (size <= codes * 1.00001).all()
     assert (size > 0.9 * codes - 1).all()
+
+
+@pytest.mark.parametrize(("dtype", "scale"), [("int8", STEP), ("int8", 0.017), ("int16", 1 / 32767)])
+def test_codes_of_the_rounding_skip_it_where_codes_are_the_grid(dtype: str, scale: float):
+    space = space_of(_tensor(scale, -128 if dtype == "int8" else 0, dtype), UNIT)
+    generator = torch.Generator().manual_seed(3)
+    x = torch.rand(500, *space.shape, generator=generator) * 1.4 - 0.2
+    halves = space.code_offset + space.code_step * (torch.arange(-130.0, 130)[:, None, None, None] + 0.5)
+    for points in (x, space.round(x), halves.expand(-1, *space.shape)):
+        assert torch.equal(space.rounded_codes(points), space.codes(space.round(points)))

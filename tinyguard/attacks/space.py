@@ -64,6 +64,13 @@ class Space:
         codes = torch.round((x - self.code_offset) / self.code_step)
         return torch.minimum(torch.maximum(codes, self.code_low), self.code_high)
 
+    def rounded_codes(self, x: torch.Tensor) -> torch.Tensor:
+        """`codes` of `round`: one rounding where every code is a grid point."""
+        step, offset = self.grid_step, self.grid_offset
+        if step is None or not (torch.equal(step, self.code_step) and torch.equal(offset, self.code_offset)):
+            return self.codes(self.round(x))
+        return self.codes(x)
+
     def code_array(self, x: torch.Tensor) -> np.ndarray:
         """The codes as the network's back ends take them, in `dtype`."""
         return self.codes(x).numpy().astype(self.dtype)

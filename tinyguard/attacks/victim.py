@@ -6,6 +6,7 @@ sees the rounding. Gradients come straight through that rounding.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 
 _HALF_CODE = 0.5
+_ELEMENTS_A_QUERY = 1 << 15  # of small inputs, whose batches would otherwise cost more in calls than in sums
 
 Objective = Callable[[torch.Tensor, slice], torch.Tensor]
 """Losses (n,) to maximise, of logits (n, classes) of the samples in the slice."""
@@ -104,8 +106,11 @@ class IntegerVictim:
                 parts = [self.simulator.taps(self._codes(part)) for part in x.split(self.batch_size)]
             outputs, logits = zip(*((y[0].reshape(len(y[0]), -1), z) for y, z in parts), strict=True)
             return Answer(torch.cat(logits), torch.cat(outputs).argmax(dim=1))
-        codes = self.backend.run(self.space.code_array(self.space.round(x)))[0]
-        output = torch.from_numpy(codes.reshape(len(codes), -1).astype(np.float32))
+        if self.backend is self.simulator:
+            output = self.simulator.in_batches(self.space.rounded_codes(x))[0].flatten(1)
+        else:
+            codes = self.backend.run(self.space.code_array(self.space.round(x)))[0]
+            output = torch.from_numpy(codes.reshape(len(codes), -1).astype(np.float32))
         return Answer(self._shown(output), output.argmax(dim=1))
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
@@ -126,7 +131,7 @@ class IntegerVictim:
 
     def _codes(self, x: torch.Tensor) -> torch.Tensor:
         """Codes of the rounding, with the gradient of x / step."""
-        exact = self.space.codes(self.space.round(x.detach()))
+        exact = self.space.rounded_codes(x.detach())
         real = (x - self.space.code_offset) / self.space.code_step
         return exact if not x.requires_grad else real + (exact - real).detach()
 
@@ -150,15 +155,17 @@ class FloatVictim:
     ) -> None:
         self.network, self.space, self.classes, self.batch_size = network, space, classes, batch_size
         self.gain, self.bias = gain, bias
+        self._plain = bool((torch.as_tensor(gain) == 1).all() and (torch.as_tensor(bias) == 0).all())
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         rounded = self.space.round(x.detach())
-        real = (rounded if not x.requires_grad else x + (rounded - x).detach()) * self.gain + self.bias
-        return self.network(real)
+        shares = rounded if not x.requires_grad else x + (rounded - x).detach()
+        return self.network(shares if self._plain else shares * self.gain + self.bias)
 
     def query(self, x: torch.Tensor) -> Answer:
+        size = max(self.batch_size, _ELEMENTS_A_QUERY // math.prod(self.space.shape))
         with torch.no_grad():
-            logits = torch.cat([self.logits(part) for part in x.split(self.batch_size)])
+            logits = torch.cat([self.logits(part) for part in x.split(size)])
         return Answer(logits, logits.argmax(dim=1))
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:

@@ -7,6 +7,7 @@ import torch
 
 from tinyguard.backends.exported import plain
 from tinyguard.backends.inference import for_inference
+from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import run_in_parts
 from tinyguard.backends.torch_module import FloatNetwork, WithoutEnding, load_torch_module
 from tinyguard.data.codes import dequantized
@@ -32,6 +33,7 @@ class FloatSource:
         self.tensor = tensor
         self.batch_size = batch_size
         self._compiled: FloatNetwork | None = None
+        keep_pages()
 
     def logits(self, real: torch.Tensor) -> torch.Tensor:
         """Logits (N, classes) of real values float32 (N, *input shape), channels last: differentiable.
@@ -39,8 +41,10 @@ class FloatSource:
         Where no gradient is asked for, a compiled network answers; both agree but for rounding.
         """
         wanted = torch.is_grad_enabled() and real.requires_grad
-        network = self.network if wanted or real.device.type != "cpu" else self._for_inference()
-        return run_in_parts(lambda x: (network(x),), (real,))[0]
+        if wanted or real.device.type != "cpu":
+            return run_in_parts(lambda x: (self.network(x),), (real,))[0]
+        compiled = self._for_inference()
+        return run_in_parts(lambda x: (compiled(_filled_up(x))[: len(x)],), (real,))[0]
 
     def _for_inference(self) -> FloatNetwork:
         if self._compiled is None:
@@ -88,6 +92,14 @@ def _samples(tensor: Tensor, normalization: Normalization | None) -> torch.Tenso
     drawn = np.random.default_rng(0).random((CHECKED_SAMPLES, *tensor.shape[1:]))
     low, high = np.array(shares.low_code), np.array(shares.high_code)
     return torch.from_numpy(dequantized(np.rint(low + drawn * (high - low)), tensor))
+
+
+def _filled_up(real: torch.Tensor) -> torch.Tensor:
+    """The samples, and at most an eighth more: a compiled layer is prepared for every size of batch it meets,
+    which costs as much as a hundred small images."""
+    step = 1 << max(0, len(real).bit_length() - 4)
+    missing = -len(real) % step
+    return real if not missing else torch.cat([real, real[:1].expand(missing, *real.shape[1:])])
 
 
 def _exported(network: FloatNetwork, real: torch.Tensor) -> FloatNetwork | None:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Self
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
 
 from tinyguard.backends.execute import check_inputs, execute, outputs_of
+from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
@@ -18,6 +20,7 @@ from tinyguard.operators import Operator, resolve
 if TYPE_CHECKING:
     from tinyguard.backends.as_module import IntegerModule
 
+_ELEMENTS_A_BATCH = 1 << 15
 _FINAL = ("SOFTMAX", "LOGISTIC")
 _NO_LOGITS = "the network's first output is one of its inputs; there are no logits"
 
@@ -37,6 +40,7 @@ class Simulator(torch.nn.Module):
         self.operators = resolve(graph)
         self.batch_size = batch_size
         self._constants: dict[int, torch.Tensor] = {}
+        keep_pages()
 
     def forward(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         check_inputs(self.graph, codes)
@@ -122,21 +126,33 @@ class Simulator(torch.nn.Module):
         return self.graph.tensors[index]
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        """The `Backend` form: integer arrays in and out, `batch_size` samples at a time."""
+        """The `Backend` form: integer arrays in and out, a batch at a time."""
         check_inputs(self.graph, inputs)
         dtypes = [self.graph.tensors[index].dtype for index in self.graph.outputs]
         parts = []
-        with torch.no_grad():
-            for start in range(0, max(1, len(inputs[0])), self.batch_size):
-                batch = [
-                    torch.from_numpy(np.ascontiguousarray(x[start : start + self.batch_size], np.float32))
-                    for x in inputs
-                ]
-                parts.append([y.numpy() for y in self(*batch)])
+        for start, end in self._batches(inputs):
+            batch = (torch.from_numpy(np.ascontiguousarray(x[start:end], np.float32)) for x in inputs)
+            parts.append([y.numpy() for y in self._answers(*batch)])
         return tuple(
             np.concatenate(pieces).astype(dtype)
             for pieces, dtype in zip(zip(*parts, strict=True), dtypes, strict=True)
         )
+
+    def in_batches(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """`forward` without gradients, a batch at a time."""
+        parts = [self._answers(*(x[start:end] for x in codes)) for start, end in self._batches(codes)]
+        return tuple(torch.cat(pieces) for pieces in zip(*parts, strict=True))
+
+    def _answers(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with torch.no_grad():
+            return self(*codes)
+
+    def _batches(self, inputs: Sequence[Any]) -> Iterator[tuple[int, int]]:
+        """Starts and ends of batches: `batch_size` samples, or more where the inputs are small."""
+        elements = sum(math.prod(x.shape[1:]) for x in inputs)
+        size = max(self.batch_size, _ELEMENTS_A_BATCH // max(1, elements))
+        for start in range(0, max(1, len(inputs[0])), size):
+            yield start, start + size
 
     def tensors(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
         """Every computed tensor by its index, shape (N, *tensor.shape), in its own dtype."""
