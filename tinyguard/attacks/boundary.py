@@ -82,11 +82,12 @@ class _Walk:
         self.epsilon = torch.where(inwards, (self.epsilon * scale).clamp(max=1), self.epsilon)
 
         arrived = inwards & any_fooled
-        far = self.decisions.distance(self.rows, points).masked_fill(~fooled, torch.inf)
-        nearest = points[torch.arange(len(points)), far.argmin(1)]
-        self.x = torch.where(per_sample(arrived, self.x), nearest, self.x)
+        at = arrived.nonzero()[:, 0]
+        if len(at):
+            far = self.decisions.distance(self.rows[at], points[at]).masked_fill(~fooled[at], torch.inf)
+            self.x[at] = points[at, far.argmin(1)]
         aside = ~inwards & any_fooled
-        self.held = torch.where(per_sample(aside, points), points, self.held)
+        self.held[aside] = points[aside]
         self.holds = torch.where(aside[:, None], fooled, self.holds)
         self.trial = torch.where(any_fooled, 0, self.trial + 1)
         self.step = self.step + arrived
@@ -99,12 +100,16 @@ class _Walk:
             (self.attack.sample_size, *self.decisions.problem.space.shape),
         )
         draws = self.decisions.problem.draws.select(self.rows)
-        clean = self.decisions.problem.x[self.rows].unsqueeze(1)
-        points = self.held + per_sample(self.epsilon, self.held) * (clean - self.held)
-        aside = (~self.inwards).nonzero()[:, 0]
+        clean = self.decisions.problem.x[self.rows]
+        points = torch.empty_like(self.held)
+        inwards, aside = self.inwards.nonzero()[:, 0], (~self.inwards).nonzero()[:, 0]
+        if len(inwards):
+            held = self.held[inwards]
+            way = clean[inwards].unsqueeze(1) - held
+            points[inwards] = held + per_sample(self.epsilon[inwards], held) * way
         if len(aside):
             noise = draws.select(aside).normal(turn, shape, _SPHERE)
-            points[aside] = self._around(self.x[aside], clean[aside, 0], self.delta[aside], noise)
+            points[aside] = self._around(self.x[aside], clean[aside], self.delta[aside], noise)
         if not space.on_grid:
             return space.clip(points)
         return dither(space, points, draws.uniform(turn, shape, _DITHER))

@@ -18,6 +18,7 @@ _BISECTIONS = 40
 _ENDLESS = 1 << 62
 _POLISHING, _POLISHED_SHARE = 100, 10  # queries of the last search, and their share of a budget at most
 _START, _CELLS = 100, 101  # streams of the draws; the attacks use small ones
+_PROBED_AT_ONCE = 1 << 19  # elements: more leave the processor's caches between one operation and the next
 _GROWTH = 0.02  # of the pixel range, a try (Rahmati et al.'s search for a first point)
 PROBE_BLOCK = 16
 
@@ -89,9 +90,12 @@ class Decisions:
         return fooled, paid | free
 
     def _offer(self, rows: torch.Tensor, x: torch.Tensor, fooled: torch.Tensor) -> None:
-        far = torch.where(fooled, self.distance(rows, x), torch.inf)
-        nearest, position = far.min(1)
-        self.best.offer_nearest(rows, x[torch.arange(len(rows)), position], nearest, fooled.any(1))
+        some = fooled.any(1).nonzero()[:, 0]
+        if len(some):
+            rows, x = rows[some], x[some]
+            nearest, position = torch.where(fooled[some], self.distance(rows, x), torch.inf).min(1)
+            kept = torch.ones_like(rows, dtype=torch.bool)
+            self.best.offer_nearest(rows, x[torch.arange(len(rows)), position], nearest, kept)
         if self.budget is not None:
             self.problem.on_progress(int(self.best.queries.sum()) // max(1, self.budget))
 
@@ -223,6 +227,10 @@ class Decisions:
         (n, 16, *shape). The mean answer is subtracted (Chen et al. 2019, equation 16), which a
         boundary point that is off by a code needs.
         """
+        together = max(1, _PROBED_AT_ONCE // (PROBE_BLOCK * math.prod(x.shape[1:])))
+        if len(rows) > together:
+            parts = torch.arange(len(rows)).split(together)
+            return torch.cat([self.normal(rows[p], x[p], counts[p], size[p], noise) for p in parts])
         space, shape = self.problem.space, x.shape[1:]
         answered, total = torch.zeros(len(rows)), torch.zeros(len(rows))
         moves, voted = torch.zeros_like(x), torch.zeros_like(x)
