@@ -26,10 +26,10 @@ demo: setup
 	@bash models/digits/demo.sh demo
 
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not board" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not board" tests
 
 test-full: setup
-	$(BIN)/python -m pytest -n 2 --dist loadgroup -m "not board" tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not board" tests
 
 lint: setup
 	$(BIN)/ruff check tinyguard tests models benchmarks
