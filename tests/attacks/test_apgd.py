@@ -73,7 +73,7 @@ def test_targets_are_the_likeliest_classes_but_the_label() -> None:
 
 
 def test_too_few_classes_are_refused_with_the_loss_to_take() -> None:
-    with pytest.raises(TinyguardError, match=r"needs 4 classes and the network has 3: type --loss ce"):
+    with pytest.raises(TinyguardError, match=r"needs 4 classes and the network has 3: type --attack apgd-ce"):
         APGDTargeted().run(linear(classes=3).problem)
     with pytest.raises(TinyguardError, match=r"needs 3 classes and the network has 2"):
         APGDDLR().run(linear(classes=2).problem)
