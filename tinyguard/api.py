@@ -19,7 +19,7 @@ import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.backends.choose import open_backend
-from tinyguard.data import load_data, to_codes
+from tinyguard.data.network_codes import read_codes
 from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.tflite import read_graph, read_metadata
 
@@ -45,10 +45,7 @@ class Model:
 
     def codes(self, data: str, limit: int | None = None) -> tuple[np.ndarray, np.ndarray | None]:
         """Input codes (N, *shape) and labels (N,) or None of a DATA argument, as the commands take it."""
-        tensor = self.graph.tensors[self.graph.inputs[0]]
-        names = self.metadata.class_names if self.metadata else None
-        samples = load_data(data, tensor, class_names=names, limit=limit)
-        return to_codes(samples, tensor, self.metadata), samples.y
+        return read_codes(self.path, self.graph, data, limit)
 
     def run(self, *codes: np.ndarray) -> np.ndarray | tuple[np.ndarray, ...]:
         """Output codes of the integer network, (N, *shape); a tuple where it has several outputs."""

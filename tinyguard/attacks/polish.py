@@ -69,11 +69,13 @@ def polish(
     return Polished(search.x, search.distance, search.used)
 
 
-def polish_best(problem: Problem, best: Best, rows: torch.Tensor, norm: str, queries: int) -> None:
+def polish_best(
+    problem: Problem, best: Best, rows: torch.Tensor, norm: str, queries: int, gradient: bool = True
+) -> None:
     """`polish` the best points, which may be real, of the samples `rows`, which have succeeded."""
     if not len(rows):
         return
-    polished = polish(problem, rows, best.x[rows], norm, queries)
+    polished = polish(problem, rows, best.x[rows], norm, queries, gradient)
     best.x[rows], best.distance[rows] = polished.x, polished.distance
     best.queries[rows] += polished.queries
 

@@ -10,7 +10,7 @@ from typing import ClassVar
 import torch
 
 from tinyguard.attacks.losses import score_margin
-from tinyguard.attacks.polish import polish
+from tinyguard.attacks.polish import polish_best
 from tinyguard.attacks.problem import Best, Outcome, Problem
 from tinyguard.attacks.space import l2
 from tinyguard.attacks.windows import Plane
@@ -65,10 +65,8 @@ class ZOO:
             problem.on_progress(count * (search + 1) // self.searches)
         won = torch.nonzero(best.success)[:, 0]
         left = min(self.polish_queries, self._left(best))
-        if len(won) and left > 0:
-            polished = polish(problem, won, best.x[won], "l2", left, gradient=False)
-            best.x[won], best.distance[won] = polished.x, polished.distance
-            best.queries[won] += polished.queries
+        if left > 0:
+            polish_best(problem, best, won, "l2", left, gradient=False)
         return best.outcome()
 
     def _descend(

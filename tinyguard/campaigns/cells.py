@@ -107,17 +107,14 @@ def attack_of(cell: Cell) -> Any:
 @lru_cache(maxsize=8)
 def codes_of(network: NetworkEntry, data: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Input codes (N, *shape) and labels (N,) of a study's data for one of its networks."""
-    from tinyguard.data import load_data, to_codes
-    from tinyguard.tflite import read_graph, read_metadata
+    from tinyguard.data.network_codes import read_codes
+    from tinyguard.tflite import read_graph
 
-    graph, metadata = read_graph(Path(network.model)), read_metadata(Path(network.model))
-    tensor = graph.tensors[graph.inputs[0]]
-    names = metadata.class_names if metadata else None
-    classes = graph.tensors[graph.outputs[0]].elements
-    samples = load_data(data, tensor, limit=limit, class_names=names, classes=classes)
-    if samples.y is None:
+    model = Path(network.model)
+    codes, labels = read_codes(model, read_graph(model), data, limit)
+    if labels is None:
         raise TinyguardError(f"data {data} has no labels, and attacks need them")
-    return to_codes(samples, tensor, metadata), samples.y
+    return codes, labels
 
 
 def _settings(entry: AttackEntry, network: NetworkEntry) -> Iterator[str]:

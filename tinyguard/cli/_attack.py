@@ -12,8 +12,9 @@ from rich.table import Table
 from tinyguard.attacks import find_attack
 from tinyguard.attacks.problem import Attack
 from tinyguard.cli._measure import draw_surface, show_checks
-from tinyguard.cli._model import board_port, read_codes
+from tinyguard.cli._model import board_port
 from tinyguard.cli._progress import sample_progress
+from tinyguard.data.network_codes import read_codes
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.adversarial import save_adversarial

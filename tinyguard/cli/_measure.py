@@ -12,9 +12,9 @@ from rich.table import Table
 
 from tinyguard.attacks import find_attack
 from tinyguard.attacks.pgd import PGD
-from tinyguard.cli._model import read_codes
 from tinyguard.cli._options import console, print_json
 from tinyguard.cli._progress import sample_progress
+from tinyguard.data.network_codes import read_codes
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.attack_run import AttackRun
 from tinyguard.evaluation.attenuation import Attenuation, attenuation

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 import click
 
 from tinyguard.cli._codegen import codegen_options
-from tinyguard.cli._model import image_sizes, model_argument, read_codes
+from tinyguard.cli._model import image_sizes, model_argument
 from tinyguard.cli._options import console, json_option, print_json, progress_console
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ def command(
     from tinyguard import boards
     from tinyguard.cli._bench import show
     from tinyguard.codegen import prepare_for
+    from tinyguard.data.network_codes import read_codes
     from tinyguard.evaluation.bench import random_sample, read_run
     from tinyguard.files import write_atomically
     from tinyguard.tflite import read_graph

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyguard.cli._model import model_argument, read_codes
+from tinyguard.cli._model import board_port, model_argument
 from tinyguard.cli._options import console, json_option, print_json
 
 if TYPE_CHECKING:
@@ -53,9 +53,8 @@ def command(
     inputs = _sample(model, graph, data, sample) if data else random_inputs(graph, seed)
     if serial is not None:
         from tinyguard.device.client import Device
-        from tinyguard.device.ports import find_port
 
-        with Device(find_port().port if serial == "auto" else serial) as device:
+        with Device(board_port(serial)) as device:
             device.connect(expected_sha256=graph.sha256)
             graph, found = trace_device(device, graph, inputs)
     else:
@@ -72,6 +71,7 @@ def command(
 
 
 def _sample(model: Path, graph: Graph, data: str, sample: int) -> tuple[np.ndarray, ...]:
+    from tinyguard.data.network_codes import read_codes
     from tinyguard.errors import TinyguardError
 
     codes, _ = read_codes(model, graph, data, sample + 1)

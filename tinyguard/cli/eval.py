@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyguard.cli._model import image_sizes, model_argument, read_codes
-from tinyguard.cli._options import console, json_option, print_json, progress_console
+from tinyguard.cli._model import board_port, image_sizes, model_argument
+from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._progress import sample_progress
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +41,7 @@ def command(
 
     Every result is compared with the exact host simulation, byte for byte.
     """
+    from tinyguard.data.network_codes import read_codes
     from tinyguard.tflite import read_graph
 
     if serial is not None and backend is not None:
@@ -64,7 +66,7 @@ def _on_host(
 
     exact = exact_host_backend(graph)
     backend = exact if name == "simulator" else open_backend(name, model, graph)
-    with _progress(name, len(codes)) as update:
+    with sample_progress(name, len(codes)) as update:
         return evaluate_host(backend, exact, codes, labels, update)
 
 
@@ -75,17 +77,16 @@ def _on_board(
 
     from tinyguard.backends.choose import exact_host_backend
     from tinyguard.device.client import Device
-    from tinyguard.device.ports import find_port
     from tinyguard.errors import TinyguardError
     from tinyguard.evaluation import RunRecord, evaluate_device, run_key
 
-    port = find_port().port if serial == "auto" else serial
+    port = board_port(serial)
     record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), "device"))
     done = record.load() if resume else 0
     with Device(port) as device:
         description = device.connect(expected_sha256=graph.sha256)
         try:
-            with _progress(description.board, len(codes), done) as update:
+            with sample_progress(description.board, len(codes), done) as update:
                 result = evaluate_device(device, exact_host_backend(graph), codes, labels, record, update)
         except (TinyguardError, KeyboardInterrupt) as error:
             kept = f"{len(record.outputs)} of {len(codes)} samples are kept; repeat the command with --resume"
@@ -95,30 +96,6 @@ def _on_board(
     record.discard()
     flash_bytes, ram_bytes = image_sizes(graph, port, description)
     return replace(result, flash_bytes=flash_bytes, ram_bytes=ram_bytes)
-
-
-class _progress:  # noqa: N801 (used as a function)
-    """A progress bar on stderr; the body gets a function that takes the number of samples done."""
-
-    def __init__(self, what: str, total: int, done: int = 0) -> None:
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-        self._bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=progress_console,
-            transient=True,
-        )
-        self._task = self._bar.add_task(what, total=total, completed=done)
-
-    def __enter__(self):  # type: ignore[no-untyped-def]
-        self._bar.start()
-        return lambda done: self._bar.update(self._task, completed=done)
-
-    def __exit__(self, *error: object) -> None:
-        self._bar.stop()
 
 
 def _show(result: Evaluation) -> None:

@@ -9,12 +9,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
 
 from tinyguard import __version__
 from tinyguard.attacks.problem import Attack, Outcome, Problem
+from tinyguard.attacks.victim import Victim
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.attack_run import AttackRun, Conditions
 from tinyguard.evaluation.budget import check_eps, eps_codes
@@ -88,19 +90,33 @@ def craft(
     `clean` shares, float32 (N, *shape). One search serves every network of that source.
     """
     assert target.float_victim is not None
-    victim = target.float_victim
-    problem = Problem(
+    named: Any = {"ids": ids, "targets": targets, "seed": seed, "progress": progress}
+    return attack.run(_problem(target, target.float_victim, clean, labels, stop_early=False, **named))
+
+
+def _problem(
+    target: Target,
+    victim: Victim,
+    clean: torch.Tensor,
+    labels: np.ndarray,
+    *,
+    ids: np.ndarray,
+    targets: np.ndarray | None,
+    seed: int,
+    stop_early: bool,
+    progress: Callable[[int], None],
+) -> Problem:
+    return Problem(
         victim,
         victim.space.round(clean),
         torch.from_numpy(labels),
         None if targets is None else torch.from_numpy(targets),
         torch.from_numpy(ids),
         seed,
-        stop_early=False,
+        stop_early=stop_early,
         on_progress=progress,
-        others=(victim,),
+        others=() if target.float_victim is None else (target.float_victim,),
     )
-    return attack.run(problem)
 
 
 def _whole(what: str, values: np.ndarray) -> np.ndarray:
@@ -198,33 +214,14 @@ def _report(progress: Progress, before: int, total: int, done: int) -> None:
 
 
 def _run(job: _Job, progress: Callable[[int], None]) -> Outcome:
-    target = job.target
-    clean = target.space.shares(job.codes)
+    if job.setting == "transfer" and job.crafted is not None:
+        return job.crafted
+    target, clean = job.target, job.target.space.shares(job.codes)
+    named: Any = {"ids": job.ids, "targets": job.targets, "seed": job.seed, "progress": progress}
     if job.setting == "transfer":
-        if job.crafted is not None:
-            return job.crafted
-        return craft(
-            target,
-            job.attack,
-            clean,
-            job.labels,
-            ids=job.ids,
-            targets=job.targets,
-            seed=job.seed,
-            progress=progress,
-        )
+        return craft(target, job.attack, clean, job.labels, **named)
     victim = target.white_box() if job.setting == "white-box" else target.victim()
-    problem = Problem(
-        victim,
-        victim.space.round(clean),
-        torch.from_numpy(job.labels),
-        None if job.targets is None else torch.from_numpy(job.targets),
-        torch.from_numpy(job.ids),
-        job.seed,
-        on_progress=progress,
-        others=() if target.float_victim is None else (target.float_victim,),
-    )
-    return job.attack.run(problem)
+    return job.attack.run(_problem(target, victim, clean, job.labels, stop_early=True, **named))
 
 
 def _measured(job: _Job, found: _Found) -> AttackRun:

@@ -1,0 +1,30 @@
+"""From a DATA argument to the codes that one network is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tinyguard.data.codes import to_codes
+from tinyguard.data.resolve import load_data
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
+from tinyguard.tflite import read_metadata
+
+
+def read_codes(
+    model: Path, graph: Graph, data: str, limit: int | None
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Input codes (N, *shape) and labels int64 (N,) or None that DATA gives for the network in `model`.
+
+    Raises TinyguardError for a network with several inputs and for data that do not fit it.
+    """
+    if len(graph.inputs) != 1:
+        raise TinyguardError(f"{model} has {len(graph.inputs)} inputs; DATA can fill only networks with one")
+    tensor = graph.tensors[graph.inputs[0]]
+    metadata = read_metadata(model)
+    names = metadata.class_names if metadata else None
+    classes = graph.tensors[graph.outputs[0]].elements
+    samples = load_data(data, tensor, limit=limit, class_names=names, classes=classes)
+    return to_codes(samples, tensor, metadata), samples.y
