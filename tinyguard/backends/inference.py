@@ -12,7 +12,7 @@ from torch import fx
 from tinyguard.backends.torch_module import FloatNetwork
 
 _aten: Any = torch.ops.aten
-_BATCHES = (1, 2, 3, 5, 8, 9)
+_BATCHES = (4, 5, 8, 9)  # `run_in_parts` fills smaller ones up
 _TOLERANCE = 1e-4
 _RESHAPES = {_aten.view.default, _aten.reshape.default}
 _EACH_ELEMENT = {_aten.relu.default, _aten.sigmoid.default, _aten.tanh.default, _aten.hardtanh.default}
@@ -20,7 +20,7 @@ _EACH_ELEMENT = {_aten.relu.default, _aten.sigmoid.default, _aten.tanh.default, 
 
 def for_inference(network: FloatNetwork, real: torch.Tensor) -> FloatNetwork:
     """`network` compiled, where that is possible and gives the same logits, but for rounding, on samples
-    `real` (N, *shape), and a sample the same bits in every batch. Otherwise `network` itself.
+    `real` (N, *shape), and a sample the same bits in every batch of four or more. Otherwise `network` itself.
 
     A network of Python code may branch on what it is given, which a trace would forget; only those that
     torch.export or TorchScript took down are compiled.
@@ -65,6 +65,8 @@ def _traceable(module: fx.GraphModule) -> fx.GraphModule:
         if node.target in _EACH_ELEMENT and _is_turn(node.args[0]) and len(node.args[0].users) == 1:
             _swap(traced.graph, node)
     for node in list(traced.graph.nodes):
+        _keep_weights(traced, node)
+    for node in list(traced.graph.nodes):
         if _is_turn(node) and _is_turn(node.args[0]):
             before, order = node.args[0].args
             node.args = (before, [order[axis] for axis in node.args[1]])
@@ -86,3 +88,37 @@ def _swap(graph: fx.Graph, node: Any) -> None:
         after = graph.call_function(_aten.permute.default, (node, turn.args[1]))
     node.replace_all_uses_with(after, lambda user: user is not after)
     node.args = (turn.args[0], *node.args[1:])
+
+
+def _keep_weights(traced: fx.GraphModule, node: Any) -> None:
+    """Give a dense layer its weights as (outputs, inputs), turned where they are used. MKL's AVX-512 kernels
+    for (inputs, outputs), which TorchScript prefers, sum in an order that depends on a sample's place."""
+    graph, bias = traced.graph, None
+    with graph.inserting_before(node):
+        if node.target is _aten.linear.default:
+            x, weight, bias = (*node.args, None)[:3]
+        elif node.target is _aten.matmul.default and _is_matrix(traced, node.args[1]):
+            x, weight = node.args[0], _turned(traced, node.args[1].target)
+        else:
+            return
+        found = graph.call_function(_aten.t.default, (weight,))
+        found = graph.call_function(_aten.matmul.default, (x, found))
+        if bias is not None:
+            found = graph.call_function(_aten.add.Tensor, (found, bias))
+    node.replace_all_uses_with(found)
+    graph.erase_node(node)
+
+
+def _is_matrix(traced: fx.GraphModule, weight: Any) -> bool:
+    """Whether a node is a constant of two axes."""
+    if not isinstance(weight, fx.Node) or weight.op != "get_attr":
+        return False
+    constant = getattr(traced, str(weight.target), None)
+    return isinstance(constant, torch.Tensor) and constant.dim() == 2
+
+
+def _turned(traced: fx.GraphModule, name: str) -> fx.Node:
+    """A new constant, the matrix `name` with its axes turned."""
+    turned = getattr(traced, name).detach().t().contiguous()
+    traced.register_buffer(f"{name}_turned", turned)
+    return traced.graph.get_attr(f"{name}_turned")
