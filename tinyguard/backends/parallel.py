@@ -31,11 +31,15 @@ def run_in_parts(
     batch. The outputs of an `exact` network have anyway, so it is padded only where gradients are wanted.
     """
     samples = len(inputs[0])
-    rounded = not exact or (torch.is_grad_enabled() and any(x.requires_grad for x in inputs))
-    if rounded and 0 < samples < _LEAST_BATCH and all(len(x) == samples for x in inputs):
-        return tuple(y[:samples] for y in network(*map(_padded, inputs)))
-    count = min(torch.get_num_threads(), samples // _LEAST_SAMPLES)
-    if count < 2 or any(len(x) != samples or x.device.type != "cpu" for x in inputs):
+    wanted = torch.is_grad_enabled() and any(x.requires_grad for x in inputs)
+    if (wanted or not exact) and 0 < samples < _LEAST_BATCH and all(len(x) == samples for x in inputs):
+        filled = run_in_parts(network, tuple(map(_padded, inputs)), exact=exact)
+        return tuple(y[:samples] for y in filled)
+    threads = torch.get_num_threads()
+    # Where torch's own threads share a gradient's sums out, they share them out by the batch.
+    count = min(threads, samples // (_LEAST_BATCH if wanted else _LEAST_SAMPLES))
+    whole = threads == 1 or count < (1 if wanted else 2)
+    if whole or any(len(x) != samples or x.device.type != "cpu" for x in inputs):
         return network(*inputs)
     return tuple(_Parts.apply(network, count, *inputs))
 
