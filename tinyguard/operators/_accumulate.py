@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from copy import copy
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -24,12 +25,14 @@ FLOAT32_EXACT = 2**24  # integers up to here are exact in float32
 class Accumulating(Operator):
     """Base of the operators that sum int8 weights times codes and requantize per output channel.
 
-    After `prepare_sums`: `weights` (int8), `bias` (int64, one an output channel), `multipliers`
-    (int32), `shifts` (int8), `low`, `high` (clamp), `wide` (the int16x8 rule on 64-bit accumulators),
-    `least` and `most` (int64, bounds of each channel's partial sums without bias) and
-    `exact_in_float32` (these are all below 2**24).
+    After `prepare_sums`: `source` (the codes' tensor), `weights` (int8) with their `channel_axis`, `bias`
+    (int64, one an output channel), `multipliers` (int32), `shifts` (int8), `low`, `high` (clamp), `wide`
+    (the int16x8 rule on 64-bit accumulators), `least` and `most` (int64, bounds of each channel's partial
+    sums without bias) and `exact_in_float32` (these are all below 2**24).
     """
 
+    source: Tensor
+    channel_axis: int
     weights: np.ndarray
     bias: np.ndarray
     multipliers: np.ndarray
@@ -72,7 +75,20 @@ class Accumulating(Operator):
         self.shifts = np.array([p.shift for p in pairs], np.int8)
         self.low, self.high = self.activation_range(output)
         self._maps: dict[tuple[torch.device, torch.dtype], LinearMap] = {}
+        self.source, self.channel_axis = source, channel_axis
         self._check_range(source, channel_axis)
+
+    def with_weights(self, weights: np.ndarray, bias: np.ndarray) -> Self:
+        """The same operator on other `weights` (int8) and `bias` (int64), shapes and scales as they are.
+
+        Raises Unsupported where sums may overflow.
+        """
+        twin = copy(self)
+        for name in ("_settled", "_moving_bias", "requantization", "in_halves"):
+            twin.__dict__.pop(name, None)
+        twin.weights, twin.bias, twin._maps = weights, bias, {}
+        twin._check_range(self.source, self.channel_axis)
+        return twin
 
     def real_multipliers(self, source: Tensor, scales: np.ndarray, output: Tensor) -> np.ndarray:
         """Input scale * weight scales / output scale, in doubles from float32 scales as TFLite has it."""
@@ -185,16 +201,22 @@ class Accumulating(Operator):
 
     def codes_torch(self, x: torch.Tensor) -> torch.Tensor:
         """float32 output codes (M, ..., channels) of codes as the linear map takes them."""
+        from tinyguard.operators import _sums
+
+        return _sums.requantized(x, self.prepared_map(x.device), self.requantization, self.leak)
+
+    def prepared_map(self, device: torch.device) -> LinearMap:
+        """`linear_map`, or that of both halves of int16 codes, kept for the next call."""
         import torch
 
         from tinyguard.operators import _sums
 
-        key = x.device, self.torch_dtype
+        key = device, self.torch_dtype
         if key not in self._maps:
             with torch.inference_mode(False):  # they may serve outside of that mode next
-                linear = self.linear_map(x.device)
+                linear = self.linear_map(device)
                 self._maps[key] = _sums.in_halves(linear, self._moving_bias) if self.in_halves else linear
-        return _sums.requantized(x, self._maps[key], self.requantization, self.leak)
+        return self._maps[key]
 
     def torch_weights(
         self, channel_axis: int, device: torch.device
