@@ -19,7 +19,7 @@ from tinyguard.tflite.metadata import (
 )
 
 RECORD = Metadata(
-    normalization=Normalization((0.0,), (255.0,)), class_names=("cat", "dög"), extra={"filters": [1, 2]}
+    normalization=Normalization((0.0,), (255.0,)), class_names=("cat", "dög"), extra={"exits": [1, 2]}
 )
 EMPTY_FILE = encode(Table("Model", {"version": 3, "description": "a file", "buffers": (Table("Buffer"),)}))
 
@@ -56,7 +56,15 @@ def test_data_outside_the_flatbuffer_is_not_lost() -> None:
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b'{"version": 2}', "update tinyguard"),
+        (b'{"version": 3}', "update tinyguard"),
+        (b'{"version": 2, "filters": {}}', "not a list"),
+        (b'{"version": 2, "filters": [{"size": 3}]}', "without a name"),
+        (b'{"version": 2, "filters": [{"name": "medain", "size": 3}]}', "did you mean median"),
+        (
+            b'{"version": 2, "filters": [{"name": "median", "size": 3, "border": 1}]}',
+            "this version knows size",
+        ),
+        (b'{"version": 2, "filters": [{"name": "median", "size": "3"}]}', "harden the model again"),
         (b"{", "not valid JSON"),
         (b"\xff", "not valid JSON"),
         (b"[" * 100_000, "not valid JSON"),

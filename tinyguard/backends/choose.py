@@ -26,9 +26,10 @@ def open_backend(name: str, path: Path, graph: Graph) -> Backend:
 
         return CompiledBackend(graph)
     if name == "litert":
+        from tinyguard.backends.filtered import behind_filters
         from tinyguard.backends.litert import LiteRTBackend
 
-        return LiteRTBackend(path)
+        return behind_filters(LiteRTBackend(path), graph)
     if is_port(name):
         from tinyguard.backends.device import DeviceBackend
 

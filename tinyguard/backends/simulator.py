@@ -16,6 +16,7 @@ from tinyguard.backends.parallel import run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import Operator, resolve
+from tinyguard.operators._filter import GRADIENTS
 
 if TYPE_CHECKING:
     from tinyguard.backends.as_module import IntegerModule
@@ -63,10 +64,26 @@ class Simulator(torch.nn.Module):
 
         Every value stays; only the gradient looks past saturated codes, as a check for masking needs.
         """
+        return self._with("leak", share)
+
+    def with_filter_gradient(self, rule: str) -> Self:
+        """The same network, whose input filters pass the gradient by `rule`, one of GRADIENTS: "smooth",
+        their own or that of a smooth function near them, or "identity", as if they were not there (BPDA)."""
+        if rule not in GRADIENTS:
+            raise TinyguardError(f"no filter gradient {rule!r}; known: {', '.join(GRADIENTS)}")
+        return self._with("gradient", rule)
+
+    @property
+    def filter_gradient(self) -> str:
+        """The rule by which input filters pass the gradient."""
+        return self.operators[0].gradient
+
+    def _with(self, attribute: str, value: Any) -> Self:
+        """A twin whose operators differ in one attribute."""
         twin = copy.copy(self)
         twin.operators = [copy.copy(operator) for operator in self.operators]
         for operator in twin.operators:
-            operator.leak = share
+            setattr(operator, attribute, value)
         return twin
 
     def as_module(self, layout: str = "nchw", output: str = "logits") -> IntegerModule:

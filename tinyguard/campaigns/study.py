@@ -8,6 +8,7 @@ seed = 0
 name = "int8"
 model = "model.tflite"            # paths are relative to the study file
 source = "network.py:logits"      # the float source; transfer and backend = "float" need it
+filter_gradient = "identity"      # how gradients pass input filters; "smooth" where it is missing
 backend = "simulator"             # where answers come from: simulator, litert, xnnpack, float, a serial port
 
 [[attack]]
@@ -30,9 +31,10 @@ from tinyguard.backends.choose import is_port
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.settings import SETTINGS
 from tinyguard.evaluation.target import SHOWS, TARGET_BACKENDS
+from tinyguard.operators._filter import GRADIENTS
 
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "network", "attack"}
-_NETWORK_KEYS = {"name", "model", "source", "backend", "scores", "grid"}
+_NETWORK_KEYS = {"name", "model", "source", "backend", "scores", "grid", "filter_gradient"}
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
 _GRIDS = ("codes", "pixels")
 _LIMIT = 1000
@@ -49,6 +51,7 @@ class NetworkEntry:
     backend: str
     scores: str
     grid: str | None
+    filter_gradient: str = GRADIENTS[0]
 
 
 @dataclass(frozen=True)
@@ -150,7 +153,9 @@ def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
         )
     scores = _one_of(entry.get("scores", "output"), SHOWS, f"[[network]] {name}: scores")
     grid = _one_of(entry["grid"], _GRIDS, f"[[network]] {name}: grid") if "grid" in entry else None
-    return NetworkEntry(name, str(model), source, backend, scores, grid)
+    gradient = entry.get("filter_gradient", GRADIENTS[0])
+    gradient = _one_of(gradient, GRADIENTS, f"[[network]] {name}: filter_gradient")
+    return NetworkEntry(name, str(model), source, backend, scores, grid, gradient)
 
 
 def _attack(entry: dict[str, Any], names: tuple[str, ...], limit: int) -> AttackEntry:

@@ -107,4 +107,5 @@ def _target(network: NetworkEntry) -> Target:
         source=network.source,
         grid=network.grid,
         show=network.scores,
+        filter_gradient=network.filter_gradient,
     )

@@ -41,6 +41,7 @@ class AttackOptions:
     source: tuple[str, ...]
     scores: str
     grid: str | None
+    filter_gradient: str
     targeted: str | None
     loss: str | None
     steps: int | None
@@ -73,6 +74,7 @@ def run_attack(model: Path, options: AttackOptions) -> AttackRun:
         grid=options.grid,
         show=options.scores,
         batch_size=options.batch_size,
+        filter_gradient=options.filter_gradient,
     )
     try:
         return _run(target, cls, setting, options)

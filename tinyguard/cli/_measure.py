@@ -38,7 +38,11 @@ def run_measure(measure: str, model: Path, as_json: bool, options: Mapping[str, 
     if options["backend"] is not None or options["serial"] is not None:
         raise TinyguardError("measures are taken on the simulator: leave out --backend and --serial")
     target = open_target(
-        model, source=options["source"], grid=options["grid"], batch_size=options["batch_size"]
+        model,
+        source=options["source"],
+        grid=options["grid"],
+        batch_size=options["batch_size"],
+        filter_gradient=options["filter_gradient"],
     )
     codes, labels = read_codes(model, target.graph, options["data"], options["limit"])
     if labels is None:

@@ -45,6 +45,7 @@ class Conditions:
     model_sha256: str
     source: str | None
     version: str
+    filter_gradient: str = "smooth"
 
 
 @dataclass(frozen=True, eq=False)

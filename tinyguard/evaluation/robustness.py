@@ -294,4 +294,5 @@ def _conditions(job: _Job) -> Conditions:
         model_sha256=target.graph.sha256,
         source=target.source,
         version=__version__,
+        filter_gradient=target.simulator.filter_gradient,
     )

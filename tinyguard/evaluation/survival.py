@@ -82,7 +82,7 @@ def _backend(target: Target, where: str) -> Backend:
             raise TinyguardError("survival from the float network needs it: type --source FILE")
         return FloatBackend(target.float_victim)
     if where == "xnnpack":
-        from tinyguard.backends.xnnpack import DefaultInterpreter
+        from tinyguard.evaluation.target import open_scored
 
-        return DefaultInterpreter(target.path)
+        return open_scored(where, target.path, target.graph)
     raise TinyguardError(f"no back end named {where!r} to survive from; known: xnnpack, float")

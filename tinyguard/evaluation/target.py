@@ -111,12 +111,14 @@ def open_target(
     grid: str | None = None,
     show: str = "output",
     batch_size: int = 128,
+    filter_gradient: str = "smooth",
 ) -> Target:
     """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
 
     `source` is the float network (a file, or `file.py:function`), needed for transfer and for the float
     back end, or several surrogates. `grid` is "codes" or "pixels", None for the default of the input's
-    dtype; the float back end is off the grid unless one is named. Raises TinyguardError for what is
+    dtype; the float back end is off the grid unless one is named. `filter_gradient`: how gradients pass the
+    input filters, as `Simulator.with_filter_gradient` has it. Raises TinyguardError for what is
     missing or does not fit.
     """
     require_torch()
@@ -133,7 +135,7 @@ def open_target(
     normalization = metadata.normalization if metadata else None
     off_grid = backend == "float" and grid is None
     space = space_of(tensor, normalization, "none" if off_grid else grid)
-    simulator = Simulator(graph, batch_size)
+    simulator = Simulator(graph, batch_size).with_filter_gradient(filter_gradient)
     sources = [source] if isinstance(source, str) else list(source or ())
     opened = open_sources(sources, graph, normalization, batch_size) if sources else None
     if backend == "float":
@@ -165,9 +167,10 @@ def open_scored(name: str, path: Path, graph: Graph) -> Backend:
     """A back end that scores inputs: as `open_backend`, or "xnnpack", a PC's default interpreter, whose
     answers are not the device's."""
     if name == "xnnpack":
+        from tinyguard.backends.filtered import behind_filters
         from tinyguard.backends.xnnpack import DefaultInterpreter
 
-        return DefaultInterpreter(path)
+        return behind_filters(DefaultInterpreter(path), graph)
     return open_backend(name, path, graph)
 
 

@@ -29,12 +29,21 @@ def trace_host(name: str, path: Path, graph: Graph, inputs: tuple[np.ndarray, ..
 
         return CompiledBackend(graph).tensors(*inputs)
     if name == "litert":
-        from tinyguard.backends.litert import LiteRTBackend
-
-        tensors = next(LiteRTBackend(path, preserve_all_tensors=True).trace(*inputs))
-        computed = {index for node in graph.nodes for index in node.outputs}
-        return {index: array[None] for index, array in tensors.items() if index in computed}
+        return _trace_litert(path, graph, inputs)
     raise TinyguardError(f"no host back end named {name!r}; known: simulator, litert, reference, compiled")
+
+
+def _trace_litert(path: Path, graph: Graph, inputs: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
+    from tinyguard.backends.filtered import FilteredBackend, filters_of
+    from tinyguard.backends.litert import LiteRTBackend
+
+    inner, found = LiteRTBackend(path, preserve_all_tensors=True), {}
+    if filters_of(graph).nodes:
+        filtered = FilteredBackend(inner, graph)
+        found, inputs = filtered.filtered(*inputs), (filtered.last(*inputs),)
+    computed = {index for node in graph.nodes for index in node.outputs}
+    tensors = next(inner.trace(*inputs))
+    return found | {index: array[None] for index, array in tensors.items() if index in computed}
 
 
 def trace_device(

@@ -24,7 +24,7 @@ __all__ = [
 
 @functools.cache
 def registry() -> dict[str, type[Operator]]:
-    """TFLite builtin name -> the class that implements it."""
+    """TFLite builtin name, or that of an input filter -> the class that implements it."""
     found: dict[str, type[Operator]] = {}
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_") and module.name not in ("base", "target"):
@@ -36,7 +36,7 @@ def registry() -> dict[str, type[Operator]]:
 
 def operator_names() -> list[str]:
     """Every supported TFLite builtin name, sorted."""
-    return sorted(registry())
+    return sorted(name for name, kind in registry().items() if kind.in_file)
 
 
 def _attempt(graph: Graph) -> tuple[list[Operator], list[str]]:

@@ -68,6 +68,8 @@ class Operator(ABC):
     """
 
     names: ClassVar[tuple[str, ...]] = ()  # TFLite builtin names; empty on abstract classes
+    in_file: ClassVar[bool] = True  # whether a .tflite file may hold it; input filters come from the metadata
+    gradient: str = "smooth"  # of input filters; see `Simulator.with_filter_gradient`
     leak: float = 0.0  # share of the gradient that passes outside the clamp; see `Simulator.leaky`
 
     def __init__(self, graph: Graph, node: Node) -> None:

@@ -2,7 +2,8 @@
 
     {"version": 1, "normalization": {"mean": [...], "std": [...]}, "class_names": [...], ...}
 
-Sections that this version does not know are kept.
+Sections that this version does not know are kept. A record that changes what the network computes (`filters`)
+has version 2, so that a tinyguard that knows nothing of it refuses the file.
 """
 
 import json
@@ -13,11 +14,13 @@ from types import MappingProxyType
 from typing import Any
 
 from tinyguard.errors import TinyguardError
+from tinyguard.tflite.content import read_bytes
+from tinyguard.tflite.filters import InputFilter, filter_from_json
 from tinyguard.tflite.flatbuffer import Table, decode, encode
-from tinyguard.tflite.reader import read_bytes
 
 RECORD_NAME = "tinyguard"
-RECORD_VERSION = 1
+RECORD_VERSION = 2
+_PLAIN_VERSION = 1
 _MAX_RECORD_BYTES = 4 << 20
 _MAX_PIXEL = 1e9
 
@@ -38,9 +41,10 @@ class Normalization:
 class Metadata:
     """What a network carries beside its layers. `extra` holds the other sections of the record, as JSON."""
 
-    version: int = RECORD_VERSION
+    version: int = _PLAIN_VERSION
     normalization: Normalization | None = None
     class_names: tuple[str, ...] | None = None
+    filters: tuple[InputFilter, ...] = ()
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -99,23 +103,27 @@ def parse_metadata(content: bytes) -> Metadata:
             f"tinyguard metadata of version {record['version']}, known is version {RECORD_VERSION}; "
             "update tinyguard"
         )
-    known = ("version", "normalization", "class_names")
+    known = ("version", "normalization", "class_names", "filters")
     return Metadata(
         record["version"],
         _normalization(record.get("normalization")),
         _class_names(record.get("class_names")),
+        _filters(record.get("filters", [])),
         MappingProxyType({name: section for name, section in record.items() if name not in known}),
     )
 
 
 def format_metadata(metadata: Metadata) -> bytes:
     """The record as compact JSON, the same bytes for the same record."""
-    record: dict[str, Any] = {"version": metadata.version}
+    version = RECORD_VERSION if metadata.filters else metadata.version
+    record: dict[str, Any] = {"version": version}
     if metadata.normalization is not None:
         mean, std = metadata.normalization.mean, metadata.normalization.std
         record["normalization"] = {"mean": list(mean), "std": list(std)}
     if metadata.class_names is not None:
         record["class_names"] = list(metadata.class_names)
+    if metadata.filters:
+        record["filters"] = [one.as_json() for one in metadata.filters]
     record.update(metadata.extra)
     content = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
     parse_metadata(content)
@@ -169,3 +177,9 @@ def _class_names(section: Any) -> tuple[str, ...] | None:
             "tinyguard metadata: class_names is not a list of printable names; quantize the model again"
         )
     return tuple(section)
+
+
+def _filters(section: Any) -> tuple[InputFilter, ...]:
+    if not isinstance(section, list):
+        raise TinyguardError("tinyguard metadata: filters is not a list; harden the model again")
+    return tuple(filter_from_json(one) for one in section)

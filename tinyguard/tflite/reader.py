@@ -8,9 +8,12 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
-from tinyguard.tflite.flatbuffer import MAX_FILE_BYTES, Table, decode
+from tinyguard.tflite.content import read_bytes
+from tinyguard.tflite.filters import insert_filters
+from tinyguard.tflite.flatbuffer import Table, decode
+from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 from tinyguard.tflite.schema import ENUMS, TABLES, Field, options_table
-from tinyguard.tflite.support import problems, shortened
+from tinyguard.tflite.support import filter_problems, problems, shortened
 from tinyguard.tflite.tensors import damaged, read_tensors, readable
 
 _MAX_NODES = 10_000
@@ -19,7 +22,7 @@ _FIX_SHAPE = "export it with a fixed input shape (`tinyguard quantize` fixes the
 
 
 def read_graph(source: Path | bytes, check: bool = True) -> Graph:
-    """The network in a .tflite file.
+    """The network in a .tflite file, the input filters of its metadata as its first layers.
 
     With `check`, a file with anything that tinyguard does not run is refused, naming all of it at once;
     without, such a file is still read. Raises TinyguardError (one line) for both and for damaged files.
@@ -39,26 +42,14 @@ def survey(source: Path | bytes) -> tuple[Graph, list[str]]:
     data = read_bytes(source)
     try:
         model = decode(data)
-        graph = _graph(model, hashlib.sha256(data).hexdigest())
-        return graph, problems(model, graph)
+        plain = _graph(model, hashlib.sha256(data).hexdigest())
+        graph = _hardened(plain)
+        added = len(graph.nodes) - len(plain.nodes)
+        return graph, [*problems(model, plain), *filter_problems(graph, added)]
     except TinyguardError as error:
         if isinstance(source, bytes):
             raise
         raise TinyguardError(f"{source}: {error}") from None
-
-
-def read_bytes(source: Path | bytes) -> bytes:
-    """The content of a model file, or the bytes themselves."""
-    if isinstance(source, bytes):
-        return source
-    path = Path(source)
-    try:
-        if path.stat().st_size > MAX_FILE_BYTES:
-            raise TinyguardError(f"{path}: larger than the {MAX_FILE_BYTES} bytes that are read")
-        return path.read_bytes()
-    except OSError as error:
-        reason = (error.strerror or "cannot be read").lower()
-        raise TinyguardError(f"{path}: {reason}; give the path of a .tflite file") from None
 
 
 def _graph(model: Table, sha256: str) -> Graph:
@@ -80,6 +71,12 @@ def _graph(model: Table, sha256: str) -> Graph:
     _check_order(graph)
     _check_inputs(graph, subgraph["tensors"])
     return graph
+
+
+def _hardened(graph: Graph) -> Graph:
+    """The graph with what its metadata adds to the network."""
+    record = graph.metadata.get(RECORD_NAME)
+    return graph if record is None else insert_filters(graph, parse_metadata(record).filters)
 
 
 def _operator_name(code: Table) -> str:

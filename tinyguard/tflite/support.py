@@ -33,6 +33,13 @@ def problems(model: Table, graph: Graph) -> list[str]:
     return found + _operator_problems(replace(graph, nodes=tuple(rest)), missing_only=scheme is not None)
 
 
+def filter_problems(graph: Graph, count: int) -> list[str]:
+    """Why the first `count` layers, input filters, do not fit the network's input."""
+    from tinyguard.operators import unsupported
+
+    return unsupported(replace(graph, nodes=graph.nodes[:count])) if count else []
+
+
 def _operator_problems(graph: Graph, missing_only: bool) -> list[str]:
     from tinyguard.operators import operator_names, unsupported
 

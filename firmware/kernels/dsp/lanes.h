@@ -55,6 +55,8 @@ TG_LANE_MAC(tg_lane_smlatb, "smlatb %0, %1, %2, %3")
 TG_LANE_2(tg_lane_low_low, "pkhbt %0, %1, %2, lsl #16")
 TG_LANE_2(tg_lane_high_high, "pkhtb %0, %2, %1, asr #16")
 TG_LANE_2(tg_lane_add, "sadd16 %0, %1, %2")
+TG_LANE_2(tg_lane_sub, "ssub16 %0, %1, %2")
+TG_LANE_2(tg_lane_halved_sum, "shadd16 %0, %1, %2")
 TG_LANE_2(tg_lane_add_even, "sxtab16 %0, %1, %2")
 TG_LANE_2(tg_lane_add_odd, "sxtab16 %0, %1, %2, ror #8")
 
@@ -70,6 +72,29 @@ TG_INLINE uint32_t tg_lane_odd(uint32_t x)
 {
     uint32_t result;
     __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
+    return result;
+}
+
+/* Both lanes clamped to -2^(bits - 1) ... 2^(bits - 1) - 1; bits is constant, 1 to 16. */
+TG_INLINE uint32_t tg_lane_saturate_2(uint32_t x, int32_t bits)
+{
+    uint32_t result;
+    __asm__("ssat16 %0, %1, %2" : "=r"(result) : "i"(bits), "r"(x));
+    return result;
+}
+
+/* Bytes 0 and 2 zero-extended; bytes 1 and 3. */
+TG_INLINE uint32_t tg_lane_even_unsigned(uint32_t x)
+{
+    uint32_t result;
+    __asm__("uxtb16 %0, %1" : "=r"(result) : "r"(x));
+    return result;
+}
+
+TG_INLINE uint32_t tg_lane_odd_unsigned(uint32_t x)
+{
+    uint32_t result;
+    __asm__("uxtb16 %0, %1, ror #8" : "=r"(result) : "r"(x));
     return result;
 }
 
@@ -151,6 +176,32 @@ TG_INLINE uint32_t tg_lane_high_high(uint32_t x, uint32_t y)
 TG_INLINE uint32_t tg_lane_add(uint32_t x, uint32_t y)
 {
     return tg_lane_pair(tg_lane_low(x) + tg_lane_low(y), tg_lane_high(x) + tg_lane_high(y));
+}
+
+TG_INLINE uint32_t tg_lane_sub(uint32_t x, uint32_t y)
+{
+    return tg_lane_pair(tg_lane_low(x) - tg_lane_low(y), tg_lane_high(x) - tg_lane_high(y));
+}
+
+TG_INLINE uint32_t tg_lane_halved_sum(uint32_t x, uint32_t y)
+{
+    return tg_lane_pair((tg_lane_low(x) + tg_lane_low(y)) >> 1, (tg_lane_high(x) + tg_lane_high(y)) >> 1);
+}
+
+TG_INLINE uint32_t tg_lane_saturate_2(uint32_t x, int32_t bits)
+{
+    const int32_t most = (1 << (bits - 1)) - 1;
+    return tg_lane_pair(tg_clamp(tg_lane_low(x), -most - 1, most), tg_clamp(tg_lane_high(x), -most - 1, most));
+}
+
+TG_INLINE uint32_t tg_lane_even_unsigned(uint32_t x)
+{
+    return x & 0x00FF00FFu;
+}
+
+TG_INLINE uint32_t tg_lane_odd_unsigned(uint32_t x)
+{
+    return (x >> 8) & 0x00FF00FFu;
 }
 
 TG_INLINE uint32_t tg_lane_add_even(uint32_t sums, uint32_t x)

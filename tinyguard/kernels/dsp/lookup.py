@@ -9,7 +9,6 @@ import numpy as np
 from tinyguard.arithmetic.lookup import ALL_INT8
 from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.operators import Emission, Operator, Target
-from tinyguard.operators._unary import Unary
 
 
 class Lookup(Kernel):
@@ -18,6 +17,7 @@ class Lookup(Kernel):
     name: ClassVar = "dsp lookup"
     operators: ClassVar = (
         "ABS",
+        "FILTER_BIT_DEPTH",
         "HARD_SWISH",
         "LEAKY_RELU",
         "LOGISTIC",
@@ -31,7 +31,7 @@ class Lookup(Kernel):
 
     def supports(self, operator: Any, target: Target) -> bool:
         codes = all(t.dtype == "int8" for t in (operator.input_tensor(0), operator.outputs[0]))
-        return isinstance(operator, Unary) and codes and hasattr(operator, "table")
+        return codes and hasattr(operator, "table")
 
     def cost(self, operator: Any, target: Target) -> Cost:
         count = operator.outputs[0].elements
@@ -50,7 +50,7 @@ class Lookup(Kernel):
         return f"tg_lookup_4_s8({c.input(0)}, {table}, {count}, {c.output()});"
 
 
-def _clamp(op: Unary) -> tuple[int, int] | None:
+def _clamp(op: Any) -> tuple[int, int] | None:
     """Lowest and highest output code where every code between them stays as it is."""
     low, high = int(op.table.min()), int(op.table.max())
     return (low, high) if np.array_equal(op.table, np.clip(ALL_INT8, low, high)) else None

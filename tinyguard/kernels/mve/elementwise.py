@@ -32,7 +32,7 @@ class Lookup(Printed):
 
     name: ClassVar = "mve lookup"
     operators: ClassVar = (
-        *("ABS", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "QUANTIZE", "TANH"),
+        *("ABS", "FILTER_BIT_DEPTH", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "QUANTIZE", "TANH"),
         *("RELU", "RELU6", "RELU_0_TO_1", "RELU_N1_TO_1"),
     )
     header: ClassVar = "mve/lookup.h"

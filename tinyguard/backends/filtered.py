@@ -1,0 +1,59 @@
+"""A run-time that ignores tinyguard's metadata, with the input filters applied in front of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from tinyguard.backends import Backend
+from tinyguard.backends.execute import execute
+from tinyguard.graph import Graph, Tensor
+from tinyguard.operators import registry, resolve
+
+
+class FilteredBackend:
+    """`inner` behind the input filters of `graph`, which are computed in NumPy."""
+
+    def __init__(self, inner: Backend, graph: Graph) -> None:
+        self.inner = inner
+        self.graph = filters_of(graph)
+        self.operators = resolve(self.graph)
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def filtered(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """What each filter returns, (N, *tensor.shape), by tensor index, in their order."""
+        steps = execute(self.graph, self.operators, "run", inputs, _no_constant)
+        return {operator.node.outputs[0]: results[0] for operator, results in steps}
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        return self.inner.run(self.last(*inputs))
+
+    def last(self, *inputs: np.ndarray) -> np.ndarray:
+        """What the network behind the filters sees, in the shape of the input."""
+        *_, last = self.filtered(*inputs).values()
+        return np.ascontiguousarray(last.reshape(inputs[0].shape))
+
+
+def behind_filters(inner: Backend, graph: Graph) -> Backend:
+    """`inner`, or where `graph` has input filters a back end that applies them first."""
+    return FilteredBackend(inner, graph) if filters_of(graph).nodes else inner
+
+
+def filters_of(graph: Graph) -> Graph:
+    """The input filters alone: the leading layers that no .tflite file holds."""
+    count = 0
+    for node in graph.nodes:
+        kind = registry().get(node.operator)
+        if kind is None or kind.in_file:
+            break
+        count += 1
+    nodes = graph.nodes[:count]
+    return replace(graph, nodes=nodes, outputs=nodes[-1].outputs if nodes else graph.inputs)
+
+
+def _no_constant(tensor: Tensor) -> np.ndarray:
+    raise AssertionError(f"a filter reads the constant '{tensor.name}'")
