@@ -164,8 +164,10 @@ class FloatVictim:
 
     def query(self, x: torch.Tensor) -> Answer:
         size = max(self.batch_size, _ELEMENTS_A_QUERY // math.prod(self.space.shape))
+        # Parts of one size: a last part of a few samples would cost nearly as much as a whole one.
+        parts = x.tensor_split(max(1, -(-len(x) // size)))
         with torch.no_grad():
-            logits = torch.cat([self.logits(part) for part in x.split(size)])
+            logits = torch.cat([self.logits(part) for part in parts])
         return Answer(logits, logits.argmax(dim=1))
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
