@@ -12,6 +12,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import numpy as np
+
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import one_line, quiet
 
@@ -19,7 +21,9 @@ ENDINGS = (".pt2", ".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
 def open_torch(text: str) -> Any:
-    """The `torch.nn.Module` in eval mode that `text` names. Raises TinyguardError where there is none."""
+    """The `torch.nn.Module` in eval mode that `text` names: a TorchScript or torch.export file,
+    MODULE:FUNCTION, or MODULE:FUNCTION:WEIGHTS.npz with other weights than the function gives it, as
+    `tinyguard harden train` writes them. Raises TinyguardError where there is none."""
     try:
         importlib.import_module("torch")
     except ImportError:
@@ -31,7 +35,8 @@ def _call(text: str) -> Any:
     """The module that a function of an importable module, or of a file FILE.py, returns."""
     import torch
 
-    module_name, _, function_name = text.partition(":")
+    module_name, _, rest = text.partition(":")
+    function_name, _, weights = rest.partition(":")
     if not function_name:
         raise TinyguardError(f"{text} names no function: type MODULE:FUNCTION or FILE.py:FUNCTION")
     file = Path(module_name) if module_name.endswith(".py") else None
@@ -46,7 +51,38 @@ def _call(text: str) -> Any:
         sys.path.remove(folder)
     if not isinstance(network, torch.nn.Module):
         raise TinyguardError(f"{text} returned {type(network).__name__}, not a torch.nn.Module")
+    if weights:
+        _load_weights(network, _weights_file(weights, folder))
     return network.eval()
+
+
+def _weights_file(text: str, folder: str) -> Path:
+    """Where it is from here, or else from the module's folder."""
+    found = next((path for path in (Path(text), Path(folder) / text) if path.is_file()), None)
+    if found is None:
+        raise TinyguardError(f"weights {text} are not there: give an .npz that tinyguard harden train wrote")
+    return found
+
+
+def _load_weights(network: Any, path: Path) -> None:
+    """Fill the outermost part of `network` whose state has the names and shapes of the file's arrays."""
+    import torch
+
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise TinyguardError(
+            f"{path} cannot be read as .npz ({type(error).__name__}): give plain arrays"
+        ) from None
+    for part in network.modules():
+        own = part.state_dict()
+        if own.keys() == state.keys() and all(own[name].shape == state[name].shape for name in own):
+            part.load_state_dict(state)
+            return
+    raise TinyguardError(
+        f"{path} holds the weights of another network: name the function that they were made with"
+    )
 
 
 def _run_file(path: Path) -> ModuleType:
