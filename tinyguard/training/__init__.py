@@ -1,0 +1,2 @@
+"""Training that makes networks robust: adversarial recipes for float networks and for the integer network
+itself."""

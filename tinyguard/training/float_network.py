@@ -1,0 +1,116 @@
+"""A float network in training: a PyTorch module, or a Keras model on its torch back end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+
+from tinyguard.attacks.space import Space, continuous
+from tinyguard.backends.torch_module import WithoutEnding, first
+from tinyguard.data.normalization import UNIT
+from tinyguard.errors import TinyguardError
+from tinyguard.quiet import one_line
+from tinyguard.tflite.metadata import Normalization
+from tinyguard.training.network import State
+
+_PIXELS = 255
+
+
+class FloatNetwork:
+    """`module` on pixels of `shape` (channels last), normalised as `normalization` has it.
+
+    With `channels_first` the module takes (N, channels, ...), PyTorch's layout; `state` gives its variables
+    by name, the module's own state where it is None. A final softmax or sigmoid is looked through: logits are
+    what it was given. `bfloat16` runs convolutions and matrices in that precision, twice as fast on a CPU
+    that has it; weights, losses and sums over batches stay float32. Attacks see the network in inference
+    mode, as it is deployed; batch norms take their statistics from the batches trained on, adversarial ones.
+
+    Raises TinyguardError for a module that does not take such samples.
+    """
+
+    def __init__(
+        self,
+        module: torch.nn.Module,
+        shape: tuple[int, ...],
+        *,
+        channels_first: bool = True,
+        normalization: Normalization | None = None,
+        bfloat16: bool = False,
+        state: Callable[[], State] | None = None,
+    ) -> None:
+        self.module, self.shape, self.bfloat16 = module, shape, bfloat16
+        self.channels_first = channels_first and len(shape) > 1
+        self._state = state
+        self.space: Space = continuous(shape)
+        self._gain, self._bias = self._affine(normalization or UNIT)
+        if self.channels_first and len(shape) == 3:
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = WithoutEnding(module)
+        self.classes = self._classes()
+
+    def laid_out(self, arrays: torch.Tensor) -> torch.Tensor:
+        x = arrays.to(torch.float32) / _PIXELS
+        return x.movedim(-1, 1) if self.channels_first else x
+
+    def attacked(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        return lambda x: self._run(x, training=False)
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return self._run(x, training=True)
+
+    def weights(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        return [p for p in self.module.parameters() if p.requires_grad], []
+
+    def settle(self) -> None:
+        """Nothing is kept of earlier weights."""
+
+    def state(self) -> State:
+        found: State = self.module.state_dict() if self._state is None else self._state()
+        return found
+
+    @torch.no_grad()
+    def load(self, state: State) -> None:
+        for name, value in self.state().items():
+            value.copy_(state[name])
+
+    def _run(self, x: torch.Tensor, training: bool) -> torch.Tensor:
+        if self.module.training != training:
+            self.module.train(training)
+        trained = [p for p in self.module.parameters() if p.requires_grad] if not training else []
+        for parameter in trained:
+            parameter.requires_grad_(False)
+        try:
+            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                return self._network(x * self._gain + self._bias).float().flatten(1)
+        finally:
+            for parameter in trained:
+                parameter.requires_grad_(True)
+
+    def _affine(self, normalization: Normalization) -> tuple[torch.Tensor, torch.Tensor]:
+        """Gain and bias a channel from shares to the values that the network takes."""
+        mean, std = (np.array(v, np.float32) for v in (normalization.mean, normalization.std))
+        if len(mean) not in (1, self.shape[-1]):
+            raise TinyguardError(
+                f"the normalisation is for {len(mean)} channels and the data has {self.shape[-1]}: "
+                "name another --normalization"
+            )
+        sizes = (-1, *[1] * (len(self.shape) - 1)) if self.channels_first else (-1,)
+        return torch.from_numpy(_PIXELS / std).reshape(sizes), torch.from_numpy(-mean / std).reshape(sizes)
+
+    def _classes(self) -> int:
+        example = self.laid_out(torch.zeros(2, *self.shape, dtype=torch.uint8))
+        try:
+            with torch.no_grad():
+                logits = first(self._run(example, training=False))
+        except Exception as error:
+            raise TinyguardError(
+                f"the network takes no samples of {self.shape} ({one_line(error)}): give data of the "
+                "shape that it was made for"
+            ) from None
+        if len(logits) != 2 or logits.shape[1] < 2:
+            raise TinyguardError(
+                f"the network returns {tuple(logits.shape)} for two samples: a classifier is needed"
+            )
+        return int(logits.shape[1])

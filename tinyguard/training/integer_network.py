@@ -1,0 +1,125 @@
+"""An integer network in training: real weights over the codes of a .tflite file, executed by its
+arithmetic."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from tinyguard.attacks.space import space_of
+from tinyguard.attacks.victim import check_classes
+from tinyguard.backends.simulator import Simulator
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
+from tinyguard.tflite.metadata import Metadata
+from tinyguard.training.integer_layers import TrainedLayer
+from tinyguard.training.network import State
+from tinyguard.training.parts import logits_in_parts
+from tinyguard.training.real_weights import RealWeights
+
+
+class IntegerNetwork:
+    """The network of `graph`, int8 or int16x8; `metadata` says how pixels become codes.
+
+    Trained are the weights and biases of CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED, as `RealWeights` has
+    it; every other operator passes its own straight-through gradient. Zero points and the scales of
+    activations stay as the file has them. `x` are shares of the pixel range (N, *shape), seen rounded to
+    codes.
+    """
+
+    def __init__(self, graph: Graph, metadata: Metadata | None, rescale: bool = True) -> None:
+        self.classes = check_classes(graph)
+        self.space = space_of(graph.tensors[graph.inputs[0]], metadata.normalization if metadata else None)
+        self.simulator = Simulator(graph)
+        self._places = {
+            place: RealWeights(operator, rescale)
+            for place, operator in enumerate(self.simulator.operators)
+            if isinstance(operator, TrainedLayer.kinds)
+        }
+        indices = [tensor.index for one in self._places.values() for tensor in one.tensors if tensor]
+        if not indices:
+            raise TinyguardError(
+                "the network has no convolution or dense layer with constant weights to train"
+            )
+        if len(set(indices)) < len(indices):
+            raise TinyguardError("layers of the network share weights, and int8-at trains each layer's own")
+        self.settle()
+
+    @property
+    def graph(self) -> Graph:
+        """The network with its constants as they are now."""
+        return self.simulator.graph
+
+    def laid_out(self, arrays: torch.Tensor) -> torch.Tensor:
+        return self.space.code_offset + self.space.code_step * arrays.to(torch.float32)
+
+    def attacked(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        simulator = self.simulator
+        return lambda x: simulator.logits(self._codes(x))
+
+    def logits(self, x: torch.Tensor) -> torch.Tensor:
+        return logits_in_parts(self._trained.logits, self._codes(x), [*self._named().values()])
+
+    def weights(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
+        biases = [one.bias for one in self._places.values() if one.bias is not None]
+        return [one.weights for one in self._places.values()], biases
+
+    def state(self) -> State:
+        return {name: value.detach() for name, value in self._named().items()}
+
+    @torch.no_grad()
+    def load(self, state: State) -> None:
+        for name, value in self._named().items():
+            value.copy_(state[name])
+        self.settle()
+
+    def settle(self) -> None:
+        """Make the layers anew of the codes that the real weights now have."""
+        before = self.simulator
+        constants = {place: one.constants() for place, one in self._places.items()}
+        changed = {
+            tensor.index: tensor
+            for place, one in self._places.items()
+            for tensor in one.tensors_of(constants[place])
+        }
+        graph = replace(
+            before.graph, tensors=tuple(changed.get(tensor.index, tensor) for tensor in before.graph.tensors)
+        )
+        operators: list[Any] = list(before.operators)
+        for place, one in self._places.items():
+            operators[place] = one.layer(graph, constants[place])
+        self.simulator = _twin(before, graph, operators)
+        trained = [
+            TrainedLayer(operator, self._places[place].weights, self._places[place].bias)
+            if place in self._places
+            else operator
+            for place, operator in enumerate(operators)
+        ]
+        self._trained = _twin(before, graph, trained)
+
+    def _named(self) -> State:
+        named: State = {}
+        for one in self._places.values():
+            weights, bias = one.tensors
+            named[f"weights.{weights.index}"] = one.weights
+            if bias is not None and one.bias is not None:
+                named[f"bias.{bias.index}"] = one.bias
+        return named
+
+    def _codes(self, x: torch.Tensor) -> torch.Tensor:
+        """Codes of the rounding, with the gradient of x / step."""
+        exact = self.space.rounded_codes(x.detach())
+        if not x.requires_grad:
+            return exact
+        real = (x - self.space.code_offset) / self.space.code_step
+        return real + (exact - real).detach()
+
+
+def _twin(simulator: Simulator, graph: Graph, operators: list[Any]) -> Simulator:
+    twin = copy.copy(simulator)
+    twin.graph, twin.operators = graph, operators
+    return twin

@@ -1,0 +1,141 @@
+"""The recipes by name, with the parameters of their papers, and the schedules that give them their time."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from tinyguard.errors import TinyguardError
+
+SCHEDULES = ("paper", "cpu")
+PAPER_EPS = 0.008
+PAPER_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """`integer`: it trains a .tflite's integer network. `of_paper`: of Costa & Pinto 2024 (arXiv 2404.05688),
+    whose attack steps by eps / 10."""
+
+    name: str
+    summary: str
+    of_paper: bool = False
+    integer: bool = False
+
+
+RECIPES: Mapping[str, Recipe] = MappingProxyType(
+    {
+        recipe.name: recipe
+        for recipe in (
+            Recipe("pgd-at", "cross-entropy on PGD's examples", of_paper=True),
+            Recipe(
+                "distill",
+                "defensive distillation: a new network from the source's soft labels",
+                of_paper=True,
+            ),
+            Recipe(
+                "ensemble-at", "PGD's examples of the network and of two that stay as they are", of_paper=True
+            ),
+            Recipe("sinkhorn-at", "PGD's examples, and their logits kept near the clean ones", of_paper=True),
+            Recipe("trades", "cross-entropy on clean images, KL divergence to PGD's examples"),
+            Recipe("fast", "one step from a random start, watched by PGD"),
+            Recipe("int8-at", "PGD on the integer network of a .tflite, trained itself", integer=True),
+        )
+    }
+)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides what a run computes, but for its data, its source and the number of threads.
+
+    `eps` and `step_size` are shares of the pixel range; `rate` is the largest learning rate of the recipe's
+    epochs, `warm_up_rate` of the fast ones before them (`warm_up` of them); `images` are drawn anew each
+    epoch (None: all). `average` of a step's moving average of the weights stays. Of one recipe each:
+    `temperature` and `alpha` (distill), `beta` (trades), `entropy` and `iterations` (sinkhorn-at), `clean`
+    (int8-at: the share of the loss that clean images have), `rescale` (int8-at).
+    """
+
+    recipe: str
+    schedule: str
+    eps: float = PAPER_EPS
+    steps: int = PAPER_STEPS
+    step_size: float | None = None
+    epochs: int = 50
+    warm_up: int = 0
+    images: int | None = None
+    batch: int = 32
+    optimizer: str = "sgd"
+    rate: float = 0.01
+    warm_up_rate: float = 0.1
+    weight_decay: float = 5e-4
+    average: float = 0.998
+    bfloat16: bool = True
+    augment: bool = True
+    patience: int = 10
+    seed: int = 0
+    temperature: float = 20.0
+    alpha: float = 0.1
+    beta: float = 6.0
+    entropy: float = 1.0
+    iterations: int = 50
+    clean: float = 0.0
+    rescale: bool = True
+
+    @property
+    def ascent_step(self) -> float:
+        """The paper's eps / 10 where its recipes take its 10 steps, otherwise 2.5 eps / steps (Madry et al.),
+        so that fewer steps reach the edge of the ball too."""
+        if self.step_size is not None:
+            return self.step_size
+        if RECIPES[self.recipe].of_paper and self.steps == PAPER_STEPS:
+            return self.eps / 10
+        return min(self.eps, 2.5 * self.eps / self.steps)
+
+
+_OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
+    "distill": {"optimizer": "adam", "rate": 1e-3, "weight_decay": 0.0},
+    "trades": {"rate": 0.05, "batch": 128, "eps": 8 / 255, "epochs": 76},
+    "fast": {"rate": 0.1, "batch": 128, "eps": 8 / 255, "epochs": 30},
+    "int8-at": {"optimizer": "adam", "rate": 1e-3, "batch": 128, "weight_decay": 0.0, "eps": 8 / 255},
+}
+_CPU: Mapping[str, Any] = {
+    "batch": 128,
+    "steps": 3,
+    "epochs": 5,
+    "images": 20_000,
+    "warm_up": 15,
+    "rate": 0.02,
+}
+_CPU_OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
+    "distill": {"warm_up": 0, "epochs": 20, "images": None, "rate": 1e-3},
+    "fast": {"warm_up": 0, "epochs": 15, "images": None, "rate": 0.1},
+    "int8-at": {"rate": 5e-4, "warm_up_rate": 1e-3},
+}
+
+
+def find_recipe(name: str) -> Recipe:
+    """A recipe by name. Raises TinyguardError with the nearest name for an unknown one."""
+    if name in RECIPES:
+        return RECIPES[name]
+    close = difflib.get_close_matches(name, RECIPES, 1)
+    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(RECIPES)}"
+    raise TinyguardError(f"no recipe named {name!r}; {hint}")
+
+
+def settings_for(recipe: str, schedule: str, given: Mapping[str, Any]) -> Settings:
+    """A recipe's settings on a schedule, with what was `given` (not None) in their place.
+
+    Raises TinyguardError for unknown names.
+    """
+    find_recipe(recipe)
+    if schedule not in SCHEDULES:
+        raise TinyguardError(f"no schedule named {schedule!r}: type --schedule {' or '.join(SCHEDULES)}")
+    values = dict(_OF_RECIPE.get(recipe, {}))
+    if schedule == "cpu":
+        values |= {**_CPU, **_CPU_OF_RECIPE.get(recipe, {})}
+    values |= {name: value for name, value in given.items() if value is not None}
+    return replace(Settings(recipe, schedule), **values)
