@@ -1,4 +1,5 @@
-"""What the training tests train: the model card's digits network, a PyTorch one written here, and its data."""
+"""What the training tests train: the model card's digits network, a PyTorch one written here, and its
+data."""
 
 from __future__ import annotations
 

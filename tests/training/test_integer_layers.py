@@ -1,4 +1,5 @@
-"""A weighted layer in training: the operator's own codes, and gradients of weights as autograd has them in float."""
+"""A weighted layer in training: the operator's own codes, and gradients of weights as autograd has them in
+float."""
 
 import numpy as np
 import pytest
@@ -51,7 +52,8 @@ def test_codes_are_the_operators_and_gradients_those_of_the_unrounded_layer(name
 def reference_gradients(
     operator: Accumulating, codes: np.ndarray, upstream: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """d(upstream * y) / d(W, B) of y = clamp((s_x conv(x - z, W) + B) / s_y + z_y), in float64 by autograd."""
+    """d(upstream * y) / d(W, B) of y = clamp((s_x conv(x - z, W) + B) / s_y + z_y), in float64 by
+    autograd."""
     s_x, s_y = operator.source.scale, operator.outputs[0].scale
     x = torch.from_numpy(codes.astype(np.float64)) - operator.source.zero_point
     weights = torch.from_numpy(operator.weights.astype(np.float64)).requires_grad_()

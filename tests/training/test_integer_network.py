@@ -1,4 +1,5 @@
-"""An integer network in training is the simulator's, and the file it becomes is the network that was trained."""
+"""An integer network in training is the simulator's, and the file it becomes is the network that was
+trained."""
 
 from dataclasses import replace
 from pathlib import Path

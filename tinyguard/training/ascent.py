@@ -24,17 +24,20 @@ _NEAR = 1e-3  # standard deviation of the start, in shares, of losses that are 0
 
 @dataclass(frozen=True)
 class Ascent:
-    """Linf ascent of `steps` steps of `step_size` in a ball of `eps`, all in shares of the pixel range.
+    """Linf ascent of `steps` steps of `step_size` in a ball of `eps`, all in shares of the pixel range;
+    `share` of radius and steps are taken.
 
     `start`: "uniform" in the ball (Madry et al. 2018, arXiv 1706.06083), "near" the clean input by normal
-    noise of 0.001 (TRADES, arXiv 1901.08573), or "clean". Where the space has a grid, the radius is in whole
-    codes, the iterate is real, the network sees its rounding, and the rounding is what comes back.
+    noise of 0.001 (TRADES, arXiv 1901.08573), or "clean". Where the space has a grid, the radius of a whole
+    `share` is in whole codes, the iterate is real, the network sees its rounding, and the rounding is what
+    comes back.
     """
 
     eps: float
     step_size: float
     steps: int
     start: str = "uniform"
+    share: float = 1.0
 
     def run(
         self, network: Network, space: Space, x: torch.Tensor, loss: Loss, draws: StepDraws
@@ -43,12 +46,12 @@ class Ascent:
 
         Raises TinyguardError when not one code of the grid fits into `eps`.
         """
-        radius = space.linf_radius(self.eps)
+        radius = space.linf_radius(self.eps) * self.share
         found = space.clip(self._started(x, radius, draws))
         for _ in range(self.steps):
             leaf = found.detach().requires_grad_()
             gradient = torch.autograd.grad(loss(network(leaf)), leaf)[0]
-            found = space.project(found + self.step_size * gradient.sign(), x, "linf", radius)
+            found = space.project(found + self.step_size * self.share * gradient.sign(), x, "linf", radius)
         return space.round(found)
 
     def _started(self, x: torch.Tensor, radius: torch.Tensor, draws: StepDraws) -> torch.Tensor:

@@ -20,6 +20,9 @@ from tinyguard.training.float_network import FloatNetwork
 from tinyguard.training.network import State, TrainableNetwork
 from tinyguard.training.recipes import Settings
 
+# Of batch norms' statistics, PyTorch's: with Keras' 0.99 those of clean images would stay for epochs.
+_MOMENTUM = 0.9
+
 
 class KerasSource:
     """A `.keras` or `.h5` file; what is trained is saved as `.keras`, for any back end of Keras.
@@ -35,6 +38,7 @@ class KerasSource:
         self._keras = _keras_on_torch(path)
         with quiet(f"loading {path}"):
             self._model = self._keras.models.load_model(path, compile=False)
+        self._momenta = {layer.name: layer.momentum for layer in self._batch_norms(self._model)}
         self._shape = shape
         self._options: dict[str, Any] = {"normalization": normalization, "bfloat16": settings.bfloat16}
         self._network = self._trainable(self._model)
@@ -60,11 +64,20 @@ class KerasSource:
     def content(self, network: TrainableNetwork) -> bytes:
         with tempfile.TemporaryDirectory(prefix="tinyguard-keras-") as folder:
             path = Path(folder) / "network.keras"
+            model = self._models[id(network)]
+            for layer in self._batch_norms(model):
+                layer.momentum = self._momenta[layer.name]
             with quiet("saving the Keras model"):
-                self._models[id(network)].save(path)
+                model.save(path)
             return path.read_bytes()
 
+    def _batch_norms(self, model: Any) -> list[Any]:
+        kind = self._keras.layers.BatchNormalization
+        return [layer for layer in model._flatten_layers() if isinstance(layer, kind)]
+
     def _trainable(self, model: Any) -> FloatNetwork:
+        for layer in self._batch_norms(model):
+            layer.momentum = min(layer.momentum, _MOMENTUM)
         return FloatNetwork(
             _Module(model),
             self._shape,

@@ -118,12 +118,13 @@ class _Run:
         steps, total = max(1, len(order) // batch), 0.0
         for step in range(steps):
             draws = StepDraws(self.settings.seed, epoch, step)
+            point = epoch + (step + 1) / (steps + 1)
             for group in self.optimizer.param_groups:
-                group["lr"] = phase.rate_at(epoch + (step + 1) / (steps + 1))
+                group["lr"] = phase.rate_at(point)
             arrays, y = self.data.batch(order[step * batch : (step + 1) * batch], draws)
             x = network.laid_out(arrays)
             torch.manual_seed(draws.number(LAYERS))  # dropout draws from torch's own generator
-            loss = phase.objective.loss(network, x, y, draws)
+            loss = phase.objective_at(point).loss(network, x, y, draws)
             value = float(loss.detach())
             if not abs(value) < float("inf"):
                 raise TinyguardError(

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 import torch
 from torch.nn import functional
@@ -21,6 +21,15 @@ class Objective(Protocol):
     def loss(
         self, network: TrainableNetwork, x: torch.Tensor, y: torch.Tensor, draws: StepDraws
     ) -> torch.Tensor: ...
+
+
+def weakened(objective: Any, share: float) -> Objective:
+    """The objective with `share` of its attack's radius, where it attacks."""
+    ascent = getattr(objective, "ascent", None)
+    found: Objective = (
+        objective if ascent is None else replace(objective, ascent=replace(ascent, share=share))
+    )
+    return found
 
 
 def cross_entropy_of(y: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:

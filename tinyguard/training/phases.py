@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from tinyguard.training.ascent import Ascent
-from tinyguard.training.objectives import Adversarial, Objective
+from tinyguard.training.objectives import Adversarial, Objective, weakened
 from tinyguard.training.recipes import Settings
 
 _FAST_STEP = 1.25  # times eps (Wong et al. 2020, "Fast is better than free", arXiv 2001.03994)
@@ -16,7 +16,8 @@ _RISE = 0.1  # of a phase's steps: the learning rate rises from 0, afterwards it
 @dataclass(frozen=True)
 class Phase:
     """`epochs` epochs from epoch `first` on, each of `images` samples drawn anew (None: all). With `watched`,
-    an epoch after which robust accuracy has collapsed ends the phase."""
+    an epoch after which robust accuracy has collapsed ends the phase. Over the share `rise` of the phase the
+    attack's radius grows from nothing."""
 
     name: str
     first: int
@@ -25,6 +26,7 @@ class Phase:
     rate: float
     objective: Objective
     watched: bool
+    rise: float = 0.0
 
     @property
     def end(self) -> int:
@@ -33,10 +35,18 @@ class Phase:
     def rate_at(self, epoch: float) -> float:
         """The learning rate at a point of the run, in epochs: linear over the first tenth of the phase, then
         a cosine to zero."""
-        progress = (epoch - self.first) / self.epochs
+        progress = self._progress(epoch)
         if progress < _RISE:
             return self.rate * progress / _RISE
         return self.rate * 0.5 * (1 + math.cos(math.pi * (progress - _RISE) / (1 - _RISE)))
+
+    def objective_at(self, epoch: float) -> Objective:
+        """The objective at a point of the run, in epochs."""
+        progress = self._progress(epoch)
+        return self.objective if progress >= self.rise else weakened(self.objective, progress / self.rise)
+
+    def _progress(self, epoch: float) -> float:
+        return (epoch - self.first) / self.epochs
 
 
 def fast_objective(settings: Settings) -> Adversarial:
@@ -52,11 +62,11 @@ def ascent_of(settings: Settings) -> Ascent:
 
 def phases_of(settings: Settings, objective: Objective) -> tuple[Phase, ...]:
     """The fast epochs before the recipe's, and the recipe's with its `objective`."""
-    warm_up = settings.warm_up
-    found = []
+    warm_up, found = settings.warm_up, []
     if warm_up:
         fast = fast_objective(settings)
-        found.append(Phase("fast", 0, warm_up, None, settings.warm_up_rate, fast, watched=True))
+        found.append(Phase("fast", 0, warm_up, None, settings.warm_up_rate, fast, True, settings.rise))
     name, watched = settings.recipe, settings.recipe == "fast"
-    rest = Phase(name, warm_up, settings.epochs, settings.images, settings.rate, objective, watched)
+    rise = 0.0 if warm_up else settings.rise
+    rest = Phase(name, warm_up, settings.epochs, settings.images, settings.rate, objective, watched, rise)
     return (*found, rest) if settings.epochs else tuple(found)

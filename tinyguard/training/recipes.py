@@ -56,7 +56,8 @@ class Settings:
     epochs, `warm_up_rate` of the fast ones before them (`warm_up` of them); `images` are drawn anew each
     epoch (None: all). `average` of a step's moving average of the weights stays. Of one recipe each:
     `temperature` and `alpha` (distill), `beta` (trades), `entropy` and `iterations` (sinkhorn-at), `clean`
-    (int8-at: the share of the loss that clean images have), `rescale` (int8-at).
+    (int8-at: the share of the loss that clean images have), `rescale` (int8-at). Over the share `rise` of the
+    first phase the radius grows from nothing.
     """
 
     recipe: str
@@ -84,6 +85,7 @@ class Settings:
     iterations: int = 50
     clean: float = 0.0
     rescale: bool = True
+    rise: float = 0.0
 
     @property
     def ascent_step(self) -> float:
@@ -100,7 +102,14 @@ _OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
     "distill": {"optimizer": "adam", "rate": 1e-3, "weight_decay": 0.0},
     "trades": {"rate": 0.05, "batch": 128, "eps": 8 / 255, "epochs": 76},
     "fast": {"rate": 0.1, "batch": 128, "eps": 8 / 255, "epochs": 30},
-    "int8-at": {"optimizer": "adam", "rate": 1e-3, "batch": 128, "weight_decay": 0.0, "eps": 8 / 255},
+    "int8-at": {
+        "optimizer": "adam",
+        "rate": 1e-3,
+        "batch": 128,
+        "weight_decay": 0.0,
+        "eps": 8 / 255,
+        "rise": 0.4,
+    },
 }
 _CPU: Mapping[str, Any] = {
     "batch": 128,
