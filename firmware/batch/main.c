@@ -7,6 +7,10 @@
 
 static void run(const tg_model *model)
 {
+    if (model->seed != 0) { /* models share the arena */
+        model->seed[0] = model->default_seed[0];
+        model->seed[1] = model->default_seed[1];
+    }
     for (uint32_t i = 0; i < model->layer_count; i++) {
         model->layers[i].run();
     }

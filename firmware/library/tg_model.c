@@ -2,7 +2,16 @@
 
 void tg_model_init(void)
 {
-    /* Nothing to set up: weights are constant and every layer writes before it reads. */
+    /* Weights are constant and every layer writes before it reads: there is a seed to set, at most. */
+    tg_model_seed(tg_the_model.default_seed[0], tg_the_model.default_seed[1]);
+}
+
+void tg_model_seed(uint32_t low, uint32_t high)
+{
+    if (tg_the_model.seed != 0) {
+        tg_the_model.seed[0] = low;
+        tg_the_model.seed[1] = high;
+    }
 }
 
 void tg_model_invoke(void)

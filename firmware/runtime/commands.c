@@ -297,6 +297,33 @@ static tg_result status(tg_exchange *exchange)
     return done();
 }
 
+static tg_result seed(tg_exchange *exchange)
+{
+    tg_seed_request request;
+
+    if (!take(exchange, &request, sizeof(request))) {
+        return failed(TG_ERROR_LENGTH, exchange->count);
+    }
+    if (tg_the_model.seed == 0 || request.what > TG_SEED_RANDOM) {
+        return failed(TG_ERROR_INDEX, request.what);
+    }
+    if (request.what != TG_SEED_TELL) {
+        tg_link.seed_fixed = request.what == TG_SEED_FIX;
+    }
+    if (request.what == TG_SEED_FIX) {
+        tg_the_model.seed[0] = request.low;
+        tg_the_model.seed[1] = request.high;
+    }
+
+    const tg_seed_reply reply = {
+        .low = tg_the_model.seed[0],
+        .high = tg_the_model.seed[1],
+        .fixed = tg_link.seed_fixed,
+    };
+    give(exchange, &reply, sizeof(reply));
+    return done();
+}
+
 tg_result tg_command(uint8_t command, tg_exchange *exchange)
 {
     switch (command) {
@@ -320,6 +347,8 @@ tg_result tg_command(uint8_t command, tg_exchange *exchange)
         return run(exchange);
     case TG_STATUS:
         return status(exchange);
+    case TG_SEED:
+        return seed(exchange);
     default:
         return failed(TG_ERROR_COMMAND, command);
     }

@@ -19,6 +19,10 @@ void tg_inference_init(void)
     uint64_t least = UINT64_MAX;
 
     tg_inference_forget();
+    tg_link.seed_fixed = false;
+    if (tg_the_model.seed != 0) {
+        memcpy(tg_the_model.seed, tg_the_model.default_seed, sizeof tg_the_model.default_seed);
+    }
     for (int i = 0; i < 4; i++) {
         const uint64_t start = tg_port_counter_read();
         const uint64_t count = tg_port_counter_read() - start;
@@ -91,6 +95,17 @@ uint64_t tg_inference_output_bytes(void)
     return total_bytes(tg_the_model.outputs, tg_the_model.output_count);
 }
 
+/* On a chip with a generator nobody knows the masks beforehand, unless a host has asked for a seed. */
+static void draw_seed(void)
+{
+    uint32_t words[2];
+
+    if (tg_the_model.seed != 0 && !tg_link.seed_fixed && tg_port_random(&words[0]) &&
+        tg_port_random(&words[1])) {
+        memcpy(tg_the_model.seed, words, sizeof words);
+    }
+}
+
 tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end)
 {
     bool disturbed = tg_frame_pending();
@@ -100,6 +115,9 @@ tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end)
     tg_link.input_index = 0;
     tg_link.input_offset = 0;
     tg_link.stack_at_invoke = tg_stack_depth();
+    if (first == 0) {
+        draw_seed();
+    }
 
     const uint64_t start = tg_port_counter_read();
     for (uint16_t layer = first; layer < end; layer++) {

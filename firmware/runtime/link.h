@@ -15,7 +15,7 @@
 #define TG_FRAME_BYTES (TG_HEADER_BYTES + TG_FIXED_BYTES + TG_CHUNK_BYTES + TG_CRC_BYTES)
 
 /* tinyguard/device/layout.py computes the same. */
-#define TG_LINK_FIXED_BYTES 64
+#define TG_LINK_FIXED_BYTES 72
 #define TG_LINK_BYTES (TG_LINK_FIXED_BYTES + 2 * TG_FRAME_BYTES)
 
 typedef struct {
@@ -38,6 +38,7 @@ typedef struct {
     bool broken;             /* this frame is not to be trusted */
     bool some;               /* a byte of this frame has arrived */
     bool ahead_valid;
+    bool seed_fixed;         /* not drawn anew before every inference */
     uint8_t ahead;           /* a byte taken early, to see whether there is one */
     uint8_t received[TG_FRAME_BYTES];
     uint8_t reply[TG_FRAME_BYTES];

@@ -108,12 +108,16 @@ static const tg_layer layers[3] = {
     {.run = finish, .outputs = outputs, .output_count = 2},
 };
 
+static uint32_t seed[2];
+
 const tg_model tg_the_model = {
     .sha256 = {0xFA, 0xCE, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
                15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30},
     .inputs = inputs,
     .outputs = outputs,
     .layers = layers,
+    .seed = seed,
+    .default_seed = {5, 6},
     .arena_bytes = 4321,
     .input_count = 2,
     .output_count = 2,

@@ -110,6 +110,12 @@ tg_counter_calibration tg_port_calibration(void)
     return (tg_counter_calibration){.kind = TG_COUNTER_TICKS, .instructions = 1, .ticks = 1};
 }
 
+bool tg_port_random(uint32_t *word)
+{
+    *word = next();
+    return below(4) != 0;
+}
+
 void tg_port_reset(void)
 {
     longjmp(reboot, 1);
@@ -200,7 +206,7 @@ static size_t make_payload(uint8_t command, uint8_t *payload)
         memcpy(payload, &request, sizeof(request));
         return sizeof(request);
     }
-    static const uint8_t sizes[] = {0, 2, 4, 5, 2, 6, 10, 8, 10, 64, 1, 4, 0};
+    static const uint8_t sizes[] = {0, 2, 4, 5, 2, 6, 10, 8, 10, 64, 1, 4, 0, 9};
     const size_t right = command < sizeof(sizes) ? sizes[command] : below(64);
     size = below(8) == 0 ? below(BODY_MAX) : right + (command == TG_WRITE_INPUT ? below(FAKE_X + 2) : 0);
     for (size_t i = 0; i < size; i += 2) {
@@ -243,7 +249,7 @@ static size_t damage(uint8_t *wire, size_t length)
 static uint8_t choose_command(bool honest)
 {
     if (!honest) {
-        return (uint8_t)(below(16) == 0 ? next() : below(14));
+        return (uint8_t)(below(16) == 0 ? next() : below(15));
     }
     if (tg_link.layers_done == 0) {
         return tg_link.input_index < 2 ? TG_WRITE_INPUT : TG_INVOKE;

@@ -29,6 +29,7 @@ def _declared() -> dict[str, int]:
     constants |= {f"TG_{command.name}": command.value for command in protocol.Command}
     constants |= {f"TG_ERROR_{code.name}": code.value for code in protocol.ErrorCode if code}
     constants |= {f"TG_DESCRIBE_{kind.name}": kind.value for kind in protocol.Describe}
+    constants |= {f"TG_SEED_{what.name}": what.value for what in protocol.Seed}
     return constants | {"TG_OK": protocol.ErrorCode.OK.value}
 
 

@@ -6,8 +6,14 @@ reference implementation are a test.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch
+
+    Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -15,7 +21,7 @@ _ROUNDS = 10
 _WORD = 0xFFFFFFFF
 _LOW, _HALF = np.uint64(_WORD), np.uint64(32)
 
-Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
 def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
@@ -23,15 +29,25 @@ def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
 
     All words are int64 tensors in [0, 2^32) of shapes that broadcast; `key` is two such numbers.
     """
+    import torch
+
     shape = torch.broadcast_shapes(*(c.shape for c in counter))
     c0, c1, c2, c3 = (np.atleast_1d(c.numpy()).view(np.uint64) for c in counter)
+    words = philox4x32_arrays((c0, c1, c2, c3), key)
+    a, b, c, d = (torch.from_numpy(word.view(np.int64)).reshape(shape) for word in words)
+    return a, b, c, d
+
+
+def philox4x32_arrays(counter: Arrays, key: tuple[int, int]) -> Arrays:
+    """The same for words in uint64 arrays of shapes that broadcast, one dimension at least."""
+    c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):
         first, second = c0 * _MULTIPLIERS[0], c2 * _MULTIPLIERS[1]
         # The second and fourth keep their upper halves, which are masked only where they would be multiplied.
         c0, c1, c2, c3 = _mixed(second, c1, k0), second, _mixed(first, c3, k1), first
         k0, k1 = (k0 + _WEYL[0]) & _WORD, (k1 + _WEYL[1]) & _WORD
-    return _tensor(c0, shape), _tensor(c1 & _LOW, shape), _tensor(c2, shape), _tensor(c3 & _LOW, shape)
+    return c0, c1 & _LOW, c2, c3 & _LOW
 
 
 def _mixed(product: np.ndarray, word: np.ndarray, key: int) -> np.ndarray:
@@ -39,7 +55,3 @@ def _mixed(product: np.ndarray, word: np.ndarray, key: int) -> np.ndarray:
     found ^= np.uint64(key)
     found &= _LOW
     return found
-
-
-def _tensor(words: np.ndarray, shape: torch.Size) -> torch.Tensor:
-    return torch.from_numpy(words.view(np.int64)).reshape(shape)

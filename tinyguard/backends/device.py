@@ -22,6 +22,7 @@ class DeviceBackend:
         self.device = Device(port, baud)
         try:
             self.device.connect(graph.sha256 or None)
+            fix_seed(self.device, graph)
         except BaseException:
             self.device.close()
             raise
@@ -38,3 +39,11 @@ class DeviceBackend:
 
     def close(self) -> None:
         self.device.close()
+
+
+def fix_seed(device: Device, graph: Graph) -> None:
+    """Let a connected board draw the masks that the host draws: those of the file's seed."""
+    for node in graph.nodes:
+        if node.operator == "DROPOUT":
+            device.fix_seed(int(node.options["seed"]))
+            return

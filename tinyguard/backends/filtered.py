@@ -8,6 +8,7 @@ import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.backends.execute import execute
+from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import registry, resolve
 
@@ -39,7 +40,15 @@ class FilteredBackend:
 
 
 def behind_filters(inner: Backend, graph: Graph) -> Backend:
-    """`inner`, or where `graph` has input filters a back end that applies them first."""
+    """`inner`, or where `graph` has input filters a back end that applies them first.
+
+    Raises TinyguardError for a stochastic network: a run-time that ignores the metadata knows no passes.
+    """
+    if any(node.operator == "DROPOUT" for node in graph.nodes):
+        raise TinyguardError(
+            f"{inner.name} knows nothing of stochastic passes: type --backend simulator, reference or "
+            "compiled"
+        )
     return FilteredBackend(inner, graph) if filters_of(graph).nodes else inner
 
 

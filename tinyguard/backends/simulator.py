@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -73,6 +74,10 @@ class Simulator(torch.nn.Module):
             raise TinyguardError(f"no filter gradient {rule!r}; known: {', '.join(GRADIENTS)}")
         return self._with("gradient", rule)
 
+    def seeded(self, seed: int) -> Self:
+        """The same stochastic network with masks of another 64-bit seed."""
+        return self._with("seed", seed)
+
     @property
     def filter_gradient(self) -> str:
         """The rule by which input filters pass the gradient."""
@@ -104,25 +109,39 @@ class Simulator(torch.nn.Module):
         return outputs_of(self.graph, steps, codes)
 
     def _logits(self, *codes: torch.Tensor) -> tuple[torch.Tensor]:
-        wanted = self.logits_tensor.index
+        wanted, found = self._logits_indices, list[torch.Tensor]()
         for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
-            if wanted in operator.node.outputs:
-                return (self._real(results[operator.node.outputs.index(wanted)]),)
-        raise TinyguardError(_NO_LOGITS)
+            self._keep_logits(operator, results, found)
+            if len(found) == len(wanted):
+                break
+        return (self._joined(found),)
 
     def _taps(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        wanted, found = self.logits_tensor.index, []
+        found: list[torch.Tensor] = []
 
         def steps() -> Iterator[tuple[Operator, tuple[torch.Tensor, ...]]]:
             for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
-                if wanted in operator.node.outputs:
-                    found.append(self._real(results[operator.node.outputs.index(wanted)]))
+                self._keep_logits(operator, results, found)
                 yield operator, results
 
         outputs = outputs_of(self.graph, steps(), codes)
+        return *(y.detach() for y in outputs), self._joined(found)
+
+    def _keep_logits(
+        self, operator: Operator, results: tuple[torch.Tensor, ...], found: list[torch.Tensor]
+    ) -> None:
+        for index, result in zip(operator.node.outputs, results, strict=True):
+            if index in self._logits_indices:
+                found.append(self._real(result))
+
+    def _joined(self, found: list[torch.Tensor]) -> torch.Tensor:
+        """The logits; of several passes the logarithm of the mean of their softmax."""
         if not found:
             raise TinyguardError(_NO_LOGITS)
-        return *(y.detach() for y in outputs), *found
+        if len(found) == 1:
+            return found[0]
+        logs = torch.stack([torch.log_softmax(logits, 1) for logits in found])
+        return torch.logsumexp(logs, 0) - math.log(len(found))
 
     def _real(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes of the logits tensor (N, ...) to real values (N, classes)."""
@@ -132,15 +151,23 @@ class Simulator(torch.nn.Module):
 
     @property
     def logits_tensor(self) -> Tensor:
-        """The tensor that `logits` reads."""
-        index = self.graph.outputs[0]
+        """The tensor that `logits` reads; in a stochastic network that of the first pass."""
+        return self.graph.tensors[self._logits_indices[0]]
+
+    @functools.cached_property
+    def _logits_indices(self) -> tuple[int, ...]:
+        """What `logits` reads, a tensor a pass."""
+        scores = [node.inputs[0] for node in self.graph.nodes if node.operator == "MONTE_CARLO_SUM"]
+        return tuple(self._before_softmax(index) for index in scores or self.graph.outputs[:1])
+
+    def _before_softmax(self, index: int) -> int:
         producer = self.graph.producer(index)
         while producer is not None and producer.operator in ("DEQUANTIZE", *_FINAL):
             index = producer.inputs[0]
             if producer.operator in _FINAL:
                 break
             producer = self.graph.producer(index)
-        return self.graph.tensors[index]
+        return index
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """The `Backend` form: integer arrays in and out, a batch at a time."""

@@ -76,6 +76,7 @@ def _on_board(
     from dataclasses import replace
 
     from tinyguard.backends.choose import exact_host_backend
+    from tinyguard.backends.device import fix_seed
     from tinyguard.device.client import Device
     from tinyguard.errors import TinyguardError
     from tinyguard.evaluation import RunRecord, evaluate_device, run_key
@@ -85,6 +86,7 @@ def _on_board(
     done = record.load() if resume else 0
     with Device(port) as device:
         description = device.connect(expected_sha256=graph.sha256)
+        fix_seed(device, graph)
         try:
             with sample_progress(description.board, len(codes), done) as update:
                 result = evaluate_device(device, exact_host_backend(graph), codes, labels, record, update)

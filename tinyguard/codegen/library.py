@@ -40,6 +40,10 @@ extern "C" {{
 void tg_model_init(void);
 void tg_model_invoke(void);
 
+/* The masks of a stochastic network are a function of this seed; it stays until another is set. Without
+   stochastic layers it does nothing. */
+void tg_model_seed(uint32_t low, uint32_t high);
+
 /* Input and output tensors by index, in the arena; null for an index that is not there. */
 void *tg_model_input(uint32_t index);
 const void *tg_model_output(uint32_t index);

@@ -4,14 +4,17 @@ Tensors that are views of each other or computed in place share a buffer; buffer
 alive together share bytes.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from tinyguard.codegen.packing import Request, aligned, least_bytes, pack
+from tinyguard.codegen.repeats import Repeats, find_repeats
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
+
+_SEED_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class MemoryPlan:
     scratch_offset: dict[int, int]  # layer -> offset
     constants: dict[int, int]
     arena_bytes: int
+    seed_offset: int | None = None  # of the 64-bit seed of stochastic layers
 
 
 @dataclass
@@ -110,6 +114,32 @@ def plan(
     `kernels` are those chosen for the layers; without them `choose` is asked.
     """
     kernels = choose(operators, target) if kernels is None else kernels
+    found = _with_passes(graph, operators, target, kernels)
+    if not any(node.operator == "DROPOUT" for node in graph.nodes):
+        return found
+    return replace(found, seed_offset=found.arena_bytes, arena_bytes=aligned(found.arena_bytes + _SEED_BYTES))
+
+
+def _with_passes(
+    graph: Graph, operators: Sequence[Operator], target: Target, kernels: Sequence[Kernel]
+) -> MemoryPlan:
+    repeats = find_repeats(graph)
+    if repeats is None:
+        return _planned(graph, operators, target, kernels, {})
+    once = repeats.graph(graph)
+    first = dict.fromkeys(repeats.carried, repeats.first)
+    found = _planned(once, repeats.once(operators), target, repeats.once(kernels), first)
+    return _for_all_passes(found, repeats)
+
+
+def _planned(
+    graph: Graph,
+    operators: Sequence[Operator],
+    target: Target,
+    kernels: Sequence[Kernel],
+    first: Mapping[int, int],
+) -> MemoryPlan:
+    """`first`: tensors that are alive from an earlier layer on than the one that writes them."""
     scratch = [
         Request(size, step, step)
         for step, size in enumerate(
@@ -121,6 +151,8 @@ def plan(
     best = None
     for in_place in (True, False):
         grouping = _grouped(graph, operators, kernels, in_place)
+        for tensor, step in first.items():
+            grouping.group_of[tensor].first = min(grouping.group_of[tensor].first, step)
         requests = [*grouping.requests(), *scratch]
         found = _layout(grouping, requests)
         if best is None or found.arena_bytes < best.arena_bytes:
@@ -129,6 +161,28 @@ def plan(
             break
     assert best is not None
     return best
+
+
+def _for_all_passes(once: MemoryPlan, repeats: Repeats) -> MemoryPlan:
+    """The plan of one pass, laid over all of them."""
+    originals: dict[int, list[int]] = {}
+    for twin, original in repeats.twins.items():
+        originals.setdefault(original, []).append(twin)
+    buffers = []
+    for buffer in once.buffers:
+        lasts = repeats.steps(buffer.last)
+        inside = len(lasts) > 1 and buffer.first >= repeats.first
+        for run, first in enumerate(repeats.steps(buffer.first) if inside else [buffer.first]):
+            tensors = tuple(t if run == 0 else originals.get(t, [t] * run)[run - 1] for t in buffer.tensors)
+            last = lasts[run] if inside else lasts[-1]
+            start = first if inside else repeats.steps(buffer.first)[0]
+            buffers.append(replace(buffer, tensors=tensors, first=start, last=last))
+    offsets, constants = dict(once.tensor_offset), dict(once.constants)
+    for original, twins in originals.items():
+        offsets.update(dict.fromkeys(twins, once.tensor_offset[original]) if original in offsets else {})
+        constants.update(dict.fromkeys(twins, once.constants[original]) if original in constants else {})
+    scratch = {step: offset for layer, offset in once.scratch_offset.items() for step in repeats.steps(layer)}
+    return MemoryPlan(tuple(buffers), offsets, scratch, constants, once.arena_bytes)
 
 
 def _grouped(

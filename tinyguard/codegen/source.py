@@ -43,6 +43,7 @@ class ModelSource:
     kernels: list[str] = field(default_factory=list)  # headers of firmware/kernels
     layer_kernels: list[str] = field(default_factory=list)  # names of the kernels chosen, one a layer
     shared: dict[str, str] = field(default_factory=dict)  # functions that layers share: name -> C text
+    seed: int | None = None  # of stochastic layers, until another is set
     functions: str = ""
 
     @property
@@ -77,13 +78,20 @@ def emit_model(
     source = ModelSource(graph, operators, plan, target, prefix)
     source.layer_kernels = [kernel.name for kernel in kernels]
     parts, table = [], []
+    functions: dict[str, str] = {}  # body -> name; the passes of a stochastic network share theirs
+    tensors: dict[str, str] = {}
     for step, (operator, kernel) in enumerate(zip(operators, kernels, strict=True)):
         layer = _LayerEmission(source, operator, step)
-        name = f"{prefix}_layer_{step:02d}_{operator.node.operator.lower()}"
+        name = f"{prefix}_layer_{step:02d}"
         body = "" if operator.is_view else kernel.emit(operator, layer)
-        tensors = f"{prefix}_layer_{step:02d}_outputs"
-        parts.append(_function(name, operator, body) + _tensor_table(source, tensors, operator.outputs))
-        table.append(f"    {{{name}, {tensors}, {len(operator.outputs)}}},")
+        if body not in functions:
+            functions[body] = f"{name}_{operator.node.operator.lower()}"
+            parts.append(_function(functions[body], operator, body))
+        rows = _tensor_rows(source, operator.outputs)
+        if rows not in tensors:
+            tensors[rows] = f"{name}_outputs"
+            parts.append(_tensor_table(tensors[rows], rows))
+        table.append(f"    {{{functions[body]}, {tensors[rows]}, {len(operator.outputs)}}},")
     source.functions = "\n".join(parts) + "\n" + _description(source, table)
     return source
 
@@ -91,6 +99,11 @@ def emit_model(
 def expression(source: ModelSource, tensor: int) -> str:
     """C expression of the arena bytes of a computed tensor."""
     return f"{source.arena} + {source.plan.tensor_offset[tensor]}"
+
+
+def seed_expression(source: ModelSource) -> str:
+    """C expression of the seed of stochastic layers, which lies in the arena."""
+    return f"(uint32_t *)(void *)({source.arena} + {source.plan.seed_offset})"
 
 
 class _LayerEmission:
@@ -130,6 +143,10 @@ class _LayerEmission:
         if header not in self._source.kernels:
             self._source.kernels.append(header)
 
+    def seed(self, default: int) -> str:
+        self._source.seed = default
+        return seed_expression(self._source)
+
     def function(self, name: str, text: str) -> None:
         self._source.shared[name] = text
 
@@ -146,7 +163,19 @@ def _function(name: str, operator: Operator, body: str) -> str:
     return head + "".join(line + "\n" for line in lines) + "}\n"
 
 
-def _tensor_table(source: ModelSource, name: str, tensors: Sequence[Tensor]) -> str:
+def _seed(source: ModelSource) -> str:
+    """Where the seed lies, and what it is at first."""
+    if source.seed is None:
+        return "0, {0, 0}"
+    words = f"0x{source.seed & 0xFFFFFFFF:08x}u, 0x{source.seed >> 32:08x}u"
+    return f"{seed_expression(source)}, {{{words}}}"
+
+
+def _tensor_table(name: str, rows: str) -> str:
+    return f"static const tg_tensor {name}[] = {{\n{rows}\n}};\n"
+
+
+def _tensor_rows(source: ModelSource, tensors: Sequence[Tensor]) -> str:
     rows = []
     for tensor in tensors:
         quantization = tensor.quantization
@@ -159,7 +188,7 @@ def _tensor_table(source: ModelSource, name: str, tensors: Sequence[Tensor]) -> 
             f"    {{{data}, {tensor.size_bytes}, {scale.hex()}f, {zero_point}, "
             f"{_DTYPE_TAG.get(tensor.dtype, 0)}, {len(tensor.shape)}, {{{shape}}}}},"
         )
-    return f"static const tg_tensor {name}[] = {{\n" + "\n".join(rows) + "\n};\n"
+    return "\n".join(rows)
 
 
 def _description(source: ModelSource, table: list[str]) -> str:
@@ -167,15 +196,15 @@ def _description(source: ModelSource, table: list[str]) -> str:
     tensors = graph.tensors
     digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(graph.sha256 or "00" * 32))
     digest = digest[: 6 * 16 - 1] + "\n     " + digest[6 * 16 - 1 :]
-    inputs = _tensor_table(source, f"{prefix}_inputs", [tensors[i] for i in graph.inputs])
-    outputs = _tensor_table(source, f"{prefix}_outputs", [tensors[i] for i in graph.outputs])
+    inputs = _tensor_table(f"{prefix}_inputs", _tensor_rows(source, [tensors[i] for i in graph.inputs]))
+    outputs = _tensor_table(f"{prefix}_outputs", _tensor_rows(source, [tensors[i] for i in graph.outputs]))
     layers = f"static const tg_layer {prefix}_layers[] = {{\n" + "\n".join(table) + "\n};\n"
     return f"""{inputs}
 {outputs}
 {layers}
 const tg_model {prefix}_the_model = {{
     {{{digest}}},
-    {prefix}_inputs, {prefix}_outputs, {prefix}_layers,
+    {prefix}_inputs, {prefix}_outputs, {prefix}_layers, {_seed(source)},
     {source.plan.arena_bytes}, {len(graph.inputs)}, {len(graph.outputs)}, {len(source.operators)},
 }};
 """

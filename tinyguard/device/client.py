@@ -12,7 +12,7 @@ from tinyguard.device.failures import SessionLostError
 from tinyguard.device.handshake import PATIENCE_S, ask, hello
 from tinyguard.device.inference import LayerRun, RawInference, count_layers, infer, infer_layers
 from tinyguard.device.link import Link
-from tinyguard.device.protocol import STATUS_REPLY, STATUS_REQUEST, Command
+from tinyguard.device.protocol import SEED_REPLY, SEED_REQUEST, STATUS_REPLY, STATUS_REQUEST, Command, Seed
 from tinyguard.device.transport import DEFAULT_BAUD, Transport
 from tinyguard.errors import TinyguardError
 
@@ -54,6 +54,7 @@ class Device:
         self._transport = Transport(port, baud)
         self.link = Link(self._transport)
         self._description: Description | None = None
+        self._seed: int | None = None
 
     def __enter__(self) -> "Device":
         return self
@@ -167,6 +168,25 @@ class Device:
         request = STATUS_REQUEST.pack(repaint=int(repaint))
         return Status(**STATUS_REPLY.unpack(ask(self.link, Command.STATUS, request, STATUS_REPLY.size)))
 
+    def fix_seed(self, seed: int) -> None:
+        """Masks of a stochastic network from this 64-bit seed from now on, also after a reset."""
+        self._seed = seed
+        self._ask_seed(Seed.FIX, seed)
+
+    def random_seed(self) -> None:
+        """A seed from the board's generator before every inference, where it has one."""
+        self._seed = None
+        self._ask_seed(Seed.RANDOM)
+
+    def last_seed(self) -> int:
+        """The seed of the last inference."""
+        return self._ask_seed(Seed.TELL)
+
+    def _ask_seed(self, what: Seed, seed: int = 0) -> int:
+        request = SEED_REQUEST.pack(low=seed & 0xFFFFFFFF, high=seed >> 32, what=what)
+        reply = SEED_REPLY.unpack(ask(self.link, Command.SEED, request, SEED_REPLY.size))
+        return int(reply["low"]) | int(reply["high"]) << 32
+
     def set_baud(self, baud: int) -> bool:
         """Change the rate of both sides; False when the line does not work at it and both are back."""
         return negotiate_baud(self.link, baud)
@@ -181,6 +201,8 @@ class Device:
         self.connect(before.model_sha256, patience_s=PATIENCE_S)
         if self.description.build != before.build:
             raise TinyguardError(f"the board on {self.port} now runs another build: repeat the command")
+        if self._seed is not None:
+            self.fix_seed(self._seed)
 
     def _check_batch(self, inputs: tuple[np.ndarray, ...]) -> int:
         self._check_input_count(inputs)

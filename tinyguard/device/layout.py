@@ -2,7 +2,7 @@
 
 from tinyguard.device.protocol import CRC_BYTES, FIXED_BYTES, HEADER_BYTES
 
-_LINK_FIXED_BYTES = 64
+_LINK_FIXED_BYTES = 72
 
 
 def runtime_state_bytes(chunk_bytes: int) -> int:

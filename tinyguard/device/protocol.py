@@ -40,6 +40,7 @@ class Command(IntEnum):
     STATUS = 10
     SET_BAUD = 11
     RESET = 12
+    SEED = 13
     NAK = 126
     ERROR = 127
 
@@ -55,6 +56,12 @@ class ErrorCode(IntEnum):
     CRC = 7
     SESSION = 8
     BAUD = 9
+
+
+class Seed(IntEnum):
+    TELL = 0
+    FIX = 1
+    RANDOM = 2
 
 
 class Describe(IntEnum):
@@ -143,5 +150,7 @@ STATUS_REPLY = Layout(
     frame_errors="I",
 )
 SET_BAUD_REQUEST = Layout("tg_set_baud_request", baud="I")
+SEED_REQUEST = Layout("tg_seed_request", low="I", high="I", what="B")
+SEED_REPLY = Layout("tg_seed_reply", low="I", high="I", fixed="B")
 
 LAYOUTS = tuple(value for value in list(globals().values()) if isinstance(value, Layout))

@@ -55,7 +55,9 @@ def trace_device(
     have N = 1. Raises TinyguardError when the board's layers are neither.
     """
     from tinyguard import passes
+    from tinyguard.backends.device import fix_seed
 
+    fix_seed(device, graph)
     runs = list(device.run_layers(*(x[0] for x in inputs)))
     shapes = [[output.shape for output in run.outputs] for run in runs]
     for flashed in (passes.optimize(graph), graph):

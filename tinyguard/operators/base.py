@@ -43,6 +43,9 @@ class Emission(Protocol):
     def kernel(self, header: str) -> None:
         """Include a header of firmware/kernels."""
 
+    def seed(self, default: int) -> str:
+        """C expression, a `uint32_t *`, of the 64-bit seed, low word first; `default` until one is set."""
+
     def function(self, name: str, text: str) -> None:
         """Define a static function of this file, once a file: equal names stand for equal texts."""
 

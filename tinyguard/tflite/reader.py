@@ -13,7 +13,8 @@ from tinyguard.tflite.filters import insert_filters
 from tinyguard.tflite.flatbuffer import Table, decode
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 from tinyguard.tflite.schema import ENUMS, TABLES, Field, options_table
-from tinyguard.tflite.support import filter_problems, problems, shortened
+from tinyguard.tflite.stochastic import insert_passes
+from tinyguard.tflite.support import hardening_problems, problems, shortened
 from tinyguard.tflite.tensors import damaged, read_tensors, readable
 
 _MAX_NODES = 10_000
@@ -22,7 +23,7 @@ _FIX_SHAPE = "export it with a fixed input shape (`tinyguard quantize` fixes the
 
 
 def read_graph(source: Path | bytes, check: bool = True) -> Graph:
-    """The network in a .tflite file, the input filters of its metadata as its first layers.
+    """The network in a .tflite file, with the input filters and passes of its metadata as layers.
 
     With `check`, a file with anything that tinyguard does not run is refused, naming all of it at once;
     without, such a file is still read. Raises TinyguardError (one line) for both and for damaged files.
@@ -44,8 +45,7 @@ def survey(source: Path | bytes) -> tuple[Graph, list[str]]:
         model = decode(data)
         plain = _graph(model, hashlib.sha256(data).hexdigest())
         graph = _hardened(plain)
-        added = len(graph.nodes) - len(plain.nodes)
-        return graph, [*problems(model, plain), *filter_problems(graph, added)]
+        return graph, [*problems(model, plain), *hardening_problems(graph)]
     except TinyguardError as error:
         if isinstance(source, bytes):
             raise
@@ -76,7 +76,11 @@ def _graph(model: Table, sha256: str) -> Graph:
 def _hardened(graph: Graph) -> Graph:
     """The graph with what its metadata adds to the network."""
     record = graph.metadata.get(RECORD_NAME)
-    return graph if record is None else insert_filters(graph, parse_metadata(record).filters)
+    if record is None:
+        return graph
+    metadata = parse_metadata(record)
+    graph = insert_filters(graph, metadata.filters)
+    return graph if metadata.stochastic is None else insert_passes(graph, metadata.stochastic)
 
 
 def _operator_name(code: Table) -> str:

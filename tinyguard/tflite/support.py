@@ -33,11 +33,12 @@ def problems(model: Table, graph: Graph) -> list[str]:
     return found + _operator_problems(replace(graph, nodes=tuple(rest)), missing_only=scheme is not None)
 
 
-def filter_problems(graph: Graph, count: int) -> list[str]:
-    """Why the first `count` layers, input filters, do not fit the network's input."""
-    from tinyguard.operators import unsupported
+def hardening_problems(graph: Graph) -> list[str]:
+    """Why layers that the metadata adds do not fit the network."""
+    from tinyguard.operators import registry, unsupported
 
-    return unsupported(replace(graph, nodes=graph.nodes[:count])) if count else []
+    added = tuple(n for n in graph.nodes if n.operator in registry() and not registry()[n.operator].in_file)
+    return unsupported(replace(graph, nodes=added)) if added else []
 
 
 def _operator_problems(graph: Graph, missing_only: bool) -> list[str]:

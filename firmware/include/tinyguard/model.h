@@ -29,13 +29,17 @@ typedef struct {
     const tg_tensor *inputs;
     const tg_tensor *outputs;
     const tg_layer *layers; /* in execution order */
+    uint32_t *seed;         /* of stochastic layers: low word, high word, in the arena; 0 where there are none */
+    uint32_t default_seed[2];
     uint32_t arena_bytes;
     uint16_t input_count;
     uint16_t output_count;
     uint16_t layer_count;
 } tg_model;
 
-/* Inference is: fill inputs[i].data, run every layer in order, read outputs[i].data. Inputs may be
+/* Once, before the first inference: copy default_seed to *seed, where there is one.
+
+   Inference is: fill inputs[i].data, run every layer in order, read outputs[i].data. Inputs may be
    overwritten by the layers; outputs stay valid until an input is written again. */
 extern const tg_model tg_the_model;
 

@@ -46,6 +46,9 @@ tg_counter_calibration tg_port_calibration(void);
 extern uint32_t tg_stack_bottom[];
 extern uint32_t tg_stack_top[];
 
+/* A word of the chip's random number generator; false where there is none, or none came in time. */
+bool tg_port_random(uint32_t *word);
+
 void tg_port_reset(void) __attribute__((noreturn));
 
 #endif

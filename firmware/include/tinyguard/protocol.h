@@ -31,6 +31,7 @@ enum {
     TG_STATUS = 10,
     TG_SET_BAUD = 11,
     TG_RESET = 12,
+    TG_SEED = 13,
     TG_NAK = 126,  /* reply only, session 0: a frame arrived broken */
     TG_ERROR = 127 /* reply only: tg_error_reply */
 };
@@ -173,5 +174,24 @@ typedef struct TG_PACKED {
 typedef struct TG_PACKED {
     uint32_t baud;
 } tg_set_baud_request;
+
+enum {
+    TG_SEED_TELL = 0,  /* the seed of the last inference, or of the next where it is fixed */
+    TG_SEED_FIX = 1,   /* to the one given */
+    TG_SEED_RANDOM = 2 /* drawn before every inference, by boards with a generator */
+};
+
+/* TG_ERROR_INDEX where the network has no stochastic layers. */
+typedef struct TG_PACKED {
+    uint32_t low;
+    uint32_t high;
+    uint8_t what; /* TG_SEED_... */
+} tg_seed_request;
+
+typedef struct TG_PACKED {
+    uint32_t low;
+    uint32_t high;
+    uint8_t fixed;
+} tg_seed_reply;
 
 #endif

@@ -136,6 +136,17 @@ TG_INLINE uint32_t tg_lane_min_4(uint32_t x, uint32_t y)
     return result;
 }
 
+/* Byte by byte: that of `codes` where `drawn` >= `thresholds`, unsigned, otherwise that of `others`. */
+TG_INLINE uint32_t tg_lane_where_not_below(uint32_t drawn, uint32_t thresholds, uint32_t codes, uint32_t others)
+{
+    uint32_t result;
+    __asm__("usub8 %0, %1, %2\n\tsel %0, %3, %4"
+            : "=&r"(result)
+            : "r"(drawn), "r"(thresholds), "r"(codes), "r"(others)
+            : "cc");
+    return result;
+}
+
 #else
 
 TG_INLINE int32_t tg_lane_low(uint32_t x)
@@ -253,6 +264,16 @@ TG_INLINE int8_t tg_lane_saturate(int32_t x)
 TG_INLINE int8_t tg_lane_saturate_shifted(int32_t x, int32_t shift)
 {
     return tg_lane_saturate(x >> shift);
+}
+
+TG_INLINE uint32_t tg_lane_where_not_below(uint32_t drawn, uint32_t thresholds, uint32_t codes, uint32_t others)
+{
+    uint32_t result = 0;
+    for (int32_t k = 0; k < 32; k += 8) {
+        const uint32_t chosen = ((drawn >> k) & 0xFFu) >= ((thresholds >> k) & 0xFFu) ? codes : others;
+        result |= chosen & (0xFFu << k);
+    }
+    return result;
 }
 
 #define TG_LANE_BYTES(name, test)                                             \

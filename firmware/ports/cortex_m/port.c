@@ -92,6 +92,12 @@ tg_counter_calibration tg_port_calibration(void) {
     return tg_port.calibration;
 }
 
+/* Ports of chips with a generator have their own. */
+__attribute__((weak)) bool tg_port_random(uint32_t *word) {
+    (void)word;
+    return false;
+}
+
 void tg_port_reset(void) {
     __asm volatile("dsb" ::: "memory");
     AIRCR = AIRCR_RESET;
