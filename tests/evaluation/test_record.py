@@ -32,17 +32,18 @@ class _Board:
 
 
 def test_resuming_finishes_with_the_same_result(tmp_path):
-    exact = ReferenceBackend(chain(channels=(3,)))
+    graph = chain(channels=(3,))
+    exact = ReferenceBackend(graph)
     codes = np.random.default_rng(0).integers(-128, 128, (10, 8, 8, 4)).astype(np.int8)
     labels = np.zeros(10, np.int64)
-    whole = evaluate_device(_Board(exact, 99), exact, codes, labels, RunRecord(tmp_path, "a"), print)
+    whole = evaluate_device(graph, _Board(exact, 99), exact, codes, labels, RunRecord(tmp_path, "a"), print)
     assert whole.per_inference == 1000
 
     with pytest.raises(TinyguardError, match="vanished"):
-        evaluate_device(_Board(exact, 6), exact, codes, labels, RunRecord(tmp_path, "b"), print)
+        evaluate_device(graph, _Board(exact, 6), exact, codes, labels, RunRecord(tmp_path, "b"), print)
     record, board = RunRecord(tmp_path, "b"), _Board(exact, 99)
     assert record.load() == 6
-    resumed = evaluate_device(board, exact, codes, labels, record, print)
+    resumed = evaluate_device(graph, board, exact, codes, labels, record, print)
     assert board.asked == 4
     assert resumed.agreement == whole.agreement
     assert resumed.accuracy == whole.accuracy

@@ -42,12 +42,12 @@ class FilteredBackend:
 def behind_filters(inner: Backend, graph: Graph) -> Backend:
     """`inner`, or where `graph` has input filters a back end that applies them first.
 
-    Raises TinyguardError for a stochastic network: a run-time that ignores the metadata knows no passes.
+    Raises TinyguardError for a network of several passes, which a run-time that ignores the metadata has not.
     """
-    if any(node.operator == "DROPOUT" for node in graph.nodes):
+    if any(node.operator in ("DROPOUT", "SQUEEZE_DISTANCE") for node in graph.nodes):
         raise TinyguardError(
-            f"{inner.name} knows nothing of stochastic passes: type --backend simulator, reference or "
-            "compiled"
+            f"{inner.name} knows nothing of stochastic passes and feature squeezing: type --backend "
+            "simulator, reference or compiled"
         )
     return FilteredBackend(inner, graph) if filters_of(graph).nodes else inner
 

@@ -67,7 +67,7 @@ def _on_host(
     exact = exact_host_backend(graph)
     backend = exact if name == "simulator" else open_backend(name, model, graph)
     with sample_progress(name, len(codes)) as update:
-        return evaluate_host(backend, exact, codes, labels, update)
+        return evaluate_host(graph, backend, exact, codes, labels, update)
 
 
 def _on_board(
@@ -89,7 +89,8 @@ def _on_board(
         fix_seed(device, graph)
         try:
             with sample_progress(description.board, len(codes), done) as update:
-                result = evaluate_device(device, exact_host_backend(graph), codes, labels, record, update)
+                exact = exact_host_backend(graph)
+                result = evaluate_device(graph, device, exact, codes, labels, record, update)
         except (TinyguardError, KeyboardInterrupt) as error:
             kept = f"{len(record.outputs)} of {len(codes)} samples are kept; repeat the command with --resume"
             if isinstance(error, KeyboardInterrupt):
@@ -109,6 +110,10 @@ def _show(result: Evaluation) -> None:
     if result.accuracy is not None:
         table.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
         table.add_row("host accuracy", f"{100 * (result.host_accuracy or 0):.2f} %")
+    if result.flags is not None:
+        table.add_row("flagged", f"{100 * result.flags.share:.2f} %")
+        if result.flags.accuracy_of_kept is not None:
+            table.add_row("accuracy of the rest", f"{100 * result.flags.accuracy_of_kept:.2f} %")
     agreement = result.agreement
     style = "green" if agreement.differing_bytes == 0 else "bold red"
     table.add_row("differing bytes", f"[{style}]{agreement.differing_bytes:,}[/]")

@@ -17,8 +17,8 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Repeats:
-    """`count` passes of `period` layers each, from layer `first` on. `twins`: tensor of a later pass -> that of
-    the first. `carried`: tensors of the first pass whose values the next one reads (by their twins)."""
+    """`count` passes of `period` layers each, from layer `first` on. `twins`: tensor of a later pass -> that
+    of the first. `carried`: tensors of the first pass whose values the next one reads (by their twins)."""
 
     first: int
     period: int

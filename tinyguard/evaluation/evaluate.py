@@ -11,7 +11,9 @@ import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.evaluation.agreement import Agreement, agreement, predictions
+from tinyguard.evaluation.flags import Flags, flags_of
 from tinyguard.evaluation.record import RunRecord
+from tinyguard.graph import Graph
 
 if TYPE_CHECKING:
     from tinyguard.device.client import Device
@@ -38,6 +40,7 @@ class Evaluation:
     stack_bytes: int | None = None
     flash_bytes: int | None = None
     ram_bytes: int | None = None
+    flags: Flags | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
@@ -47,9 +50,14 @@ class Evaluation:
 
 
 def evaluate_host(
-    backend: Backend, exact: Backend, codes: np.ndarray, labels: np.ndarray | None, progress: Progress
+    graph: Graph,
+    backend: Backend,
+    exact: Backend,
+    codes: np.ndarray,
+    labels: np.ndarray | None,
+    progress: Progress,
 ) -> Evaluation:
-    """Run `backend` on input codes (N, *shape) and compare it with the `exact` host network."""
+    """Run `backend` on input codes (N, *shape) and compare it with the `exact` host network of `graph`."""
     started = time.monotonic()
     parts: list[Sequence[np.ndarray]] = []
     for start in range(0, len(codes), _HOST_BATCH):
@@ -67,10 +75,12 @@ def evaluate_host(
         per_inference=None,
         unit=None,
         samples_per_second=len(codes) / max(seconds, 1e-9),
+        flags=flags_of(graph, outputs, labels),
     )
 
 
 def evaluate_device(
+    graph: Graph,
     device: Device,
     exact: Backend,
     codes: np.ndarray,
@@ -103,6 +113,7 @@ def evaluate_device(
         unit=device.description.unit,
         samples_per_second=(len(codes) - first) / max(seconds, 1e-9),
         stack_bytes=device.status().stack_high_water,
+        flags=flags_of(graph, outputs, labels),
     )
 
 

@@ -3,7 +3,7 @@
     {"version": 1, "normalization": {"mean": [...], "std": [...]}, "class_names": [...], ...}
 
 Sections that this version does not know are kept. A record that changes what the network computes (`filters`,
-`stochastic`) has version 2, so that a tinyguard that knows nothing of it refuses the file.
+`stochastic`, `squeezing`) has version 2, so that a tinyguard that knows nothing of it refuses the file.
 """
 
 import json
@@ -17,6 +17,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.tflite.content import read_bytes
 from tinyguard.tflite.filters import InputFilter, filter_from_json
 from tinyguard.tflite.flatbuffer import Table, decode, encode
+from tinyguard.tflite.squeezing import Squeezing, squeezing_from_json
 from tinyguard.tflite.stochastic import Stochastic, stochastic_from_json
 
 RECORD_NAME = "tinyguard"
@@ -47,6 +48,7 @@ class Metadata:
     class_names: tuple[str, ...] | None = None
     filters: tuple[InputFilter, ...] = ()
     stochastic: Stochastic | None = None
+    squeezing: Squeezing | None = None
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
 
@@ -105,20 +107,21 @@ def parse_metadata(content: bytes) -> Metadata:
             f"tinyguard metadata of version {record['version']}, known is version {RECORD_VERSION}; "
             "update tinyguard"
         )
-    known = ("version", "normalization", "class_names", "filters", "stochastic")
+    known = ("version", "normalization", "class_names", "filters", "stochastic", "squeezing")
     return Metadata(
         record["version"],
         _normalization(record.get("normalization")),
         _class_names(record.get("class_names")),
         _filters(record.get("filters", [])),
         stochastic_from_json(record["stochastic"]) if "stochastic" in record else None,
+        squeezing_from_json(record["squeezing"]) if "squeezing" in record else None,
         MappingProxyType({name: section for name, section in record.items() if name not in known}),
     )
 
 
 def format_metadata(metadata: Metadata) -> bytes:
     """The record as compact JSON, the same bytes for the same record."""
-    hardened = bool(metadata.filters) or metadata.stochastic is not None
+    hardened = metadata.filters or metadata.stochastic or metadata.squeezing
     version = RECORD_VERSION if hardened else metadata.version
     record: dict[str, Any] = {"version": version}
     if metadata.normalization is not None:
@@ -130,6 +133,8 @@ def format_metadata(metadata: Metadata) -> bytes:
         record["filters"] = [one.as_json() for one in metadata.filters]
     if metadata.stochastic is not None:
         record["stochastic"] = metadata.stochastic.as_json()
+    if metadata.squeezing is not None:
+        record["squeezing"] = metadata.squeezing.as_json()
     record.update(metadata.extra)
     content = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
     parse_metadata(content)

@@ -13,6 +13,7 @@ from tinyguard.tflite.filters import insert_filters
 from tinyguard.tflite.flatbuffer import Table, decode
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 from tinyguard.tflite.schema import ENUMS, TABLES, Field, options_table
+from tinyguard.tflite.squeezing import insert_squeezing
 from tinyguard.tflite.stochastic import insert_passes
 from tinyguard.tflite.support import hardening_problems, problems, shortened
 from tinyguard.tflite.tensors import damaged, read_tensors, readable
@@ -23,7 +24,7 @@ _FIX_SHAPE = "export it with a fixed input shape (`tinyguard quantize` fixes the
 
 
 def read_graph(source: Path | bytes, check: bool = True) -> Graph:
-    """The network in a .tflite file, with the input filters and passes of its metadata as layers.
+    """The network in a .tflite file, with what its metadata adds to the network as layers.
 
     With `check`, a file with anything that tinyguard does not run is refused, naming all of it at once;
     without, such a file is still read. Raises TinyguardError (one line) for both and for damaged files.
@@ -80,7 +81,13 @@ def _hardened(graph: Graph) -> Graph:
         return graph
     metadata = parse_metadata(record)
     graph = insert_filters(graph, metadata.filters)
-    return graph if metadata.stochastic is None else insert_passes(graph, metadata.stochastic)
+    if metadata.stochastic is not None and metadata.squeezing is not None:
+        raise TinyguardError(
+            "stochastic passes and feature squeezing in one file: take one away with --remove"
+        )
+    if metadata.stochastic is not None:
+        return insert_passes(graph, metadata.stochastic)
+    return graph if metadata.squeezing is None else insert_squeezing(graph, metadata.squeezing)
 
 
 def _operator_name(code: Table) -> str:
