@@ -125,6 +125,12 @@ _CPU_OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
     "int8-at": {"rate": 5e-4, "warm_up_rate": 1e-3},
 }
 
+_ONLY_OF: Mapping[str, tuple[str, ...]] = {
+    "clean": ("pgd-at", "fast", "int8-at"),
+    "beta": ("trades",),
+    "rescale": ("int8-at",),
+}
+
 
 def find_recipe(name: str) -> Recipe:
     """A recipe by name. Raises TinyguardError with the nearest name for an unknown one."""
@@ -138,7 +144,7 @@ def find_recipe(name: str) -> Recipe:
 def settings_for(recipe: str, schedule: str, given: Mapping[str, Any]) -> Settings:
     """A recipe's settings on a schedule, with what was `given` (not None) in their place.
 
-    Raises TinyguardError for unknown names.
+    Raises TinyguardError for unknown names, for what says nothing to the recipe and for no epochs at all.
     """
     find_recipe(recipe)
     if schedule not in SCHEDULES:
@@ -146,5 +152,13 @@ def settings_for(recipe: str, schedule: str, given: Mapping[str, Any]) -> Settin
     values = dict(_OF_RECIPE.get(recipe, {}))
     if schedule == "cpu":
         values |= {**_CPU, **_CPU_OF_RECIPE.get(recipe, {})}
-    values |= {name: value for name, value in given.items() if value is not None}
-    return replace(Settings(recipe, schedule), **values)
+    typed = {name: value for name, value in given.items() if value is not None}
+    for name in typed:
+        if recipe not in _ONLY_OF.get(name, (recipe,)):
+            raise TinyguardError(
+                f"--{name} says nothing to {recipe}, only to {', '.join(_ONLY_OF[name])}: leave it out"
+            )
+    settings = replace(Settings(recipe, schedule), **{**values, **typed})
+    if settings.warm_up + settings.epochs == 0:
+        raise TinyguardError("no epochs to train: type --epochs 5")
+    return settings

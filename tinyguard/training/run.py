@@ -142,7 +142,10 @@ def _prepare(job: Job, source: Source, data: Images, watcher: Watcher) -> tuple[
 def _images(job: Job, source: Source) -> tuple[Images, Images]:
     """What is trained on, and what is held out."""
     training, validation = job.training, job.validation
-    if not isinstance(validation, Samples):
+    _check(training, source.network.classes)
+    if isinstance(validation, Samples):
+        _check(validation, source.network.classes)
+    else:
         count = min(_HELD_OUT, len(training) // _SHARE_HELD_OUT) if validation is None else validation
         if not 0 < count < len(training):
             raise TinyguardError(
@@ -151,9 +154,11 @@ def _images(job: Job, source: Source) -> tuple[Images, Images]:
             )
         order = np.random.default_rng(job.settings.seed).permutation(len(training))
         training, validation = _rows(training, order[count:]), _rows(training, order[:count])
-    for samples in (training, validation):
-        _check(samples, source.network.classes)
     parts = [(source.arrays(samples), samples.y) for samples in (training, validation)]
+    if len(training) < job.settings.batch:
+        raise TinyguardError(
+            f"{len(training)} samples are fewer than a batch of {job.settings.batch}: lower --batch"
+        )
     (x, y), (held_x, held_y) = parts
     assert y is not None
     assert held_y is not None
