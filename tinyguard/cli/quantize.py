@@ -54,7 +54,8 @@ def command(
     as_json: bool,
 ) -> None:
     """Quantize SOURCE: a .keras, .h5 or .onnx file, a SavedModel folder, a TorchScript or torch.export file,
-    or MODULE:FUNCTION (FILE.py:FUNCTION) returning a torch.nn.Module.
+    or MODULE:FUNCTION (FILE.py:FUNCTION) returning a torch.nn.Module; MODULE:FUNCTION:WEIGHTS.npz gives it
+    weights that `tinyguard harden train` wrote.
 
     The report is printed and saved beside the model as NAME.report.json.
     """
