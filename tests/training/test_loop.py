@@ -97,13 +97,14 @@ def scores(monkeypatch: pytest.MonkeyPatch, robust: list[float]) -> None:
 def test_a_collapse_of_fast_training_goes_back_to_the_best_epoch_and_on_to_the_recipe(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    scores(monkeypatch, [0.5, 0.6, 0.1, 0.55, 0.4])
+    scores(monkeypatch, [0.5, 0.6, 0.1, 0.4, 0.55])
     found = run(job(tmp_path, warm_up=6))
     assert [(e["phase"], e["collapsed"]) for e in found["epochs"]] == [
         ("fast", False), ("fast", False), ("fast", True), ("pgd-at", False), ("pgd-at", False),
     ]  # fmt: skip
     assert [e["epoch"] for e in found["epochs"]] == [1, 2, 3, 7, 8]
-    assert found["best_epoch"] == 2
+    assert found["best_epoch"] == 8
+    assert found["robust_accuracy"] == 0.55
 
 
 def test_a_low_robust_accuracy_that_falls_is_no_collapse(
@@ -122,10 +123,10 @@ def test_it_stops_when_no_epoch_improves(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_what_is_written_is_the_best_epoch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     scores(monkeypatch, [0.3, 0.5, 0.4, 0.4])
-    run(job(tmp_path, name="four"))
+    run(job(tmp_path, name="four", warm_up=0, epochs=4))
     scores(monkeypatch, [0.3, 0.5, 0.4, 0.4])
     with pytest.raises(StoppedError):
-        run(job(tmp_path, name="part"), interrupted_after(2))
+        run(job(tmp_path, name="part", warm_up=0, epochs=4), interrupted_after(2))
     checked = torch.load(tmp_path / "part.checkpoint", weights_only=True)
     with np.load(tmp_path / "four.npz") as arrays:
         for name in arrays.files:
@@ -135,3 +136,9 @@ def test_what_is_written_is_the_best_epoch(tmp_path: Path, monkeypatch: pytest.M
 def test_a_loss_that_is_no_number_is_refused(tmp_path: Path) -> None:
     with pytest.raises(TinyguardError, match=r"the loss is nan in epoch .*lower --rate"):
         run(job(tmp_path, warm_up=0, rate=1e20, epochs=5))
+
+
+def test_the_recipes_own_epochs_alone_compete(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    scores(monkeypatch, [0.7, 0.8, 0.3, 0.2])
+    found = run(job(tmp_path))
+    assert (found["best_epoch"], found["robust_accuracy"]) == (3, 0.3)

@@ -30,13 +30,15 @@ _LISTING = "\n".join(f"  {recipe.name:12} {recipe.summary}" for recipe in RECIPE
     "--schedule", type=click.Choice(SCHEDULES), default="cpu", show_default=True,
     help="paper: the whole of it. cpu: 15 fast epochs, then 5 of the recipe, 3 steps on 20,000 images.",
 )  # fmt: skip
-@click.option("--eps", metavar="SHARE", help="Linf budget, 8/255 or 0.03 of the pixel range.")
+@click.option(
+    "--eps", metavar="SHARE", help="Linf budget, 8/255 or 0.03 of the pixel range. Default: the recipe's."
+)
 @click.option("--steps", type=click.IntRange(min=1), help="Attack steps in the loop.")
 @click.option("--step-size", metavar="SHARE", help="Size of one of them.")
 @click.option("--epochs", type=click.IntRange(min=0), help="Epochs of the recipe.")
 @click.option("--warm-up", type=click.IntRange(min=0), help="Fast epochs before them.")
 @click.option("--images", type=click.IntRange(min=1), help="Images of an epoch of the recipe, drawn anew.")
-@click.option("--batch", type=click.IntRange(min=1))
+@click.option("--batch", type=click.IntRange(min=2), help="Images of a step.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Largest learning rate.")
 @click.option("--warm-up-rate", type=click.FloatRange(min=0, min_open=True), help="That of the fast epochs.")
 @click.option(
@@ -52,7 +54,10 @@ _LISTING = "\n".join(f"  {recipe.name:12} {recipe.summary}" for recipe in RECIPE
     "--rescale/--keep-scales", default=None, help="int8-at: weight scales follow the weights (the default)."
 )
 @click.option("--augment/--no-augment", default=None, help="Crops and flips of images from 28 pixels a side.")
-@click.option("--float32", is_flag=True, help="Float networks: convolutions in float32, not in bfloat16.")
+@click.option(
+    "--bfloat16/--float32", default=None,
+    help="Of convolutions in float networks. Default: bfloat16 where the processor has it, twice as fast.",
+)  # fmt: skip
 @click.option(
     "--normalization", type=click.Choice(["unit", "raw", "symmetric", "imagenet"]), default="unit",
     show_default=True, help="What a float network sees of pixels: 0..1, 0..255, -1..1, or as ImageNet.",
@@ -120,8 +125,15 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     given = {name: options[name] for name in names}
     given["eps"] = _share("eps", options["eps"])
     given["step_size"] = _share("step-size", options["step_size"])
-    given["bfloat16"] = False if options["float32"] else None
+    given["bfloat16"] = _has_bfloat16() if options["bfloat16"] is None else options["bfloat16"]
     return given
+
+
+def _has_bfloat16() -> bool:
+    import torch
+
+    capabilities = torch.cpu.get_capabilities()
+    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def _share(name: str, text: str | None) -> float | None:

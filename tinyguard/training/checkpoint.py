@@ -20,9 +20,9 @@ _UNREADABLE = (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError
 
 @dataclass
 class Progress:
-    """`epoch` is the next one, counted over the whole run. `best` is the averaged network of the epoch
-    `best_epoch`, with its `best_robust` and `best_clean` accuracy on the samples held out; `history` has an
-    entry an epoch. `phase_robust` is the best robust accuracy of the phase so far."""
+    """`epoch` is the next one, counted over the whole run. `best` is the averaged network of epoch
+    `best_epoch`, the best of the phase, with its `best_robust` and `best_clean` accuracy on the samples held
+    out; `history` has an entry an epoch."""
 
     epoch: int
     network: State
@@ -32,7 +32,6 @@ class Progress:
     best_epoch: int = -1
     best_robust: float = -1.0
     best_clean: float = -1.0
-    phase_robust: float = -1.0
     history: list[dict[str, Any]] = field(default_factory=list)
 
 

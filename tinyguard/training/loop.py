@@ -36,7 +36,8 @@ def train(
     on_epoch: Callable[[dict[str, Any]], None] = lambda figures: None,
     on_samples: Callable[[int, int], None] = lambda done, total: None,
 ) -> Progress:
-    """Train by the phases and leave the network in the state of the epoch that was best on `held_out`.
+    """Train by the phases and leave the network in the state of the last phase's epoch that was best on
+    `held_out`.
 
     `on_epoch` gets each epoch's figures, `on_samples` the samples done of an epoch's. After every epoch the
     run is saved in `checkpoint`, under its `key`; with `resume` it goes on from there, drawing what it would
@@ -82,14 +83,13 @@ class _Run:
         """Train one epoch, judge the average, keep the best, go back where robustness collapsed."""
         progress, began = self.progress, time.perf_counter()
         if progress.epoch == phase.first:
-            progress.phase_robust = -1.0
+            progress.best_epoch, progress.best_robust, progress.best_clean = -1, -1.0, -1.0
         loss, samples = self._train(phase)
         trained = time.perf_counter()
         with holding(self.network, progress.average):
             score = validate(self.network, self.held_out, self.settings.eps, self.settings.seed)
-        known = phase.watched and progress.phase_robust >= _SEEN
-        collapsed = known and score.robust < _COLLAPSE * progress.phase_robust
-        progress.phase_robust = max(progress.phase_robust, score.robust)
+        known = phase.watched and progress.best_robust >= _SEEN
+        collapsed = known and score.robust < _COLLAPSE * progress.best_robust
         progress.epoch += 1
         self._keep(score)
         figures = {
