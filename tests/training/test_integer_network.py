@@ -12,7 +12,9 @@ from torch.nn import functional
 from tests.training.networks import DIGITS, MODELS, random_pixels
 from tinyguard.backends.litert import LiteRTBackend
 from tinyguard.backends.simulator import Simulator
+from tinyguard.defenses.filters import with_filters
 from tinyguard.tflite import read_metadata
+from tinyguard.tflite.filters import parse_filter
 from tinyguard.tflite.flatbuffer import decode, encode
 from tinyguard.tflite.reader import read_graph
 from tinyguard.training.export import with_constants
@@ -214,3 +216,16 @@ def test_random_pixels_reach_every_code() -> None:
     x = network.laid_out(torch.from_numpy(codes))
     torch.testing.assert_close(x, torch.from_numpy(pixels.astype(np.float32) / 255), rtol=0, atol=1e-6)
     np.testing.assert_array_equal(network.space.code_array(x), codes)
+
+
+def test_a_network_behind_an_input_filter_is_trained_behind_it() -> None:
+    hardened = with_filters(DIGITS.read_bytes(), [parse_filter("median:3")])
+    network = moved(IntegerNetwork(read_graph(hardened), read_metadata(hardened)), steps=1)
+    exported = with_constants(hardened, network.graph)
+    assert read_metadata(exported) == read_metadata(hardened)
+    codes = codes_of(network, 50)
+    (trained,) = network.simulator.run(codes)
+    np.testing.assert_array_equal(trained, Simulator(read_graph(exported)).run(codes)[0])
+    plain = IntegerNetwork(read_graph(DIGITS), read_metadata(DIGITS))
+    plain.load(network.state())
+    assert (plain.simulator.run(codes)[0] != trained).any()

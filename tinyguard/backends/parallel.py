@@ -61,7 +61,7 @@ class _Parts(torch.autograd.Function):
                 leaves = [x.detach().requires_grad_(w) for x, w in zip(pieces, wanted, strict=True)]
                 return leaves, network(*leaves)
 
-        with _threads(count) as pool:
+        with lone_threads(count) as pool:
             context.parts = list(pool.map(part, *(x.tensor_split(count) for x in inputs)))
         outputs = zip(*(results for _, results in context.parts), strict=True)
         return tuple(torch.cat([y.detach() for y in pieces]) for pieces in outputs)
@@ -88,13 +88,13 @@ class _Parts(torch.autograd.Function):
             return [next(found) if x.requires_grad else None for x in leaves]
 
         split = (g.tensor_split(count) for g in gradients)
-        with _threads(count) as pool:
+        with lone_threads(count) as pool:
             pieces = list(zip(*pool.map(part, context.parts, *split), strict=True))
         return None, None, *(None if p[0] is None else torch.cat(p) for p in pieces)
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[ThreadPoolExecutor]:
+def lone_threads(count: int) -> Iterator[ThreadPoolExecutor]:
     """Threads in each of which torch works alone; the caller's number of threads comes back.
 
     torch gives a thread its number at its first operation; that of the matrix products is shared.

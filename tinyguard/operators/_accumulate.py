@@ -84,7 +84,7 @@ class Accumulating(Operator):
         Raises Unsupported where sums may overflow.
         """
         twin = copy(self)
-        for name in ("_settled", "_moving_bias", "requantization", "in_halves"):
+        for name in ("settled", "_moving_bias", "requantization", "in_halves"):
             twin.__dict__.pop(name, None)
         twin.weights, twin.bias, twin._maps = weights, bias, {}
         twin._check_range(self.source, self.channel_axis)
@@ -152,18 +152,18 @@ class Accumulating(Operator):
         return int(np.maximum(above, -below).max(initial=0))
 
     @functools.cached_property
-    def _settled(self) -> np.ndarray:
+    def settled(self) -> np.ndarray:
         """Channels whose code never changes: those of dead channels, often with a huge bias."""
         return np.asarray(self.requantize(self.least) == self.requantize(self.most))
 
     @functools.cached_property
     def _moving_bias(self) -> np.ndarray:
-        return np.where(self._settled, 0, self.bias)
+        return np.where(self.settled, 0, self.bias)
 
     @functools.cached_property
     def requantization(self) -> Requantization:
         """The rule from torch's accumulators, bias included, to codes."""
-        settled, zero_point = self._settled, self.outputs[0].zero_point
+        settled, zero_point = self.settled, self.outputs[0].zero_point
         return Requantization(
             np.where(settled, 0, self.multipliers).astype(np.int64),
             np.where(settled, 0, self.shifts).astype(np.int64),

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from tinyguard.backends.parallel import _threads
+from tinyguard.backends.parallel import lone_threads
 
 _LEAST_SAMPLES = 8  # a part: below, starting a thread costs more than it gains
 
@@ -40,7 +40,7 @@ class _Parts(torch.autograd.Function):
                 leaf = piece.detach().requires_grad_(context.needs_input_grad[2])
                 return leaf, network(leaf)
 
-        with _threads(count) as pool:
+        with lone_threads(count) as pool:
             context.parts = list(pool.map(part, x.tensor_split(count)))
         context.weights = weights
         return torch.cat([logits.detach() for _, logits in context.parts])
@@ -55,7 +55,7 @@ class _Parts(torch.autograd.Function):
             wanted = [*([leaf] if wants_x else []), *context.weights]
             return torch.autograd.grad(logits, wanted, piece, allow_unused=True, materialize_grads=True)
 
-        with _threads(len(context.parts)) as pool:
+        with lone_threads(len(context.parts)) as pool:
             split = gradient.tensor_split(len(context.parts))
             pieces = list(pool.map(part, context.parts, split))
         of_x = torch.cat([piece[0] for piece in pieces]) if wants_x else None

@@ -43,7 +43,7 @@ class RealWeights:
         assert tensor.quantization is not None
         scales = np.array(tensor.quantization.scales, np.float32)
         self._file = Constants(operator.weights, operator.bias, scales)
-        self._frozen = operator._settled
+        self._frozen = operator.settled
         self._shape = [1] * operator.weights.ndim
         if len(scales) > 1:
             self._shape[operator.channel_axis] = -1
