@@ -81,6 +81,9 @@ def test_other_weights_of_a_network_inside_another_are_found() -> None:
     np.savez("inner.npz", **{name: value.numpy() + 1 for name, value in inner.state_dict().items()})
     loaded = open_torch(f"{source}:inner.npz")
     torch.testing.assert_close(loaded[0].weight, inner[0].weight + 1)
+    around = torch.nn.Sequential(open_torch(source)).state_dict()
+    np.savez("around.npz", **{name: value.numpy() + 2 for name, value in around.items()})
+    torch.testing.assert_close(open_torch(f"{source}:around.npz")[0].weight, inner[0].weight + 2)
 
 
 @pytest.mark.slow

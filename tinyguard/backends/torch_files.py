@@ -65,7 +65,8 @@ def _weights_file(text: str, folder: str) -> Path:
 
 
 def _load_weights(network: Any, path: Path) -> None:
-    """Fill the outermost part of `network` whose state has the names and shapes of the file's arrays."""
+    """Fill the outermost part of `network` whose state has the names and shapes of the file's arrays, or
+    these names without a part in front, where they were written with more around them."""
     import torch
 
     try:
@@ -75,11 +76,14 @@ def _load_weights(network: Any, path: Path) -> None:
         raise TinyguardError(
             f"{path} cannot be read as .npz ({type(error).__name__}): give plain arrays"
         ) from None
-    for part in network.modules():
-        own = part.state_dict()
-        if own.keys() == state.keys() and all(own[name].shape == state[name].shape for name in own):
-            part.load_state_dict(state)
-            return
+    while state:
+        for part in network.modules():
+            own = part.state_dict()
+            if own.keys() == state.keys() and all(own[name].shape == state[name].shape for name in own):
+                part.load_state_dict(state)
+                return
+        heads = {name.partition(".")[0] for name in state}
+        state = {name.partition(".")[2]: value for name, value in state.items()} if len(heads) == 1 else {}
     raise TinyguardError(
         f"{path} holds the weights of another network: name the function that they were made with"
     )
