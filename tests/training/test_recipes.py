@@ -96,7 +96,8 @@ def test_the_other_recipes_train(recipe: str, tmp_path: Path) -> None:
     losses = [epoch["loss"] for epoch in record["epochs"] if epoch["phase"] == recipe]
     assert losses[1] < losses[0]
     clean, _ = float_accuracies(f"{small_network(tmp_path)}:{output}")
-    assert clean > (0.15 if recipe == "distill" else 0.8)  # the untrained teacher of the former knows nothing
+    # An untrained teacher knows nothing; two epochs of equal logits leave little of what the fast ones taught.
+    assert clean > {"distill": 0.15, "sinkhorn-at": 0.3}.get(recipe, 0.8)
     others = sorted(path.name for path in tmp_path.glob("*auxiliary*"))
     wanted = ["ensemble-at.auxiliary-1.npz", "ensemble-at.auxiliary-2.npz"]
     assert others == (wanted if recipe == "ensemble-at" else [])
@@ -114,12 +115,14 @@ def test_the_papers_parameters_are_the_defaults_of_its_schedule() -> None:
 
 
 def test_the_cpu_schedule_is_fifteen_fast_epochs_and_five_of_the_recipe() -> None:
-    for name in ("pgd-at", "sinkhorn-at", "ensemble-at", "trades", "int8-at"):
+    for name in ("pgd-at", "sinkhorn-at", "ensemble-at", "trades"):
         settings = settings_for(name, "cpu", {"eps": 8 / 255})
         assert (settings.warm_up, settings.epochs, settings.steps, settings.images) == (15, 5, 3, 20_000)
         assert settings.ascent_step == pytest.approx(2.5 * 8 / 255 / 3)
     fast = settings_for("fast", "cpu", {})
     assert (fast.warm_up, fast.epochs, fast.images) == (0, 15, None)
+    integer = settings_for("int8-at", "cpu", {})  # of a network that is robust in float
+    assert (integer.warm_up, integer.epochs, integer.steps, integer.images) == (0, 5, 3, 20_000)
 
 
 def test_an_unknown_recipe_is_refused_with_the_nearest_name() -> None:

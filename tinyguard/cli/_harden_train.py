@@ -28,7 +28,8 @@ _LISTING = "\n".join(f"  {recipe.name:12} {recipe.summary}" for recipe in RECIPE
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write.")
 @click.option(
     "--schedule", type=click.Choice(SCHEDULES), default="cpu", show_default=True,
-    help="paper: the whole of it. cpu: 15 fast epochs, then 5 of the recipe, 3 steps on 20,000 images.",
+    help="paper: the whole of it. cpu: 15 fast epochs (int8-at: none), then 5 of the recipe, 3 steps on "
+    "20,000 images; distill: 20 epochs on all.",
 )  # fmt: skip
 @click.option(
     "--eps", metavar="SHARE", help="Linf budget, 8/255 or 0.03 of the pixel range. Default: the recipe's."
@@ -73,6 +74,9 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
     Written are a Keras file, the weights of a PyTorch network as .npz (tinyguard quantize
     MODULE:FUNCTION:WEIGHTS.npz takes them), or the .tflite with the trained constants; NAME.training.json
     beside it has every setting and figure.
+
+    int8-at goes on from what its SOURCE can do: quantize a network that pgd-at made. One that was shown no
+    attack needs fast epochs first, --warm-up 15.
     """
     import torch
 

@@ -67,6 +67,5 @@ def phases_of(settings: Settings, objective: Objective) -> tuple[Phase, ...]:
         fast = fast_objective(settings)
         found.append(Phase("fast", 0, warm_up, None, settings.warm_up_rate, fast, True, settings.rise))
     name, watched = settings.recipe, settings.recipe == "fast"
-    rise = 0.0 if warm_up else settings.rise
-    rest = Phase(name, warm_up, settings.epochs, settings.images, settings.rate, objective, watched, rise)
+    rest = Phase(name, warm_up, settings.epochs, settings.images, settings.rate, objective, watched)
     return (*found, rest) if settings.epochs else tuple(found)

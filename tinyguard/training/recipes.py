@@ -104,7 +104,8 @@ _OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
     "fast": {"rate": 0.1, "batch": 128, "eps": 8 / 255, "epochs": 30},
     "int8-at": {
         "optimizer": "adam",
-        "rate": 1e-3,
+        "rate": 5e-4,
+        "warm_up_rate": 1e-3,
         "batch": 128,
         "weight_decay": 0.0,
         "eps": 8 / 255,
@@ -122,7 +123,7 @@ _CPU: Mapping[str, Any] = {
 _CPU_OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
     "distill": {"warm_up": 0, "epochs": 20, "images": None, "rate": 1e-3},
     "fast": {"warm_up": 0, "epochs": 15, "images": None, "rate": 0.1},
-    "int8-at": {"rate": 5e-4, "warm_up_rate": 1e-3},
+    "int8-at": {"warm_up": 0, "rate": 5e-4},
 }
 
 _ONLY_OF: Mapping[str, tuple[str, ...]] = {
