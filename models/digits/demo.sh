@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From a trained network to an answering board under attack: the commands of the README, one after the other.
+# From a trained network to an answering board under attack, and to one that is hardened: the README's commands.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 export PATH="$PWD/.venv/bin:$PATH" TF_CPP_MIN_LOG_LEVEL=3
@@ -24,4 +24,14 @@ step tinyguard attack "$out/digits.tflite" --data digits:test --limit 100 --atta
 step tinyguard attack "$out/digits.tflite" --replay "$out/pgd.npz" --serial "$port"
 step tinyguard attack "$out/digits.tflite" --data digits:test --limit 20 --attack square --eps 20codes \
     --queries 100 --serial "$port"
+step tinyguard stop "$port"
+
+step tinyguard harden filter "$out/digits.tflite" --filter bit-depth:2 -o "$out/hardened.tflite"
+step tinyguard harden stochastic "$out/hardened.tflite" --p 0.1 --passes 10 --seed 1 --abstain-above 1 \
+    -o "$out/hardened.tflite"
+step tinyguard attack "$out/hardened.tflite" --data digits:test --limit 50 --attack pgd --eps 20codes
+show tinyguard flash "$out/hardened.tflite" --board "$board" --json
+tinyguard flash "$out/hardened.tflite" --board "$board" --json | tee "$out/flash.json"
+port=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["port"])' "$out/flash.json")
+step tinyguard eval "$out/hardened.tflite" --serial "$port" --data digits:test
 step tinyguard stop "$port"

@@ -15,7 +15,7 @@ _MARKING = ("MONTE_CARLO_MEAN", "SQUEEZE_DISTANCE")  # the last element of their
 
 @dataclass(frozen=True)
 class Flags:
-    """`share` of the answers that are marked; `accuracy_of_kept` of the others, None without labels or any."""
+    """`share` of the answers that are marked; `accuracy_of_kept` of the others, None where unknown."""
 
     share: float
     accuracy_of_kept: float | None
