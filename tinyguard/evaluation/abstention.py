@@ -1,0 +1,57 @@
+"""What a stochastic network keeps when it abstains above a predictive entropy, for every threshold."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from tinyguard.backends import Backend
+from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.agreement import predictions
+from tinyguard.graph import Graph
+from tinyguard.operators.monte_carlo import UNITS
+
+_BATCH = 256
+_LEAST_KEPT = 0.05  # below, a few samples decide
+QUANTILES = tuple(np.arange(1.0, _LEAST_KEPT - 1e-9, -0.05).round(2))
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Above `bits` of predictive entropy the network abstains: the share of samples `kept` and their
+    `accuracy`."""
+
+    bits: float
+    kept: float
+    accuracy: float
+
+
+def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.ndarray) -> tuple[Kept, ...]:
+    """The thresholds that keep all, 95 %, 90 %, ... of the samples (N, *shape), loosest first.
+
+    `backend` runs `graph`. Samples of one entropy are kept or not together, so shares are those that can be
+    had. Raises TinyguardError for a network without stochastic passes.
+    """
+    producer = graph.producer(graph.outputs[1]) if len(graph.outputs) > 1 else None
+    if producer is None or producer.operator != "MONTE_CARLO_MEAN":
+        raise TinyguardError(
+            "abstention needs the entropies of a stochastic network: type tinyguard harden stochastic first"
+        )
+    parts = [backend.run(codes[start : start + _BATCH]) for start in range(0, len(codes), _BATCH)]
+    right = np.concatenate([predictions(part) for part in parts]) == labels
+    entropy = np.concatenate([part[1].reshape(len(part[1]), -1)[:, 0] for part in parts])
+    ordered = np.sort(entropy)
+    found: dict[int, Kept] = {}
+    for share in QUANTILES:
+        threshold = int(ordered[max(0, round(share * len(ordered)) - 1)])
+        below = entropy <= threshold
+        found[threshold] = Kept(threshold / UNITS, float(below.mean()), float(right[below].mean()))
+    return tuple(found.values())
+
+
+def rises(curve: tuple[Kept, ...], tolerance: float = 0.0) -> bool:
+    """Whether the accuracy of what is kept nowhere falls by more than `tolerance` as the threshold tightens."""
+    pairs = pairwise(point.accuracy for point in curve)
+    return all(later >= earlier - tolerance for earlier, later in pairs)
