@@ -41,7 +41,7 @@ def test_what_is_kept_is_right_more_often(stochastic: Path, tmp_path: Path) -> N
     codes, labels = noisy_digits(tmp_path / "noisy.npz")
     curve = abstention(graph, Simulator(graph), codes, labels)
     assert curve[0].kept == 1.0
-    assert curve[-1].kept <= 0.1
+    assert curve[-1].kept < 0.4  # many have the least entropy of all
     assert curve[-1].accuracy > curve[0].accuracy + 0.1
     assert [point.bits for point in curve] == sorted((point.bits for point in curve), reverse=True)
     outputs = Simulator(graph).run(codes)

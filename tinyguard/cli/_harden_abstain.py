@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 @click.command()
 @model_argument
 @click.option("--data", "sets", multiple=True, required=True, metavar="[NAME=]DATA",
-              help="Labelled samples; `attack -o adv.npz` writes some too. Several are compared.")  # fmt: skip
+              help="Labelled samples, also those of `attack -o`. Several are compared.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples of each.")
 @click.option("-o", "--output", metavar="FILE.png", type=click.Path(path_type=Path), help="Draw it.")
 @json_option

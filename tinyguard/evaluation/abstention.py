@@ -52,6 +52,6 @@ def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.nda
 
 
 def rises(curve: tuple[Kept, ...], tolerance: float = 0.0) -> bool:
-    """Whether the accuracy of what is kept nowhere falls by more than `tolerance` as the threshold tightens."""
+    """Whether the accuracy of what is kept never falls by more than `tolerance` with the threshold."""
     pairs = pairwise(point.accuracy for point in curve)
     return all(later >= earlier - tolerance for earlier, later in pairs)
