@@ -148,6 +148,12 @@ class Space:
             low, high = torch.where(inside, middle, low), torch.where(inside, high, middle)
         return best
 
+    def stretch(self, x: torch.Tensor, clean: torch.Tensor, norm: str, radius: torch.Tensor) -> torch.Tensor:
+        """The grid point at the edge of the ball, "linf" or "l2", on the line from `clean` through `x`."""
+        delta = x - clean
+        size = per_sample(distance(delta / radius, norm).clamp(min=1e-12), delta)
+        return self.settle(self.project(clean + delta / size, clean, norm, radius), clean, norm, radius)
+
 
 def space_of(tensor: Tensor, normalization: Normalization | None, grid: str | None = None) -> Space:
     """The space of a network's input `tensor`.

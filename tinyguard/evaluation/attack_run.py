@@ -10,6 +10,7 @@ import numpy as np
 
 from tinyguard.evaluation.distortion import NORMS, Distances, median, spread
 from tinyguard.evaluation.intervals import wilson
+from tinyguard.evaluation.under_seeds import UnderSeeds
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,8 @@ class AttackRun:
     float network was attacked off the grid), labels `y`, `ids`, `correct` before the attack, `success` of
     the attack on the back end (within the budget), `tied` where the label shares the maximum,
     `claimed` what the attack found where it searched, `queries` network runs, `decided` classes, `targets`
-    of a targeted attack."""
+    of a targeted attack. `under_seeds`: figures of a stochastic network whose masks the attack did not know;
+    all others are then those of the file's seed."""
 
     conditions: Conditions
     x: np.ndarray
@@ -73,6 +75,7 @@ class AttackRun:
     checks: tuple[Check, ...] = ()
     equal_to: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
+    under_seeds: UnderSeeds | None = None
 
     @property
     def samples(self) -> int:
@@ -138,6 +141,7 @@ class AttackRun:
             "model_sha256": c.model_sha256,
             "source": c.source,
             "tinyguard": c.version,
+            **({} if self.under_seeds is None else {"under_seeds": self.under_seeds.as_dict()}),
             **self.extra,
         }
 

@@ -17,13 +17,14 @@ import torch
 from tinyguard import __version__
 from tinyguard.attacks.problem import Attack, Outcome, Problem
 from tinyguard.attacks.victim import Victim
-from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.attack_job import Job, whole_numbers
 from tinyguard.evaluation.attack_run import AttackRun, Conditions
-from tinyguard.evaluation.budget import check_eps, eps_codes
+from tinyguard.evaluation.budget import eps_codes
 from tinyguard.evaluation.distortion import Distances, distances
 from tinyguard.evaluation.scoring import Scores, score
-from tinyguard.evaluation.settings import HIDDEN, check_setting, norm_of, parameters_of
+from tinyguard.evaluation.settings import HIDDEN, norm_of, parameters_of
 from tinyguard.evaluation.target import FloatBackend, Target
+from tinyguard.evaluation.under_seeds import UnderSeeds, under_seeds
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
 _SLACK = 1e-4  # of a budget, for sums in float32
@@ -55,17 +56,20 @@ def attack_samples(
     counts only within it. `crafted`: what `craft` found for all these samples, for transfer alone.
     `progress` gets the number of finished samples and how many there are.
 
+    Where the attacker does not know the masks of a stochastic target, all samples are attacked, up to the
+    largest loss or the edge of `eps`, and the run has figures `under_seeds` besides.
+
     Raises TinyguardError for a setting that does not fit the attack or the target, for a budget under
     one code, and for labels that do not fit.
     """
-    job = _Job(
+    job = Job(
         target=target,
         attack=attack,
         setting=setting,
         codes=codes,
-        labels=_whole("labels", labels),
-        ids=np.arange(len(codes)) if ids is None else _whole("ids", ids),
-        targets=None if targets is None else _whole("targets", targets),
+        labels=whole_numbers("labels", labels),
+        ids=np.arange(len(codes)) if ids is None else whole_numbers("ids", ids),
+        targets=None if targets is None else whole_numbers("targets", targets),
         eps=getattr(attack, "eps", None) if attack.budgeted else eps,
         seed=seed,
         crafted=crafted,
@@ -119,67 +123,6 @@ def _problem(
     )
 
 
-def _whole(what: str, values: np.ndarray) -> np.ndarray:
-    found = np.asarray(values)
-    if found.size and found.dtype.kind not in "iu":
-        raise TinyguardError(f"{what} are {found.dtype}, not whole numbers: for one-hot ones give argmax(1)")
-    return found.astype(np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class _Job:
-    """What `attack_samples` was asked for; also some of its samples."""
-
-    target: Target
-    attack: Attack
-    setting: str
-    codes: np.ndarray
-    labels: np.ndarray
-    ids: np.ndarray
-    targets: np.ndarray | None
-    eps: float | None
-    seed: int
-    crafted: Outcome | None = None
-
-    def at(self, rows: np.ndarray) -> _Job:
-        targets = None if self.targets is None else self.targets[rows]
-        part = {"codes": self.codes[rows], "labels": self.labels[rows], "ids": self.ids[rows]}
-        crafted = None if self.crafted is None else self.crafted.select(torch.from_numpy(rows))
-        return replace(self, targets=targets, crafted=crafted, **part)
-
-    def check(self) -> None:
-        check_setting(self.target, self.attack, self.setting)
-        if self.eps is not None:
-            check_eps(self.eps, norm_of(self.attack))
-            if self.setting != "transfer" and norm_of(self.attack) in ("linf", "l2"):
-                self.target.space.radius(norm_of(self.attack), self.eps)
-        tensor = self.target.graph.tensors[self.target.graph.inputs[0]]
-        shape, dtype = self.codes.shape[1:], str(self.codes.dtype)
-        if shape != tuple(tensor.shape[1:]) or dtype != tensor.dtype:
-            raise TinyguardError(
-                f"samples are {dtype} of shape {shape} and {self.target.path} takes {tensor.dtype} codes of "
-                f"shape {tuple(tensor.shape[1:])}"
-            )
-        self._check_classes("label", self.labels)
-        if self.targets is not None:
-            self._check_classes("target", self.targets)
-            if (same := self.targets == self.labels).any():
-                raise TinyguardError(
-                    f"the target of sample {int(np.argmax(same))} is its own label: leave such samples out"
-                )
-
-    def _check_classes(self, what: str, classes: np.ndarray) -> None:
-        if classes.shape != (len(self.codes),):
-            raise TinyguardError(f"{len(self.codes)} samples and {what}s of shape {classes.shape}: one each")
-        wrong = (classes < 0) | (classes >= self.target.classes)
-        if wrong.any():
-            bad = int(np.argmax(wrong))
-            raise TinyguardError(
-                f"{what} {classes[bad]} of sample {bad} is not one of the classes 0 to "
-                f"{self.target.classes - 1}"
-            )
-
-
 @dataclass(frozen=True, eq=False)
 class _Found:
     """What the search left for all samples: the inputs that the back end gets, what it claims, its cost."""
@@ -191,10 +134,11 @@ class _Found:
     started: float
 
 
-def _search(job: _Job, progress: Progress) -> _Found:
+def _search(job: Job, progress: Progress) -> _Found:
     target, started = job.target, time.monotonic()
     clean = score(target.backend, job.codes, job.labels)
-    attacked = np.flatnonzero(clean.decided == job.labels)
+    # Which samples are right depends on masks that this attacker does not know.
+    attacked = np.flatnonzero((clean.decided == job.labels) | (target.masks is not None))
     inputs = job.codes if target.space.on_grid else target.space.shares(job.codes).numpy()
     inputs, claimed = inputs.copy(), np.zeros(len(inputs), bool)
     queries = np.zeros(len(inputs), np.int64)
@@ -213,7 +157,7 @@ def _report(progress: Progress, before: int, total: int, done: int) -> None:
     progress(before + done, total)
 
 
-def _run(job: _Job, progress: Callable[[int], None]) -> Outcome:
+def _run(job: Job, progress: Callable[[int], None]) -> Outcome:
     if job.setting == "transfer" and job.crafted is not None:
         return job.crafted
     target, clean = job.target, job.target.space.shares(job.codes)
@@ -221,15 +165,28 @@ def _run(job: _Job, progress: Callable[[int], None]) -> Outcome:
     if job.setting == "transfer":
         return craft(target, job.attack, clean, job.labels, **named)
     victim = target.white_box() if job.setting == "white-box" else target.victim()
-    return job.attack.run(_problem(target, victim, clean, job.labels, stop_early=True, **named))
+    # The first success may be one of these masks alone; the largest mean loss is the best guess about others.
+    problem = _problem(target, victim, clean, job.labels, stop_early=target.masks is None, **named)
+    found = job.attack.run(problem)
+    return found if target.masks is None else replace(found, x=_at_the_edge(job, problem.x, found.x))
 
 
-def _measured(job: _Job, found: _Found) -> AttackRun:
+def _at_the_edge(job: Job, clean: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """What a minimum-norm attack found at the nearest boundary of some masks, moved on as far as eps allows,
+    for other masks put the boundary elsewhere."""
+    norm = norm_of(job.attack)
+    if job.attack.budgeted or job.eps is None or norm not in ("linf", "l2"):
+        return x
+    space = job.target.space
+    return space.stretch(x, clean, norm, space.radius(norm, job.eps))
+
+
+def _measured(job: Job, found: _Found) -> AttackRun:
     final = score(job.target.backend, found.inputs, job.labels)
     correct = found.clean.decided == job.labels
     fooled = final.decided != job.labels if job.targets is None else final.decided == job.targets
-    if job.attack.name in HIDDEN:
-        fooled &= _unnoticed(job, found.inputs)
+    unnoticed = _unnoticed(job, found.inputs) if job.attack.name in HIDDEN else np.ones(len(fooled), bool)
+    fooled &= unnoticed
     distance = measured_distances(job.target, job.codes, found.inputs)
     within = _within(job, distance)
     success = correct & fooled & within
@@ -248,7 +205,15 @@ def _measured(job: _Job, found: _Found) -> AttackRun:
         seconds=time.monotonic() - found.started,
         targets=job.targets,
         outside_budget=int((correct & fooled & ~within).sum()),
+        under_seeds=_under_seeds(job, found.inputs, within & unnoticed),
     )
+
+
+def _under_seeds(job: Job, inputs: np.ndarray, valid: np.ndarray) -> UnderSeeds | None:
+    if job.target.masks is None:
+        return None
+    simulator, masks = job.target.simulator, job.target.masks
+    return under_seeds(simulator, masks, job.codes, inputs, job.labels, job.targets, valid)
 
 
 def measured_distances(target: Target, codes: np.ndarray, inputs: np.ndarray) -> Distances:
@@ -259,13 +224,13 @@ def measured_distances(target: Target, codes: np.ndarray, inputs: np.ndarray) ->
     return distances(clean.numpy(), space.round(moved).numpy())
 
 
-def _unnoticed(job: _Job, inputs: np.ndarray) -> np.ndarray:
+def _unnoticed(job: Job, inputs: np.ndarray) -> np.ndarray:
     """Whether the float source still answers with the label."""
     assert job.target.float_victim is not None
     return score(FloatBackend(job.target.float_victim), inputs, job.labels).decided == job.labels
 
 
-def _within(job: _Job, distance: Distances) -> np.ndarray:
+def _within(job: Job, distance: Distances) -> np.ndarray:
     """Whether each input keeps the budget. A transfer is counted at its eps before the rounding."""
     if job.eps is None or (job.attack.budgeted and job.setting == "transfer"):
         return np.ones(len(job.codes), bool)
@@ -273,7 +238,7 @@ def _within(job: _Job, distance: Distances) -> np.ndarray:
     return within
 
 
-def _conditions(job: _Job) -> Conditions:
+def _conditions(job: Job) -> Conditions:
     target, space = job.target, job.target.space
     shares = None if norm_of(job.attack) == "l0" else job.eps  # L0 counts elements
     on_codes = space.grid_step is not None and torch.equal(space.grid_step, space.code_step)

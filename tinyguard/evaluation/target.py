@@ -18,6 +18,8 @@ from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.metadata import Metadata, Normalization
 
 if TYPE_CHECKING:
+    from tinyguard.attacks.eot import EOTVictim
+    from tinyguard.attacks.fresh_masks import FreshMasks
     from tinyguard.attacks.space import Space
     from tinyguard.attacks.victim import IntegerVictim
     from tinyguard.backends.simulator import Simulator
@@ -33,7 +35,8 @@ class Target:
     inputs of `backend`. `show`: what score attacks see, "output" or "logits".
 
     `float_victim` is the float source, off the grid (the mean of several), or None where none was given;
-    `source` is what was typed for it.
+    `source` is what was typed for it. `masks`: how an attacker draws the masks of a stochastic network that
+    he does not know; None where he knows those of the file's seed.
     """
 
     path: Path
@@ -46,6 +49,7 @@ class Target:
     source: str | None = None
     show: str = "output"
     batch_size: int = 128
+    masks: FreshMasks | None = None
 
     @property
     def normalization(self) -> Normalization | None:
@@ -60,21 +64,23 @@ class Target:
     def classes(self) -> int:
         return self.graph.tensors[self.graph.outputs[0]].elements
 
-    def victim(self) -> IntegerVictim | Source:
+    def victim(self) -> IntegerVictim | EOTVictim | Source:
         """What direct attacks see: gradients of the simulator (or float source), queries of the back end."""
-        from tinyguard.attacks.victim import IntegerVictim
+        return self._victim(self.backend)
 
-        if isinstance(self.backend, FloatBackend):
-            return self.backend.victim
-        return IntegerVictim(self.simulator, self.space, self.backend, self.show, self.batch_size)
-
-    def white_box(self) -> IntegerVictim | Source:
+    def white_box(self) -> IntegerVictim | EOTVictim | Source:
         """As `victim`, with the simulator in the back end's place, which equals it in every byte."""
+        return self._victim(None)
+
+    def _victim(self, queried: Backend | None) -> IntegerVictim | EOTVictim | Source:
+        from tinyguard.attacks.eot import EOTVictim
         from tinyguard.attacks.victim import IntegerVictim
 
         if isinstance(self.backend, FloatBackend):
             return self.backend.victim
-        return IntegerVictim(self.simulator, self.space, None, self.show, self.batch_size)
+        if self.masks is not None:
+            return EOTVictim(self.simulator, self.space, self.masks, self.show, self.batch_size)
+        return IntegerVictim(self.simulator, self.space, queried, self.show, self.batch_size)
 
     def close(self) -> None:
         """Close the serial port where there is one."""
@@ -112,14 +118,15 @@ def open_target(
     show: str = "output",
     batch_size: int = 128,
     filter_gradient: str = "smooth",
+    masks: FreshMasks | None = None,
 ) -> Target:
     """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
 
     `source` is the float network (a file, or `file.py:function`), needed for transfer and for the float
     back end, or several surrogates. `grid` is "codes" or "pixels", None for the default of the input's
     dtype; the float back end is off the grid unless one is named. `filter_gradient`: how gradients pass the
-    input filters, as `Simulator.with_filter_gradient` has it. Raises TinyguardError for what is
-    missing or does not fit.
+    input filters, as `Simulator.with_filter_gradient` has it. `masks`: the attacker of a stochastic network
+    does not know the seed of its masks. Raises TinyguardError for what is missing or does not fit.
     """
     require_torch()
     graph, metadata = read_graph(path), read_metadata(path)
@@ -131,6 +138,7 @@ def open_target(
     from tinyguard.evaluation.sources import open_sources, seen_through
 
     check_classes(graph)
+    _check_masks(masks, graph, backend)
     tensor = graph.tensors[graph.inputs[0]]
     normalization = metadata.normalization if metadata else None
     off_grid = backend == "float" and grid is None
@@ -160,7 +168,17 @@ def open_target(
         ", ".join(sources) or None,
         show=show,
         batch_size=batch_size,
+        masks=masks,
     )
+
+
+def _check_masks(masks: FreshMasks | None, graph: Graph, backend: str) -> None:
+    if masks is None:
+        return
+    if not any(node.operator == "DROPOUT" for node in graph.nodes):
+        raise TinyguardError("the network draws no masks: type tinyguard harden stochastic first")
+    if backend != "simulator":
+        raise TinyguardError(f"masks of other seeds run on the simulator alone, not on {backend}")
 
 
 def open_scored(name: str, path: Path, graph: Graph) -> Backend:

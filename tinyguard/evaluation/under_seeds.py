@@ -1,0 +1,68 @@
+"""What attacked inputs do to a stochastic network under masks that the attack has not seen."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinyguard.evaluation.scoring import score
+
+if TYPE_CHECKING:
+    from tinyguard.attacks.fresh_masks import FreshMasks
+    from tinyguard.backends.simulator import Simulator
+
+
+@dataclass(frozen=True, eq=False)
+class UnderSeeds:
+    """`right` and `left`, bool (seeds, N): samples that are right before and (those of them) after the attack
+    under each scoring seed. `promising` int64 (N,): under how many of the attacker's own seeds his input
+    fools, which is what he knows before he sends it."""
+
+    right: np.ndarray
+    left: np.ndarray
+    promising: np.ndarray
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json."""
+        return {
+            "scoring_seeds": len(self.left),
+            "clean_accuracy": mean_and_deviation(self.right),
+            "accuracy_under_attack": mean_and_deviation(self.left),
+        }
+
+
+def mean_and_deviation(right: np.ndarray) -> dict[str, float | None]:
+    """Of the accuracies of `right`, bool (seeds, N); the deviation is the sample's, None for one seed."""
+    shares = right.mean(axis=1) if right.shape[1] else np.zeros(len(right))
+    return {
+        "mean": float(shares.mean()),
+        "std": float(shares.std(ddof=1)) if len(shares) > 1 else None,
+    }
+
+
+def under_seeds(
+    simulator: Simulator,
+    masks: FreshMasks,
+    clean: np.ndarray,
+    inputs: np.ndarray,
+    labels: np.ndarray,
+    targets: np.ndarray | None,
+    valid: np.ndarray,
+) -> UnderSeeds:
+    """Score `clean` codes and attacked `inputs`, both (N, *shape), again under each scoring seed.
+
+    `valid` bool (N,): inputs that may count as a success, for they keep the budget.
+    """
+
+    def fooled(seed: int) -> np.ndarray:
+        decided = score(simulator.seeded(seed), inputs, labels).decided
+        return valid & (decided != labels if targets is None else decided == targets)
+
+    right, left = [], []
+    for seed in masks.scoring():
+        right.append(score(simulator.seeded(seed), clean, labels).decided == labels)
+        left.append(right[-1] & ~fooled(seed))
+    promising = np.sum([fooled(seed) for seed in masks.choice()], axis=0).astype(np.int64)
+    return UnderSeeds(np.stack(right), np.stack(left), promising)
