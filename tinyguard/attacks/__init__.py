@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 
 from tinyguard.attacks.problem import Attack
-from tinyguard.errors import TinyguardError
+from tinyguard.errors import unknown
 
 # name: file and class; imported when it is asked for
 ATTACKS = {
@@ -34,9 +33,7 @@ ATTACKS = {
 def find_attack(name: str) -> type[Attack]:
     """The class of an attack. Raises TinyguardError with the nearest name for an unknown one."""
     if name not in ATTACKS:
-        near = difflib.get_close_matches(name.lower(), ATTACKS, 1, 0.4)
-        hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(ATTACKS)}"
-        raise TinyguardError(f"no attack named {name!r}; {hint}")
+        raise unknown("attack", name, ATTACKS)
     module, cls = ATTACKS[name]
     found: type[Attack] = getattr(importlib.import_module(f"tinyguard.attacks.{module}"), cls)
     return found

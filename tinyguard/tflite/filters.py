@@ -6,13 +6,12 @@ bit-depth:4   mean:2   median:3   gaussian:5   dct:75   tv:4:20
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from tinyguard.errors import TinyguardError
+from tinyguard.errors import TinyguardError, unknown
 from tinyguard.graph import Graph, Node, Tensor
 
 
@@ -105,8 +104,6 @@ def insert_filters(graph: Graph, filters: Sequence[InputFilter]) -> Graph:
 
 
 def _kind(name: str) -> FilterKind:
-    if name in KINDS:
-        return KINDS[name]
-    close = difflib.get_close_matches(name, KINDS, 1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(KINDS)}"
-    raise TinyguardError(f"no filter named {name!r}; {hint}")
+    if name not in KINDS:
+        raise unknown("filter", name, KINDS)
+    return KINDS[name]

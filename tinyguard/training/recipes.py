@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
-from tinyguard.errors import TinyguardError
+from tinyguard.errors import TinyguardError, unknown
 
 SCHEDULES = ("paper", "cpu")
 PAPER_EPS = 0.008
@@ -136,11 +135,9 @@ _ONLY_OF: Mapping[str, tuple[str, ...]] = {
 
 def find_recipe(name: str) -> Recipe:
     """A recipe by name. Raises TinyguardError with the nearest name for an unknown one."""
-    if name in RECIPES:
-        return RECIPES[name]
-    close = difflib.get_close_matches(name, RECIPES, 1)
-    hint = f"did you mean {close[0]}?" if close else f"known: {', '.join(RECIPES)}"
-    raise TinyguardError(f"no recipe named {name!r}; {hint}")
+    if name not in RECIPES:
+        raise unknown("recipe", name, RECIPES)
+    return RECIPES[name]
 
 
 def settings_for(recipe: str, schedule: str, given: Mapping[str, Any]) -> Settings:
