@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +31,7 @@ class Cell:
 
     `inherits`: the index of the cell with the next smaller budget, whose successes count here too;
     `equal_to`: of the one that comes to the same codes, `unreachable`: not one code fits into eps.
+    `check`: the run is examined for gradient masking besides.
     """
 
     index: int
@@ -43,6 +44,7 @@ class Cell:
     inherits: int | None = None
     equal_to: int | None = None
     unreachable: bool = False
+    check: bool = False
 
     @property
     def runs(self) -> bool:
@@ -66,14 +68,25 @@ class Piece:
     shared: str
 
 
-def cells_of(study: Study) -> tuple[Cell, ...]:
+Views = Callable[[NetworkEntry, str], Sequence[NetworkEntry]]
+"""The ways in which a network is attacked in one setting."""
+
+
+def as_it_is(network: NetworkEntry, setting: str) -> tuple[NetworkEntry, ...]:
+    """The one view of a study that compares no defenses."""
+    del setting
+    return (network,)
+
+
+def cells_of(study: Study, views: Views = as_it_is) -> tuple[Cell, ...]:
     """Raises TinyguardError for everything in the study that could not run."""
     cells: list[Cell] = []
     for entry in study.attacks:
         for network in (study.network(name) for name in entry.networks):
             try:
                 for setting in _settings(entry, network):
-                    cells.extend(_chain(len(cells), network, entry, setting))
+                    for view in views(network, setting):
+                        cells.extend(_chain(len(cells), view, entry, setting))
             except TinyguardError as error:
                 raise TinyguardError(f"{study.path}: {entry.label} on {network.name}: {error}") from None
     return tuple(cells)
@@ -154,7 +167,9 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
         codes = None if steps is None else eps_codes(eps, steps)
         under = direct and codes is not None and np.max(codes) < 1
         same = None if under or equal[eps] == eps else next(c.index for c in cells if c.eps == equal[eps])
-        inherits = last if base.budgeted and setting != "transfer" and same is None and not under else None
+        # An input that fools some masks at a smaller budget fools more of them at a larger one.
+        grows = base.budgeted and setting != "transfer" and network.masks is None
+        inherits = last if grows and same is None and not under else None
         cells.append(Cell(index, network, entry, setting, norm, eps, codes, inherits, same, under))
         if cells[-1].runs:
             last = index
@@ -177,12 +192,7 @@ def _key(piece: Piece) -> str:
     part = slice(piece.start, piece.stop)
     said = {
         "version": __version__,
-        "network": {
-            **asdict(cell.network),
-            "name": "",
-            "source": "",
-            "model": _digest(Path(cell.network.model)),
-        },
+        "network": {**_conditions(cell.network), "model": _digest(Path(cell.network.model))},
         "source": source_digest(cell.network),
         "attack": [cell.entry.attack, parameters_of(attack_of(cell)), cell.setting, cell.eps],
         "targeted": cell.entry.targeted,
@@ -190,9 +200,18 @@ def _key(piece: Piece) -> str:
         "range": [piece.start, piece.stop],
         "after": piece.after,
     }
+    if cell.check:
+        said["check"] = True
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     digest.update(codes[part].tobytes() + labels[part].tobytes())
     return digest.hexdigest()[:24]
+
+
+def _conditions(network: NetworkEntry) -> dict[str, Any]:
+    """What is said of a network besides its bytes, which hold its defenses."""
+    said = {**asdict(network), "name": "", "source": ""}
+    elsewhere = ("undefended", "hardening") if network.masks else ("undefended", "hardening", "masks")
+    return {key: value for key, value in said.items() if key not in elsewhere}
 
 
 def source_digest(network: NetworkEntry) -> str | None:

@@ -11,12 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.evaluation.attack_run import AttackRun, Conditions
+from tinyguard.evaluation.attack_run import AttackRun, Check, Conditions
 from tinyguard.evaluation.distortion import Distances
+from tinyguard.evaluation.under_seeds import UnderSeeds
 from tinyguard.files import write_atomically
 
 _ARRAYS = ("x", "y", "ids", "correct", "success", "tied", "claimed", "decided", "queries")
 _DISTANCES = tuple(field.name for field in fields(Distances))
+_SEEDS = tuple(field.name for field in fields(UnderSeeds))
 
 
 class Store:
@@ -52,7 +54,10 @@ def pack(run: AttackRun) -> bytes:
     arrays |= {f"distance_{name}": run.distances.of(name) for name in _DISTANCES}
     if run.targets is not None:
         arrays["targets"] = run.targets
+    if run.under_seeds is not None:
+        arrays |= {f"seeds_{name}": getattr(run.under_seeds, name) for name in _SEEDS}
     rest = {"seconds": run.seconds, "outside_budget": run.outside_budget, "extra": dict(run.extra)}
+    rest["checks"] = [asdict(check) for check in run.checks]
     arrays["run"] = np.array(json.dumps({"conditions": asdict(run.conditions), **rest}))
     arrays["model_sha256"] = np.array(run.conditions.model_sha256)
     stream = io.BytesIO()
@@ -64,6 +69,7 @@ def unpack(content: bytes) -> AttackRun:
     """What `pack` wrote. Raises ValueError, KeyError, TypeError, EOFError or BadZipFile for anything else."""
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         rest = json.loads(str(arrays["run"]))
+        seeds = {name: arrays[f"seeds_{name}"] for name in _SEEDS if f"seeds_{name}" in arrays}
         return AttackRun(
             conditions=Conditions(**rest["conditions"]),
             distances=Distances(**{name: arrays[f"distance_{name}"] for name in _DISTANCES}),
@@ -71,6 +77,8 @@ def unpack(content: bytes) -> AttackRun:
             outside_budget=rest["outside_budget"],
             extra=rest["extra"],
             targets=arrays.get("targets"),
+            checks=tuple(Check(**check) for check in rest.get("checks", ())),
+            under_seeds=UnderSeeds(**seeds) if seeds else None,
             **{name: arrays[name] for name in _ARRAYS},
         )
 
@@ -85,6 +93,8 @@ def joined(runs: list[AttackRun]) -> AttackRun:
         outside_budget=sum(run.outside_budget for run in runs),
         targets=None if first.targets is None else np.concatenate([_targets(run) for run in runs]),
         extra={"inherited": sum(run.extra.get("inherited", 0) for run in runs)},
+        checks=first.checks,
+        under_seeds=None if first.under_seeds is None else _side_by_side(runs),
         **{name: np.concatenate([getattr(run, name) for run in runs]) for name in _ARRAYS},
     )
 
@@ -111,3 +121,8 @@ def overlaid(earlier: AttackRun, later: AttackRun, rows: np.ndarray) -> AttackRu
 def _targets(run: AttackRun) -> np.ndarray:
     assert run.targets is not None
     return run.targets
+
+
+def _side_by_side(runs: list[AttackRun]) -> UnderSeeds:
+    found = [run.under_seeds for run in runs if run.under_seeds is not None]
+    return UnderSeeds(**{n: np.concatenate([getattr(each, n) for each in found], axis=-1) for n in _SEEDS})

@@ -3,12 +3,17 @@
 data = "cifar10:test"
 limit = 1000                      # samples; every [[attack]] may have fewer
 seed = 0
+attack_seeds = 8                  # `tinyguard harden evaluate`: masks that an attack averages over
+scoring_seeds = 10                # and others that stochastic networks are scored with
 
 [[network]]
 name = "int8"
+undefended = true                 # what `harden evaluate` compares costs with; the first where it is missing
 model = "model.tflite"            # paths are relative to the study file
 source = "network.py:logits"      # the float source; transfer and backend = "float" need it
 filter_gradient = "identity"      # how gradients pass input filters; "smooth" where it is missing
+filters = ["median:3", "tv:4:20"] # put before the network, as `tinyguard harden filter` does
+stochastic = {p = 0.1, passes = 10}     # and `tinyguard harden stochastic`: sites, p, passes, seed
 backend = "simulator"             # where answers come from: simulator, litert, xnnpack, float, a serial port
 
 [[attack]]
@@ -27,23 +32,34 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.backends.choose import is_port
+from tinyguard.campaigns.fields import known, listed, number, one_of, tables, text
+from tinyguard.campaigns.hardening import Hardening, hardening_of
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.settings import SETTINGS
 from tinyguard.evaluation.target import SHOWS, TARGET_BACKENDS
 from tinyguard.operators._filter import GRADIENTS
 
-_STUDY_KEYS = {"data", "limit", "seed", "shard", "network", "attack"}
-_NETWORK_KEYS = {"name", "model", "source", "backend", "scores", "grid", "filter_gradient"}
+_STUDY_KEYS = {"data", "limit", "seed", "shard", "attack_seeds", "scoring_seeds", "network", "attack"}
+_NETWORK_KEYS = {
+    *("name", "model", "source", "backend", "scores", "grid", "filter_gradient"),
+    *("filters", "stochastic", "undefended"),
+}
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
 _GRIDS = ("codes", "pixels")
 _LIMIT = 1000
 _SHARD = 250
+_LEAST_SCORING_SEEDS = 10
 
 
 @dataclass(frozen=True)
 class NetworkEntry:
-    """A network under attack. `model` is a path, `source` as `tinyguard attack --source` takes it."""
+    """A network under attack. `model` is a path, `source` as `tinyguard attack --source` takes it.
+
+    `hardening` is still to be written into a file of its own. `masks`: the attacker of a stochastic network
+    does not know the file's seed.
+    """
 
     name: str
     model: str
@@ -52,6 +68,9 @@ class NetworkEntry:
     scores: str
     grid: str | None
     filter_gradient: str = GRADIENTS[0]
+    undefended: bool = False
+    hardening: Hardening | None = None
+    masks: FreshMasks | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +97,8 @@ class Study:
     shard: int
     networks: tuple[NetworkEntry, ...]
     attacks: tuple[AttackEntry, ...]
+    attack_seeds: int = FreshMasks.attack_seeds
+    scoring_seeds: int = FreshMasks.scoring_seeds
 
     @property
     def limit(self) -> int:
@@ -106,14 +127,14 @@ def read_study(path: Path, limit: int | None = None) -> Study:
 
 
 def _study(path: Path, content: dict[str, Any], most: int | None) -> Study:
-    _known(content, _STUDY_KEYS, "the study")
-    networks = tuple(_network(path.parent, entry) for entry in _tables(content, "network"))
+    known(content, _STUDY_KEYS, "the study")
+    networks = tuple(_network(path.parent, entry) for entry in tables(content, "network"))
     names = tuple(entry.name for entry in networks)
     if len(set(names)) < len(names):
         raise TinyguardError("two networks have one name: give each its own")
-    limit = _number(content.get("limit", _LIMIT), "limit")
+    limit = number(content.get("limit", _LIMIT), "limit")
     limit = limit if most is None else min(limit, most)
-    attacks = tuple(_attack(entry, names, limit) for entry in _tables(content, "attack"))
+    attacks = tuple(_attack(entry, names, limit) for entry in tables(content, "attack"))
     labels = [entry.label for entry in attacks]
     doubled = next((label for label in labels if labels.count(label) > 1), None)
     if doubled:
@@ -125,96 +146,67 @@ def _study(path: Path, content: dict[str, Any], most: int | None) -> Study:
                 raise TinyguardError(f"[[attack]] {entry.label}: transfer needs the source of network {name}")
     return Study(
         path,
-        _text(content.get("data"), "data"),
-        _number(content.get("seed", 0), "seed", least=0),
-        _number(content.get("shard", _SHARD), "shard"),
+        text(content.get("data"), "data"),
+        number(content.get("seed", 0), "seed", least=0),
+        number(content.get("shard", _SHARD), "shard"),
         networks,
         attacks,
+        number(content.get("attack_seeds", FreshMasks.attack_seeds), "attack_seeds"),
+        number(content.get("scoring_seeds", FreshMasks.scoring_seeds), "scoring_seeds", _LEAST_SCORING_SEEDS),
     )
 
 
 def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
-    _known(entry, _NETWORK_KEYS, "[[network]]")
-    model = folder / _text(entry.get("model"), "[[network]] model")
+    known(entry, _NETWORK_KEYS, "[[network]]")
+    model = folder / text(entry.get("model"), "[[network]] model")
     if not model.is_file():
         raise TinyguardError(f"[[network]] model {model} is not there")
     source = entry.get("source")
     if source is not None:
-        file, colon, function = _text(source, "[[network]] source").partition(":")
+        file, colon, function = text(source, "[[network]] source").partition(":")
         source = f"{folder / file}{colon}{function}" if (folder / file).exists() else source
-    name = _text(entry.get("name", model.stem), "[[network]] name")
-    backend = _text(entry.get("backend", "simulator"), f"[[network]] {name}: backend")
+    name = text(entry.get("name", model.stem), "[[network]] name")
+    backend = text(entry.get("backend", "simulator"), f"[[network]] {name}: backend")
     if backend == "float" and source is None:
         raise TinyguardError(f'[[network]] {name}: backend = "float" needs a source')
     if backend not in TARGET_BACKENDS and not is_port(backend):
-        known = ", ".join(TARGET_BACKENDS)
+        names = ", ".join(TARGET_BACKENDS)
         raise TinyguardError(
-            f"[[network]] {name}: no back end named {backend!r}; known: {known}, or a serial port"
+            f"[[network]] {name}: no back end named {backend!r}; known: {names}, or a serial port"
         )
-    scores = _one_of(entry.get("scores", "output"), SHOWS, f"[[network]] {name}: scores")
-    grid = _one_of(entry["grid"], _GRIDS, f"[[network]] {name}: grid") if "grid" in entry else None
+    scores = one_of(entry.get("scores", "output"), SHOWS, f"[[network]] {name}: scores")
+    grid = one_of(entry["grid"], _GRIDS, f"[[network]] {name}: grid") if "grid" in entry else None
     gradient = entry.get("filter_gradient", GRADIENTS[0])
-    gradient = _one_of(gradient, GRADIENTS, f"[[network]] {name}: filter_gradient")
-    return NetworkEntry(name, str(model), source, backend, scores, grid, gradient)
+    gradient = one_of(gradient, GRADIENTS, f"[[network]] {name}: filter_gradient")
+    undefended = entry.get("undefended", False)
+    if not isinstance(undefended, bool):
+        raise TinyguardError(f"[[network]] {name}: undefended is {undefended!r}, and true or false is needed")
+    hardening = hardening_of(entry, f"[[network]] {name}")
+    return NetworkEntry(name, str(model), source, backend, scores, grid, gradient, undefended, hardening)
 
 
 def _attack(entry: dict[str, Any], names: tuple[str, ...], limit: int) -> AttackEntry:
-    name = _text(entry.get("attack"), "[[attack]] attack")
+    name = text(entry.get("attack"), "[[attack]] attack")
     where = f"[[attack]] {name}"
-    settings = _list(entry.get("setting", []))
+    settings = listed(entry.get("setting", []))
     for setting in settings:
         if setting not in SETTINGS:
             raise TinyguardError(f"{where}: no setting {setting!r}; known: {', '.join(SETTINGS)}")
-    wanted = tuple(_list(entry.get("networks", list(names))))
+    wanted = tuple(listed(entry.get("networks", list(names))))
     for network in wanted:
         if network not in names:
             raise TinyguardError(f"{where}: no network {network!r}; known: {', '.join(names)}")
-    eps = _list(entry.get("eps", [None]))
+    eps = listed(entry.get("eps", [None]))
     if not eps:
         raise TinyguardError(f'{where}: eps is empty: give budgets, as in eps = ["2codes", "8/255"]')
     parameters = tuple(sorted((k, v) for k, v in entry.items() if k not in _ATTACK_KEYS))
     return AttackEntry(
         name,
-        _text(entry.get("label", name), f"{where}: label"),
+        text(entry.get("label", name), f"{where}: label"),
         tuple(settings),
         tuple(eps),
         wanted,
-        min(limit, _number(entry.get("limit", limit), f"{where}: limit")),
+        min(limit, number(entry.get("limit", limit), f"{where}: limit")),
         str(entry["targeted"]) if "targeted" in entry else None,
         parameters,
     )
-
-
-def _tables(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
-    tables = content.get(key)
-    if not isinstance(tables, list) or not tables or not all(isinstance(t, dict) for t in tables):
-        raise TinyguardError(f"no [[{key}]] table: add one")
-    return tables
-
-
-def _known(entry: dict[str, Any], known: set[str], where: str) -> None:
-    unknown = sorted(set(entry) - known)
-    if unknown:
-        raise TinyguardError(f"{where}: unknown key {unknown[0]!r}; known: {', '.join(sorted(known))}")
-
-
-def _text(value: Any, where: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise TinyguardError(f"{where} is missing or not a text")
-    return value
-
-
-def _one_of(value: Any, known: tuple[str, ...], where: str) -> str:
-    if value not in known:
-        raise TinyguardError(f"{where} is {value!r}; known: {', '.join(known)}")
-    return str(value)
-
-
-def _number(value: Any, where: str, least: int = 1) -> int:
-    if type(value) is not int or value < least:
-        raise TinyguardError(f"{where} is {value!r}, and a whole number from {least} on is needed")
-    return value
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else [value]

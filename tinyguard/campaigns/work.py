@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,12 +13,14 @@ import numpy as np
 import torch
 
 from tinyguard.attacks.problem import Outcome
-from tinyguard.campaigns.cells import Piece, attack_of, codes_of, source_digest
+from tinyguard.campaigns.cells import Cell, Piece, attack_of, codes_of, source_digest
 from tinyguard.campaigns.store import overlaid, pack, unpack
 from tinyguard.campaigns.study import NetworkEntry
 from tinyguard.evaluation.attack_run import AttackRun
+from tinyguard.evaluation.masking import masking_checks
 from tinyguard.evaluation.robustness import attack_samples, craft
-from tinyguard.evaluation.settings import parameters_of
+from tinyguard.evaluation.settings import HIDDEN, parameters_of
+from tinyguard.evaluation.sources import Source, open_sources
 from tinyguard.evaluation.target import Target, open_target
 from tinyguard.evaluation.targets import wanted_classes
 from tinyguard.files import write_atomically
@@ -34,7 +36,7 @@ def run_piece(piece: Piece, earlier: bytes | None) -> bytes:
     inherited = None if earlier is None else unpack(earlier)
     codes, labels = codes_of(piece.cell.network, piece.data, piece.limit)
     rows = np.arange(piece.start, piece.stop)
-    target = _target(piece.cell.network)
+    target = _target(piece.cell)
     targets = None
     if piece.cell.entry.targeted is not None:
         names = target.metadata.class_names if target.metadata else None
@@ -56,6 +58,8 @@ def run_piece(piece: Piece, earlier: bytes | None) -> bytes:
         seed=piece.seed,
         crafted=_crafted(piece, target, rows, targets) if piece.cell.setting == "transfer" else None,
     )
+    if piece.cell.check:
+        run = replace(run, checks=masking_checks(target, run, codes[rows], labels[rows]))
     return pack(run if inherited is None else overlaid(inherited, run, left))
 
 
@@ -99,13 +103,42 @@ def _same(piece: Piece, inherited: AttackRun) -> AttackRun:
     return replace(inherited, conditions=conditions, seconds=0.0, extra=extra)
 
 
-@lru_cache(maxsize=4)
-def _target(network: NetworkEntry) -> Target:
-    return open_target(
+def _target(cell: Cell) -> Target:
+    """The cell's network, with its float source where the cell needs that: a source takes seconds to open."""
+    network, opened = cell.network, _opened(cell.network)
+    needed = cell.setting == "transfer" or cell.check or cell.entry.attack in HIDDEN
+    if network.source is None or opened.is_float or not needed:
+        return opened
+    tensor = opened.graph.tensors[opened.graph.inputs[0]]
+    like = _Input(str(tensor.quantization), tensor.shape, opened.classes, opened)
+    return replace(opened, float_victim=_source(network.source, like))
+
+
+@lru_cache(maxsize=8)
+def _opened(network: NetworkEntry) -> Target:
+    target = open_target(
         Path(network.model),
         backend=network.backend,
-        source=network.source,
+        source=network.source if network.backend == "float" else None,
         grid=network.grid,
         show=network.scores,
         filter_gradient=network.filter_gradient,
+        masks=network.masks,
     )
+    return replace(target, source=network.source)
+
+
+@dataclass(frozen=True)
+class _Input:
+    """What a float source is opened for: networks of one input share it."""
+
+    quantization: str
+    shape: tuple[int, ...]
+    classes: int
+    target: Target = field(compare=False)
+
+
+@lru_cache(maxsize=4)
+def _source(source: str, like: _Input) -> Source:
+    target = like.target
+    return open_sources([source], target.graph, target.normalization, target.batch_size)

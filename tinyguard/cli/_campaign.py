@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
     from tinyguard.campaigns.cells import Cell, Piece
     from tinyguard.campaigns.run import Progress
+    from tinyguard.campaigns.store import Store
+    from tinyguard.campaigns.study import Study
 
 _SHOWN = 12
 
@@ -34,16 +37,60 @@ def run_config(
     from tinyguard.evaluation.target import require_torch
 
     require_torch()
-    from tinyguard.campaigns.cells import cells_of, pieces_of
+    from tinyguard.campaigns.cells import cells_of
+    from tinyguard.campaigns.defenses import with_hardened_files
     from tinyguard.campaigns.merge import finished, rows, write_tables
-    from tinyguard.campaigns.run import cluster, local_workers, run_pieces
-    from tinyguard.campaigns.store import Store
     from tinyguard.campaigns.study import read_study
 
     study = read_study(config, limit)
-    cells = cells_of(study)
     folder = output or config.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
+    study = with_hardened_files(study, folder.resolve() / "models")
+    cells = cells_of(study)
+    work = run_cells(study, cells, folder, jobs, scheduler)
+    records = rows(cells, finished(cells, work.pieces, work.store))
+    paths = write_tables(folder, records)
+    with contextlib.suppress(ImportError):
+        from tinyguard.report.curves import write_curves
+
+        paths += write_curves(folder, records)
+    if as_json:
+        print_json(records)
+    else:
+        click.echo((folder / "table.md").read_text(), nl=False)
+        console.print(f"written: {', '.join(str(path) for path in paths)}")
+    work.check()
+
+
+@dataclass(frozen=True)
+class Work:
+    """The pieces of a campaign after a run, and where they are kept."""
+
+    pieces: tuple[Piece, ...]
+    store: Store
+    failed: dict[str, str]
+
+    def check(self) -> None:
+        """Raise TinyguardError where pieces failed."""
+        if self.failed:
+            first = next(piece for piece in self.pieces if piece.key in self.failed)
+            raise TinyguardError(
+                f"{len(self.failed)} of {len(self.pieces)} pieces failed; {_name(first.cell)}: "
+                f"{self.failed[first.key]} (repeat the command to try them again)"
+            )
+
+
+def run_cells(
+    study: Study, cells: tuple[Cell, ...], folder: Path, jobs: int, scheduler: str | None = None
+) -> Work:
+    """Run what of the cells is not kept in `folder` yet, showing progress.
+
+    Raises TinyguardError where the user interrupts it; what is done is kept.
+    """
+    from tinyguard.campaigns.cells import pieces_of
+    from tinyguard.campaigns.run import cluster, local_workers, run_pieces
+    from tinyguard.campaigns.store import Store
+
     pieces = pieces_of(study, cells, folder.resolve() / "crafted")
     store = Store(folder / "cells")
     workers = cluster(scheduler) if scheduler else local_workers(jobs)
@@ -55,23 +102,7 @@ def run_config(
         raise TinyguardError(
             f"interrupted; {kept} of {len(pieces)} pieces are kept in {folder}; repeat the command to go on"
         ) from None
-    records = rows(cells, finished(cells, pieces, store))
-    paths = write_tables(folder, records)
-    with contextlib.suppress(ImportError):
-        from tinyguard.report.curves import write_curves
-
-        paths += write_curves(folder, records)
-    if as_json:
-        print_json(records)
-    else:
-        click.echo((folder / "table.md").read_text(), nl=False)
-        console.print(f"written: {', '.join(str(path) for path in paths)}")
-    if progress.failed:
-        first = next(piece for piece in pieces if piece.key in progress.failed)
-        raise TinyguardError(
-            f"{len(progress.failed)} of {len(pieces)} pieces failed; {_name(first.cell)}: "
-            f"{progress.failed[first.key]} (repeat the command to try them again)"
-        )
+    return Work(pieces, store, progress.failed)
 
 
 class _Shown:
@@ -123,7 +154,7 @@ class _Shown:
         for cell, done, total in open_[:_SHOWN]:
             style = "bold" if cell.index in running else "dim"
             eps = "" if cell.eps is None else f"{cell.eps:.4g}"
-            names = (cell.network.name, cell.entry.label, cell.setting, eps)
+            names = (cell.network.name, cell.entry.label, _how(cell), eps)
             table.add_row(*names, f"{done}/{total}", style=style)
         if len(open_) > _SHOWN:
             table.add_row(f"and {len(open_) - _SHOWN} more", style="dim")
@@ -137,4 +168,8 @@ class _Shown:
 
 def _name(cell: Cell) -> str:
     eps = "" if cell.eps is None else f" eps {cell.eps:.4g}"
-    return f"{cell.network.name}, {cell.entry.label}, {cell.setting}{eps}"
+    return f"{cell.network.name}, {cell.entry.label}, {_how(cell)}{eps}"
+
+
+def _how(cell: Cell) -> str:
+    return f"{cell.setting}, checks" if cell.check else cell.setting

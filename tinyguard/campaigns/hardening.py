@@ -1,0 +1,86 @@
+"""Defenses that a study file puts on a network: filters before it, masks in it, written into a new file."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tinyguard.campaigns.fields import known, listed, number, text
+from tinyguard.errors import TinyguardError
+from tinyguard.tflite.filters import parse_filter
+
+_STOCHASTIC_KEYS = {"sites", "p", "passes", "seed"}
+_PASSES = 10
+_RATE = 0.1
+
+
+@dataclass(frozen=True)
+class StochasticEntry:
+    """As `tinyguard harden stochastic` takes them; `seed` is that of the file."""
+
+    sites: tuple[str, ...]
+    rate: float
+    passes: int
+    seed: int
+
+
+@dataclass(frozen=True)
+class Hardening:
+    """`filters` as they are typed, in their order, and the masks or None."""
+
+    filters: tuple[str, ...]
+    stochastic: StochasticEntry | None
+
+
+def hardening_of(entry: dict[str, Any], where: str) -> Hardening | None:
+    """What the keys `filters` and `stochastic` of a [[network]] table say; None without both."""
+    if "filters" not in entry and "stochastic" not in entry:
+        return None
+    filters = tuple(text(one, f"{where}: filters") for one in listed(entry.get("filters", [])))
+    for one in filters:
+        try:
+            parse_filter(one)
+        except TinyguardError as error:
+            raise TinyguardError(f"{where}: {error}") from None
+    stochastic = _stochastic(entry["stochastic"], f"{where}: stochastic") if "stochastic" in entry else None
+    return Hardening(filters, stochastic)
+
+
+def _stochastic(section: Any, where: str) -> StochasticEntry:
+    if not isinstance(section, dict):
+        raise TinyguardError(f"{where} is {section!r}, and a table is needed, as in {{p = 0.1, passes = 10}}")
+    known(section, _STOCHASTIC_KEYS, where)
+    rate = section.get("p", _RATE)
+    if not isinstance(rate, int | float) or isinstance(rate, bool):
+        raise TinyguardError(f"{where}: p is {rate!r}, and a share such as 0.1 is needed")
+    sites = tuple(text(site, f"{where}: sites") for site in listed(section.get("sites", "auto")))
+    passes = number(section.get("passes", _PASSES), f"{where}: passes")
+    return StochasticEntry(sites, float(rate), passes, number(section.get("seed", 0), f"{where}: seed", 0))
+
+
+def hardened_file(model: Path, hardening: Hardening, folder: Path) -> Path:
+    """The .tflite file of `model` with these defenses, in `folder`, named by its content.
+
+    Raises TinyguardError for defenses that do not fit the network, or that it has already.
+    """
+    from tinyguard.defenses.filters import check_new, with_filters
+    from tinyguard.defenses.stochastic import dropped_of, find_sites, plain_graph, with_stochastic
+    from tinyguard.files import write_atomically
+    from tinyguard.tflite.content import read_bytes
+    from tinyguard.tflite.stochastic import Stochastic
+
+    content = read_bytes(model)
+    if hardening.filters:
+        check_new(content, str(model))
+        content = with_filters(content, [parse_filter(one) for one in hardening.filters])
+    if (wanted := hardening.stochastic) is not None:
+        sites = find_sites(plain_graph(content), wanted.sites)
+        chosen = Stochastic(sites, dropped_of(wanted.rate), wanted.passes, wanted.seed)
+        content = with_stochastic(content, chosen)
+    path = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.tflite"
+    if not path.is_file():
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, content)
+    return path
