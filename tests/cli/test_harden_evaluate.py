@@ -1,0 +1,66 @@
+"""`tinyguard harden evaluate`: its tables, the form of its JSON, and one line for bad input."""
+
+import json
+from pathlib import Path
+
+from click.testing import CliRunner, Result
+
+from tinyguard.cli import group
+
+MODEL = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
+STUDY = f"""
+data = "digits:test"
+limit = 10
+attack_seeds = 1
+[[network]]
+name = "none"
+model = "{MODEL}"
+[[network]]
+name = "stochastic"
+model = "{MODEL}"
+stochastic = {{p = 0.3, passes = 2}}
+[[attack]]
+attack = "fgsm"
+eps = ["16codes"]
+"""
+
+
+def _evaluate(*arguments: str) -> Result:
+    return CliRunner().invoke(group, ["harden", "evaluate", *arguments])
+
+
+def test_tables_and_json(tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY)
+    options = (str(study), "-o", str(tmp_path / "out"), "--no-cost", "--no-check", "--limit", "8")
+    first = _evaluate(*options, "--json")
+    assert first.exit_code == 0, first.output
+    found = json.loads(first.stdout)
+    assert [one["defense"] for one in found["defenses"]] == ["none", "stochastic"]
+    assert [(row["defense"], row["attack"], row["samples"]) for row in found["attacks"]] == [
+        ("none", "fgsm", 8),
+        ("stochastic", "fgsm", 8),
+        ("stochastic", "fgsm, seed known", 8),
+    ]
+    tables = {path.name: path.read_bytes() for path in (tmp_path / "out").glob("table.*")}
+    assert set(tables) == {"table.json", "table.csv", "table.md"}
+    assert json.loads(tables["table.json"]) == found
+    again = _evaluate(*options)
+    assert again.exit_code == 0
+    assert "| stochastic | fgsm, seed known |" in again.stdout
+    assert tables == {path.name: path.read_bytes() for path in (tmp_path / "out").glob("table.*")}
+
+
+def test_bad_input_is_one_line(tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY)
+    for arguments, message in (
+        ((str(tmp_path / "none.toml"),), "cannot read"),
+        ((str(study), "--board", "nucleo-f746"), "is hardware"),
+        ((str(study), "--board", "nano"), "nano"),
+    ):
+        result = _evaluate(*arguments)
+        assert result.exit_code != 0
+        lines = (result.output or str(result.exception)).strip().splitlines()
+        assert message in (result.output + str(result.exception))
+        assert len(lines) <= 2

@@ -1,0 +1,40 @@
+"""What the defenses of a study cost on an emulated board, measured once and kept beside its pieces."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from tinyguard import __version__
+from tinyguard.boards import Board
+from tinyguard.campaigns.study import NetworkEntry, Study
+from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.cost import Cost, measure_cost
+from tinyguard.files import write_atomically
+from tinyguard.tflite import read_graph
+
+
+def costs_of(study: Study, board: Board, folder: Path) -> dict[str, Cost | str]:
+    """The cost of every network by its name, or why it has none (too large for the board).
+
+    What was measured before lies in `folder`, by version, network and board.
+    """
+    costs: dict[str, Cost | str] = {}
+    for network in study.networks:
+        try:
+            costs[network.name] = _cost(network, board, folder)
+        except TinyguardError as error:
+            costs[network.name] = str(error)
+    return costs
+
+
+def _cost(network: NetworkEntry, board: Board, folder: Path) -> Cost:
+    graph = read_graph(Path(network.model))
+    path = folder / f"{graph.sha256[:16]}-{board.name}-{__version__}.json"
+    try:
+        return Cost(**json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
+        cost = measure_cost(graph, board)
+    folder.mkdir(parents=True, exist_ok=True)
+    write_atomically(path, json.dumps(cost.as_dict()) + "\n")
+    return cost

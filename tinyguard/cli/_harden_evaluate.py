@@ -1,0 +1,72 @@
+"""tinyguard harden evaluate: every defense of a study against attackers who know it, and what it costs."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from tinyguard.cli._options import console, json_option, print_json, progress_console
+
+
+@click.command()
+@click.argument("study", type=click.Path(path_type=Path))
+@click.option("-o", "--output", type=click.Path(path_type=Path),
+              help="Folder of the results; the study's name without .toml where it is missing.")  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
+@click.option("--board", default="mps2-an500", show_default=True, help="Emulated board that costs are of.")
+@click.option("--no-cost", is_flag=True, help="Leave out what the defenses cost on the board.")
+@click.option("--no-check", is_flag=True, help="Leave out the checks for gradient masking.")
+@json_option
+def command(
+    study: Path,
+    output: Path | None,
+    jobs: int,
+    limit: int | None,
+    board: str,
+    no_cost: bool,
+    no_check: bool,
+    as_json: bool,
+) -> None:
+    """Judge the defenses in STUDY, a .toml file, by attackers who know them.
+
+    Each [[network]] is a defense. White-box is adaptive: through input filters by both backward rules, the
+    stronger kept; on stochastic networks by expectation over masks, scored under fresh ones, mean and
+    deviation, and once with the seed known. An adaptive attack that leaves more than a transfer is flagged.
+    Pieces are kept as they finish; killed and repeated, the command goes on.
+    """
+    from tinyguard.evaluation.target import require_torch
+
+    require_torch()
+    from tinyguard import boards
+    from tinyguard.campaigns.defense_costs import costs_of
+    from tinyguard.campaigns.defense_rows import table_of
+    from tinyguard.campaigns.defense_table import write_defense_tables
+    from tinyguard.campaigns.defenses import baseline, defense_cells, with_hardened_files
+    from tinyguard.campaigns.merge import finished
+    from tinyguard.campaigns.study import read_study
+    from tinyguard.cli._campaign import run_cells
+    from tinyguard.evaluation.cost import check_emulated
+
+    chosen = None if no_cost else check_emulated(boards.load(board))
+    read = read_study(study, limit)
+    baseline(read)
+    folder = output or study.with_suffix("")
+    folder.mkdir(parents=True, exist_ok=True)
+    defended = with_hardened_files(read, folder.resolve() / "models")
+    cells = defense_cells(defended, checks=not no_check)
+    work = run_cells(defended, cells, folder, jobs)
+    costs = {}
+    if chosen is not None:
+        with progress_console.status(f"measuring on {chosen.title}"):
+            costs = costs_of(defended, chosen, folder / "cost")
+    table = table_of(defended, cells, finished(cells, work.pieces, work.store), costs)
+    paths = write_defense_tables(folder, table)
+    if as_json:
+        print_json(asdict(table))
+    else:
+        click.echo((folder / "table.md").read_text(), nl=False)
+        console.print(f"written: {', '.join(str(path) for path in paths)}")
+    work.check()
