@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinyguard.evaluation.attack_run import AttackRun
-from tinyguard.evaluation.trials import chance
+from tinyguard.evaluation.trials import SIGNIFICANT, chance
 from tinyguard.evaluation.under_seeds import mean_and_deviation
 
 
@@ -76,12 +76,15 @@ def strongest(figures: Sequence[Figure]) -> Figure:
 
 
 def doubt(adaptive: Figure, transfer: Figure) -> str:
-    """Why an adaptive attack cannot be believed that leaves more than a transfer, "" where it does not.
+    """Why an adaptive attack that leaves more than a transfer cannot be believed, "" where it leaves no more.
 
-    p: the one-sided sign test over the samples that one of the two alone breaks (McNemar's exact test).
+    p: the one-sided sign test over the samples that one of the two alone breaks (McNemar's exact test); where
+    chance makes such a difference, the attack is no better than the transfer rather than broken.
     """
     if adaptive.mean <= transfer.mean:
         return ""
     ours, theirs = adaptive.broken, transfer.broken
     p = chance(int((theirs & ~ours).sum()), int((ours & ~theirs).sum()))
-    return f"adaptive leaves {100 * (adaptive.mean - transfer.mean):.1f} points more than transfer, p {p:.2g}"
+    what = "the attack is broken" if p < SIGNIFICANT else "the attack gains nothing"
+    more = 100 * (adaptive.mean - transfer.mean)
+    return f"{what}: adaptive leaves {more:.1f} points more than transfer, p {p:.2g}"

@@ -45,6 +45,7 @@ def table_of(
         defenses.append(
             {
                 "defense": network.name,
+                "undefended": network.name == baseline(study).name,
                 "clean": clean,
                 "flags": sum(bool(row["flag"]) for row in rows),
                 **_checks(checks),

@@ -80,7 +80,7 @@ def _cost(one: dict[str, Any], name: str) -> str:
     if one["cost"] is None:
         return ""
     whole, added = one["cost"][name], (one["added"] or {}).get(name)
-    if not added:
+    if added is None or one["undefended"]:
         return f"{whole:,}"
     return f"{added:+,} ({100 * added / (whole - added):+.1f} %)"
 
@@ -89,13 +89,13 @@ def _attack(row: dict[str, Any]) -> list[str]:
     return [
         row["defense"],
         row["attack"],
-        "" if row["eps"] is None else f"{row['eps']:.4g}",
-        "" if row["eps_codes"] is None else str(row["eps_codes"]),
+        "" if row["eps"] is None else f"{row['eps']:.4g} {row['norm']}",
+        str(row["eps_codes"]) if row["norm"] == "linf" and row["eps_codes"] is not None else "",
         "" if row["samples"] is None else str(row["samples"]),
         *(_figure(row[name]) for name in SETTINGS.values()),
         _rule(row["adaptive"]),
         _figure(row["worst"]),
-        "; ".join(filter(None, [row["flag"] and f"**attack broken:** {row['flag']}", row["note"]])),
+        "; ".join(filter(None, [row["flag"] and f"**{row['flag']}**", row["note"]])),
     ]
 
 
