@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.campaigns.defense_studies import DEFENSES, PGD, planned, write
 from tests.campaigns.studies import MODEL
 from tinyguard.attacks.victim import IntegerVictim
 from tinyguard.boards import load
-from tinyguard.campaigns.cells import pieces_of
 from tinyguard.campaigns.defense_costs import costs_of
 from tinyguard.campaigns.defense_rows import Table, table_of
 from tinyguard.campaigns.defense_table import markdown, write_defense_tables
-from tinyguard.campaigns.defenses import baseline, defense_cells, with_hardened_files
+from tinyguard.campaigns.defenses import baseline, with_hardened_files
 from tinyguard.campaigns.merge import finished
 from tinyguard.campaigns.run import run_pieces
 from tinyguard.campaigns.store import Store, unpack
@@ -23,37 +23,6 @@ from tinyguard.campaigns.study import read_study
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.cost import Cost
 from tinyguard.tflite import read_metadata
-
-HEAD = """
-data = "digits:test"
-limit = 30
-shard = 20
-attack_seeds = 2
-"""
-NETWORK = f"""
-[[network]]
-name = "NAME"
-model = "{MODEL}"
-source = "{MODEL}"
-"""
-PGD = """
-[[attack]]
-attack = "pgd"
-setting = ["transfer", "white-box"]
-eps = ["8codes", "16codes"]
-steps = 8
-"""
-SQUARE = """
-[[attack]]
-attack = "square"
-eps = ["16codes"]
-queries = 20
-"""
-DEFENSES = {
-    "none": "",
-    "median": 'filters = ["median:3"]\n',
-    "both": 'filters = ["mean:2"]\nstochastic = {p = 0.4, passes = 2}\n',
-}
 
 
 class _Immediate(Executor):
@@ -67,19 +36,6 @@ class _Immediate(Executor):
         future = Future()
         future.set_result(function(*arguments))
         return future
-
-
-def write(folder: Path, defenses=DEFENSES, attacks: str = PGD + SQUARE, head: str = HEAD) -> Path:
-    networks = "".join(NETWORK.replace("NAME", name) + keys for name, keys in defenses.items())
-    path = folder / "defenses.toml"
-    path.write_text(head + networks + attacks)
-    return path
-
-
-def planned(path: Path, checks: bool = False):
-    study = with_hardened_files(read_study(path), path.parent / "models")
-    cells = defense_cells(study, checks)
-    return study, cells, pieces_of(study, cells, path.parent / "crafted")
 
 
 def run(
@@ -280,46 +236,3 @@ def test_checks_for_gradient_masking_stand_beside(tmp_path):
     assert [check["name"] for check in one["checks"]][:2] == ["repeatable", "steps"]
     assert len(one["checks"]) == 9
     assert one["failed_checks"] == []
-
-
-WRONG = {
-    'filters = ["medium:3"]': "no filter named 'medium'",
-    "filters = [3]": "filters is missing or not a text",
-    'filters = ["median:4"]': "median",
-    "stochastic = 3": "stochastic is 3, and a table is needed",
-    "stochastic = {rate = 0.1}": "unknown key 'rate'",
-    'stochastic = {p = "much"}': "p is 'much'",
-    "stochastic = {p = 0.9}": "not between 1/256 and 1/2",
-    "stochastic = {passes = 0}": "passes is 0",
-    'stochastic = {sites = "nowhere"}': "no layer 'nowhere' can be a site",
-    'stochastic = {p = 0.1}\nbackend = "compiled"': "leave out backend",
-    'undefended = "yes"': "undefended is 'yes'",
-}
-
-
-@pytest.mark.parametrize(("keys", "message"), WRONG.items(), ids=list(WRONG))
-def test_wrong_defense_is_one_line(tmp_path, keys, message):
-    path = write(tmp_path, {"none": "", "wrong": keys + "\n"})
-    with pytest.raises(TinyguardError) as caught:
-        planned(path)
-    text = str(caught.value)
-    assert message in text
-    assert str(path) in text
-    assert "wrong" in text
-    assert "\n" not in text
-
-
-@pytest.mark.parametrize("line", ["scoring_seeds = 9", "scoring_seeds = 1.5", "attack_seeds = 0"])
-def test_wrong_seeds_are_one_line(tmp_path, line):
-    path = write(tmp_path, head=HEAD.replace("attack_seeds = 2", line))
-    with pytest.raises(TinyguardError, match="whole number from") as caught:
-        read_study(path)
-    assert "\n" not in str(caught.value)
-
-
-def test_filters_on_a_hardened_file_are_refused(tmp_path):
-    hardened = with_hardened_files(read_study(write(tmp_path)), tmp_path / "models").networks[1].model
-    path = write(tmp_path, {"twice": 'filters = ["mean:2"]\n'})
-    path.write_text(path.read_text().replace(f'model = "{MODEL}"', f'model = "{hardened}"', 1))
-    with pytest.raises(TinyguardError, match="has the input filters median:3"):
-        planned(path)
