@@ -104,6 +104,11 @@ def insert_filters(graph: Graph, filters: Sequence[InputFilter]) -> Graph:
 
 
 def _kind(name: str) -> FilterKind:
+    if name == "pixel-defend":
+        raise TinyguardError(
+            "filter pixel-defend runs on the host only, as every pixel takes an evaluation of a PixelCNN: "
+            "type tinyguard harden purify DATA --pixel-cnn WEIGHTS.npz -o purified.npz"
+        )
     if name not in KINDS:
         raise unknown("filter", name, KINDS)
     return KINDS[name]
