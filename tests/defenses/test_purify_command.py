@@ -77,6 +77,7 @@ def test_adaptive_leaves_likely_images(tmp_path):
         (["nothing.npz", "--pixel-cnn", WEIGHTS], "is not there"),
         (["ROOM/large.npz", "--pixel-cnn", WEIGHTS], "takes int8 (8, 8, 1)"),
         (["ROOM/real.npz", "--pixel-cnn", WEIGHTS], "float32"),
+        (["ROOM/empty.npz", "--pixel-cnn", WEIGHTS], "holds no inputs"),
         (["ROOM/bare.npz", "--pixel-cnn", WEIGHTS], "no labels"),
     ],
 )
@@ -84,6 +85,7 @@ def test_refused_in_one_line(arguments, words, tmp_path):
     y = np.zeros(2, np.int64)
     np.savez(tmp_path / "large.npz", x=np.zeros((2, 9, 8, 1), np.int8), y=y)
     np.savez(tmp_path / "real.npz", x=np.zeros((2, 8, 8, 1), np.float32), y=y, success=y > 0)
+    np.savez(tmp_path / "empty.npz", x=np.zeros((0, 8, 8, 1), np.int8), y=y[:0], success=y[:0] > 0)
     np.savez(tmp_path / "bare.npz", x=np.zeros((2, 8, 8, 1), np.uint8))
     output = tmp_path / "out.npz"
     refused = purify(*(one.replace("ROOM", str(tmp_path)) for one in arguments), "-o", str(output))

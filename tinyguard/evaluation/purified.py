@@ -84,6 +84,8 @@ def read_inputs(data: str, network: PixelCNN, limit: int | None) -> Adversarial:
             raise TinyguardError(
                 f"{data} has a success a sample and uint8 pixels: save int8 codes, pixel - 128"
             )
+        if len(stored.x) == 0:
+            raise TinyguardError(f"{data} holds no inputs: attack at least one sample")
     else:
         stored = _labelled(data, network)
     check_images(network, stored.x)
