@@ -8,7 +8,7 @@ import pytest
 import tinyguard
 from tests.defenses.networks import random_codes, random_network
 from tinyguard.defenses.pixel_cnn import load_pixel_cnn
-from tinyguard.defenses.pixel_defend import purification_cost, purify
+from tinyguard.defenses.pixel_defend import most_likely, purification_cost, purify
 from tinyguard.defenses.pixel_likelihood import bits_per_dimension, mixture_of
 from tinyguard.errors import TinyguardError
 
@@ -46,6 +46,17 @@ def test_the_digits_network_too():
     np.testing.assert_array_equal(
         purify(network, codes, 38), purified_by_whole_evaluations(network, codes, 38)
     )
+
+
+def test_one_evaluation_of_purified_photographs_confirms_every_choice():
+    network = load_pixel_cnn(DIGITS.parent / "resnet8-cifar10" / "pixel-cnn.npz")
+    codes = np.cumsum(random_codes(2, (32, 32, 3)) // 40, axis=2).clip(-128, 127).astype(np.int8)
+    purified = purify(network, codes, 8)
+    mixture = mixture_of(network, network.parameters(purified).reshape(2 * 32 * 32, -1))
+    values, given = purified.reshape(-1, 3).astype(np.int64), codes.reshape(-1, 3)
+    for channel in range(3):
+        np.testing.assert_array_equal(most_likely(mixture, channel, given[:, channel], 8), values[:, channel])
+        mixture = mixture.given(channel, values[:, channel])
 
 
 @pytest.mark.parametrize("eps", [0, 1, 38, 255])
