@@ -8,6 +8,7 @@ import click
 
 from tinyguard.cli._model import model_argument
 from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._rewriting import rewriting
 from tinyguard.tflite.filters import KINDS, parse_filter
 
 _LISTING = "\n".join(
@@ -36,25 +37,17 @@ def command(
     byte; another run-time ignores them. An 8-bit network is needed.
     """
     from tinyguard.defenses.filters import check_new, with_filters
-    from tinyguard.errors import TinyguardError
     from tinyguard.files import write_atomically
-    from tinyguard.tflite.content import read_bytes
 
     if remove == bool(filters):
         raise click.UsageError(
             "name a --filter NAME[:NUMBERS], or --remove those that are there (see --help)"
         )
-    if not output.absolute().parent.is_dir():
-        raise TinyguardError(f"folder {output.parent} is not there: type mkdir -p {output.parent}")
     chosen = [parse_filter(text) for text in filters]
-    content = read_bytes(model)
-    try:
+    with rewriting(model, output) as content:
         if not replace and not remove:
             check_new(content, str(model))
         hardened = with_filters(content, chosen)
-    except TinyguardError as error:
-        text = str(error)
-        raise TinyguardError(text if text.startswith(str(model)) else f"{model}: {text}") from None
     write_atomically(output, hardened)
     if as_json:
         print_json({"model": str(output), "filters": [one.as_json() for one in chosen]})

@@ -8,6 +8,7 @@ import click
 
 from tinyguard.cli._model import model_argument
 from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._rewriting import rewriting
 
 
 @click.command()
@@ -40,10 +41,8 @@ def command(
     from tinyguard.cli._progress import sample_progress
     from tinyguard.data.network_codes import read_codes
     from tinyguard.defenses.squeezing import Threshold, distances, threshold_for, with_squeezing
-    from tinyguard.errors import TinyguardError
     from tinyguard.files import write_atomically
     from tinyguard.tflite import read_graph
-    from tinyguard.tflite.content import read_bytes
     from tinyguard.tflite.filters import parse_filter
     from tinyguard.tflite.squeezing import Squeezing
 
@@ -51,11 +50,8 @@ def command(
         raise click.UsageError("name a --squeezer NAME[:NUMBERS], or --remove what is there (see --help)")
     if not remove and (data is None) == (threshold is None):
         raise click.UsageError("give --data to set the threshold from, or the --threshold itself")
-    if not output.absolute().parent.is_dir():
-        raise TinyguardError(f"folder {output.parent} is not there: type mkdir -p {output.parent}")
-    content = read_bytes(model)
     chosen, found = None, Threshold(-1 if threshold is None else threshold, float("nan"))
-    try:
+    with rewriting(model, output) as content:
         if not remove:
             plain = with_squeezing(content, None)
             chosen = Squeezing(tuple(parse_filter(text) for text in squeezers), found.value)
@@ -66,9 +62,6 @@ def command(
                 found = threshold_for(distances(plain, chosen, codes, update), fpr)
             chosen = Squeezing(chosen.squeezers, found.value)
         hardened = with_squeezing(content, chosen)
-    except TinyguardError as error:
-        text = str(error)
-        raise TinyguardError(text if text.startswith(str(model)) else f"{model}: {text}") from None
     write_atomically(output, hardened)
     if as_json:
         attained = None if data is None or remove else found.attained

@@ -9,6 +9,7 @@ import click
 
 from tinyguard.cli._model import model_argument
 from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._rewriting import rewriting
 
 
 @click.command()
@@ -52,24 +53,16 @@ def command(
         threshold_of,
         with_stochastic,
     )
-    from tinyguard.errors import TinyguardError
     from tinyguard.files import write_atomically
-    from tinyguard.tflite.content import read_bytes
     from tinyguard.tflite.stochastic import Stochastic
 
-    if not output.absolute().parent.is_dir():
-        raise TinyguardError(f"folder {output.parent} is not there: type mkdir -p {output.parent}")
-    content = read_bytes(model)
     chosen = None
-    try:
+    with rewriting(model, output) as content:
         if not remove:
             names = find_sites(plain_graph(content), [part.strip() for part in sites.split(",")])
             seed = secrets.randbits(64) if seed is None else seed
             chosen = Stochastic(names, dropped_of(rate), passes, seed, threshold_of(abstain_above))
         hardened = with_stochastic(content, chosen)
-    except TinyguardError as error:
-        text = str(error)
-        raise TinyguardError(text if text.startswith(str(model)) else f"{model}: {text}") from None
     write_atomically(output, hardened)
     if as_json:
         print_json({"model": str(output), "stochastic": None if chosen is None else chosen.as_json()})

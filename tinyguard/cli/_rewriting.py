@@ -1,0 +1,24 @@
+"""What commands share that read one .tflite file and write another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tinyguard.errors import TinyguardError
+
+
+@contextmanager
+def rewriting(model: Path, output: Path) -> Iterator[bytes]:
+    """The content of `model`, whose name goes before errors inside; `output` needs a folder to lie in."""
+    from tinyguard.tflite.content import read_bytes
+
+    if not output.absolute().parent.is_dir():
+        raise TinyguardError(f"folder {output.parent} is not there: type mkdir -p {output.parent}")
+    content = read_bytes(model)
+    try:
+        yield content
+    except TinyguardError as error:
+        text = str(error)
+        raise TinyguardError(text if text.startswith(str(model)) else f"{model}: {text}") from None
