@@ -49,6 +49,7 @@ class Session:
 
     def __init__(self, image: Image, board: Board) -> None:
         result = flash(image, board, runner="emulator")
+        self.ring_bytes = board.link.ring_bytes
         self.port, self.pid = result["port"], result["pid"]
         self.serial = serial.Serial(self.port, timeout=10)
 
@@ -76,5 +77,15 @@ class Session:
         return struct.unpack(f"<{count}Q", answer) if len(answer) == 8 * count else ()
 
     def echo(self, data: bytes) -> bytes:
-        self.serial.write(b"\x55" + struct.pack("<H", len(data)) + data)
-        return self.serial.read(len(data))
+        """What comes back of `data`, of which never more is under way than the receive ring holds: a loaded
+        machine may run the board's interrupts and not its main loop for a while."""
+        waiting = b"\x55" + struct.pack("<H", len(data)) + data
+        sent, found = 0, b""
+        while len(found) < len(data):
+            room = self.ring_bytes - (sent - len(found))
+            sent += self.serial.write(waiting[sent : sent + room]) or 0
+            some = self.serial.read(max(1, self.serial.in_waiting))
+            if not some:
+                break
+            found += some
+        return found
