@@ -6,12 +6,15 @@ import numpy as np
 import pytest
 
 from tests.kernels.agreement import needs_emulator
-from tests.operators.test_stochastic import assert_equal, classifier, samples
+from tests.operators.test_stochastic import (
+    assert_batch_agrees,
+    assert_every_way_agrees,
+    classifier,
+    samples,
+)
 from tinyguard import passes
-from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.filtered import behind_filters
 from tinyguard.backends.litert import LiteRTBackend
-from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.backends.simulator import Simulator
 from tinyguard.boards import load
 from tinyguard.codegen.batch import Batch
@@ -64,12 +67,7 @@ def test_filters_stay_in_front_of_all_copies() -> None:
 
 @pytest.mark.parametrize("seed", range(5))
 def test_simulator_numpy_and_c_agree(seed: int) -> None:
-    graph = drawn(seed)
-    x = samples(graph)
-    wanted = ReferenceBackend(graph).run(x)
-    assert_equal(Simulator(graph).run(x), wanted)
-    assert_equal(CompiledBackend(graph, sanitize=True, optimize="-O1").run(x), wanted)
-    assert_equal(ReferenceBackend(passes.optimize(graph)).run(x), wanted)
+    assert_every_way_agrees(drawn(seed))
 
 
 @pytest.mark.parametrize(
@@ -78,10 +76,7 @@ def test_simulator_numpy_and_c_agree(seed: int) -> None:
 def test_on_the_core(board: str, tmp_path: Path) -> None:
     graphs = [passes.optimize(drawn(seed)) for seed in range(5)]
     batch = Batch(graphs, tmp_path / "project", load(board))
-    for graph, found in zip(
-        graphs, batch.run_all([(k, (samples(g),)) for k, g in enumerate(graphs)]), strict=True
-    ):
-        assert_equal(found, ReferenceBackend(graph).run(samples(graph)))
+    assert_batch_agrees(batch, graphs)
 
 
 def test_the_threshold_is_the_nearest_attainable_quantile() -> None:

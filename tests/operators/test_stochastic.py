@@ -93,6 +93,22 @@ def assert_equal(found: tuple[np.ndarray, ...], wanted: tuple[np.ndarray, ...]) 
         np.testing.assert_array_equal(one.reshape(other.shape), other)
 
 
+def assert_batch_agrees(batch: Batch, graphs: list[Graph]) -> None:
+    """Every graph of one program against NumPy."""
+    answers = batch.run_all([(k, (samples(graph),)) for k, graph in enumerate(graphs)])
+    for graph, found in zip(graphs, answers, strict=True):
+        assert_equal(found, ReferenceBackend(graph).run(samples(graph)))
+
+
+def assert_every_way_agrees(graph: Graph) -> None:
+    """The simulator, the C on the host under the sanitizers and the passes' result against NumPy."""
+    x = samples(graph)
+    wanted = ReferenceBackend(graph).run(x)
+    assert_equal(Simulator(graph).run(x), wanted)
+    assert_equal(CompiledBackend(graph, sanitize=True, optimize="-O1").run(x), wanted)
+    assert_equal(ReferenceBackend(passes.optimize(graph)).run(x), wanted)
+
+
 def test_masks_are_a_function_of_seed_site_and_pass() -> None:
     first = kept(5, 0, 0, 4096, 64)
     assert np.array_equal(first, kept(5, 0, 0, 4096, 64))
@@ -147,12 +163,7 @@ def test_the_mean_over_many_masks_is_near_the_network_without_them() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_simulator_numpy_and_c_agree(seed: int) -> None:
-    graph = drawn(seed)
-    x = samples(graph)
-    wanted = ReferenceBackend(graph).run(x)
-    assert_equal(Simulator(graph).run(x), wanted)
-    assert_equal(CompiledBackend(graph, sanitize=True, optimize="-O1").run(x), wanted)
-    assert_equal(ReferenceBackend(passes.optimize(graph)).run(x), wanted)
+    assert_every_way_agrees(drawn(seed))
 
 
 @pytest.mark.slow
@@ -160,10 +171,7 @@ def test_simulator_numpy_and_c_agree(seed: int) -> None:
 def test_two_hundred_networks_on_the_host(isa: str, tmp_path: Path) -> None:
     graphs = [drawn(seed) for seed in range(200)]
     batch = Batch(graphs, tmp_path / "project", sanitize=True, target=Target(isa, "balanced"))
-    for graph, found in zip(
-        graphs, batch.run_all([(k, (samples(g),)) for k, g in enumerate(graphs)]), strict=True
-    ):
-        assert_equal(found, ReferenceBackend(graph).run(samples(graph)))
+    assert_batch_agrees(batch, graphs)
 
 
 def _on_core(core: str, numbers: range, folder: Path) -> None:
@@ -172,9 +180,7 @@ def _on_core(core: str, numbers: range, folder: Path) -> None:
     for start in range(0, len(graphs), 10):
         image = graphs[start : start + 10]
         batch = Batch(image, folder / f"image-{start}", board)
-        answers = batch.run_all([(k, (samples(g),)) for k, g in enumerate(image)])
-        for graph, found in zip(image, answers, strict=True):
-            assert_equal(found, ReferenceBackend(graph).run(samples(graph)))
+        assert_batch_agrees(batch, image)
 
 
 @pytest.mark.parametrize("core", [pytest.param(core, marks=needs_emulator) for core in ("m3", "m7", "m55")])

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tests.operators.builder import GraphBuilder
-from tinyguard.backends.filtered import behind_filters, filters_of
+from tinyguard.backends.filtered import behind_filters
 from tinyguard.backends.litert import LiteRTBackend
 from tinyguard.backends.simulator import Simulator
 from tinyguard.defenses.filters import filters_in, with_filters
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata, write_graph
-from tinyguard.tflite.filters import KINDS, parse_filter
+from tinyguard.tflite.filters import KINDS, filters_of, parse_filter
 from tinyguard.tflite.metadata import RECORD_VERSION
 
 DIGITS = Path("models/digits/model.tflite")

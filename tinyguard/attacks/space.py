@@ -81,6 +81,14 @@ class Space:
             return self.codes(self.round(x))
         return self.codes(x)
 
+    def straight_through_codes(self, x: torch.Tensor) -> torch.Tensor:
+        """`rounded_codes`, with the gradient of x / step where `x` takes one."""
+        exact = self.rounded_codes(x.detach())
+        if not x.requires_grad:
+            return exact
+        real = (x - self.code_offset) / self.code_step
+        return real + (exact - real).detach()
+
     def code_array(self, x: torch.Tensor) -> np.ndarray:
         """The codes as the network's back ends take them, in `dtype`."""
         return self.codes(x).numpy().astype(self.dtype)

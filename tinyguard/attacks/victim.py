@@ -103,7 +103,10 @@ class IntegerVictim:
     def query(self, x: torch.Tensor) -> Answer:
         if self.show == "logits":
             with torch.no_grad():
-                parts = [self.simulator.taps(self._codes(part)) for part in x.split(self.batch_size)]
+                parts = [
+                    self.simulator.taps(self.space.straight_through_codes(part))
+                    for part in x.split(self.batch_size)
+                ]
             outputs, logits = zip(*((y[0].reshape(len(y[0]), -1), z) for y, z in parts), strict=True)
             return Answer(torch.cat(logits), torch.cat(outputs).argmax(dim=1))
         if self.backend is self.simulator:
@@ -115,25 +118,19 @@ class IntegerVictim:
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
         def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            outputs, logits = self.simulator.taps(self._codes(part))
+            outputs, logits = self.simulator.taps(self.space.straight_through_codes(part))
             return logits, outputs[0].detach().reshape(len(part), -1).argmax(dim=1)
 
         return slope_in_batches(x, objective, network, self.batch_size, backward)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        return self.simulator.logits(self._codes(x))
+        return self.simulator.logits(self.space.straight_through_codes(x))
 
     def _shown(self, output: torch.Tensor) -> torch.Tensor:
         """log(code - zero point + 0.5) of a softmax's codes: the steps from 126 to 127 and from -128 to
         -127 are alike in code and a factor of 100 apart in meaning. Other outputs: their real values."""
         steps = output - self._zero_point
         return torch.log(steps + _HALF_CODE) if self._probabilities else steps * self._scale
-
-    def _codes(self, x: torch.Tensor) -> torch.Tensor:
-        """Codes of the rounding, with the gradient of x / step."""
-        exact = self.space.rounded_codes(x.detach())
-        real = (x - self.space.code_offset) / self.space.code_step
-        return exact if not x.requires_grad else real + (exact - real).detach()
 
 
 class FloatVictim:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.backends.execute import execute
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import registry, resolve
+from tinyguard.operators import resolve
+from tinyguard.tflite.filters import filters_of
 
 
 class FilteredBackend:
@@ -50,18 +49,6 @@ def behind_filters(inner: Backend, graph: Graph) -> Backend:
             "simulator, reference or compiled"
         )
     return FilteredBackend(inner, graph) if filters_of(graph).nodes else inner
-
-
-def filters_of(graph: Graph) -> Graph:
-    """The input filters alone: the leading layers that no .tflite file holds."""
-    count = 0
-    for node in graph.nodes:
-        kind = registry().get(node.operator)
-        if kind is None or kind.in_file:
-            break
-        count += 1
-    nodes = graph.nodes[:count]
-    return replace(graph, nodes=nodes, outputs=nodes[-1].outputs if nodes else graph.inputs)
 
 
 def _no_constant(tensor: Tensor) -> np.ndarray:

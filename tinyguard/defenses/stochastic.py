@@ -8,10 +8,10 @@ from dataclasses import replace
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
+from tinyguard.operators.monte_carlo import UNITS
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
 from tinyguard.tflite.stochastic import RATES, Stochastic, site_layers
 
-UNITS_A_BIT = 1024
 AUTO = "auto"
 
 
@@ -89,4 +89,4 @@ def dropped_of(rate: float) -> int:
 
 def threshold_of(bits: float | None) -> int:
     """A predictive entropy in bits as the network compares it; None is never above."""
-    return -1 if bits is None else round(bits * UNITS_A_BIT)
+    return -1 if bits is None else round(bits * UNITS)

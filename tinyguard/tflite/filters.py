@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any
 
@@ -101,6 +102,13 @@ def insert_filters(graph: Graph, filters: Sequence[InputFilter]) -> Graph:
         inputs = tuple(last if index == first else index for index in node.inputs)
         nodes.append(replace(node, index=len(nodes), inputs=inputs))
     return replace(graph, tensors=tuple(tensors), nodes=tuple(nodes))
+
+
+def filters_of(graph: Graph) -> Graph:
+    """The input filters alone: the leading layers that are any."""
+    operators = {kind.operator for kind in KINDS.values()}
+    nodes = tuple(takewhile(lambda node: node.operator in operators, graph.nodes))
+    return replace(graph, nodes=nodes, outputs=nodes[-1].outputs if nodes else graph.inputs)
 
 
 def _kind(name: str) -> FilterKind:

@@ -15,7 +15,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
-from tinyguard.tflite.filters import KINDS, InputFilter, filter_from_json
+from tinyguard.tflite.filters import KINDS, InputFilter, filter_from_json, filters_of
 
 _MOST = 8
 _DETECTION_ELEMENTS = 2
@@ -57,9 +57,8 @@ def insert_squeezing(graph: Graph, one: Squeezing) -> Graph:
             f"feature squeezing on a network with {len(graph.inputs)} inputs and {len(graph.outputs)} "
             "outputs, and it takes one of each"
         )
-    filters = [node for node in graph.nodes if node.operator.startswith("FILTER_")]
-    source = filters[-1].outputs[0] if filters else graph.inputs[0]
-    copies = _Copies(graph, graph.nodes[len(filters) :], source)
+    filters = filters_of(graph)
+    copies = _Copies(graph, graph.nodes[len(filters.nodes) :], filters.outputs[0])
     for number, squeezer in enumerate(one.squeezers):
         copies.add(number, squeezer)
     return copies.graph(one.threshold)

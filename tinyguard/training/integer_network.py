@@ -59,10 +59,12 @@ class IntegerNetwork:
 
     def attacked(self) -> Callable[[torch.Tensor], torch.Tensor]:
         simulator = self.simulator
-        return lambda x: simulator.logits(self._codes(x))
+        return lambda x: simulator.logits(self.space.straight_through_codes(x))
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        return logits_in_parts(self._trained.logits, self._codes(x), [*self._named().values()])
+        return logits_in_parts(
+            self._trained.logits, self.space.straight_through_codes(x), [*self._named().values()]
+        )
 
     def weights(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         biases = [one.bias for one in self._places.values() if one.bias is not None]
@@ -109,14 +111,6 @@ class IntegerNetwork:
             if bias is not None and one.bias is not None:
                 named[f"bias.{bias.index}"] = one.bias
         return named
-
-    def _codes(self, x: torch.Tensor) -> torch.Tensor:
-        """Codes of the rounding, with the gradient of x / step."""
-        exact = self.space.rounded_codes(x.detach())
-        if not x.requires_grad:
-            return exact
-        real = (x - self.space.code_offset) / self.space.code_step
-        return real + (exact - real).detach()
 
 
 def _twin(simulator: Simulator, graph: Graph, operators: list[Any]) -> Simulator:
