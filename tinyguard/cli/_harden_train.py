@@ -117,9 +117,6 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
         _show(record)
 
 
-train = command
-
-
 def _given(options: dict[str, Any]) -> dict[str, Any]:
     """What was typed, as settings have it."""
     names = (
