@@ -149,6 +149,8 @@ def compare(
     last = seconds(partial(theirs, channels_last, batch), rounds, clock)
 
     attack = attack_of(case, pair, asked[0])
+    if hasattr(attack, "max_queries"):
+        attack = replace(attack, max_queries=int(asked[0]))
     times = []
     for size in OUR_BATCHES:
         victim.batch_size = size

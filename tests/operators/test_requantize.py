@@ -60,6 +60,22 @@ def check(rule: Requantization, accumulators: np.ndarray) -> None:
         codes = rule.codes(torch.from_numpy(accumulators.astype(dtype)))
         assert codes.dtype == torch.float32
         np.testing.assert_array_equal(codes.numpy(), integer_codes(rule, accumulators))
+        check_native(rule, (torch.from_numpy(accumulators.astype(dtype)),), accumulators)
+    if np.abs(accumulators).max() < 2**31:
+        upper = np.rint(accumulators / 256)
+        parts = (accumulators - 256 * upper, upper)
+        check_native(rule, tuple(torch.from_numpy(x.astype(np.float32)) for x in parts), accumulators)
+
+
+def check_native(rule: Requantization, sums: tuple[torch.Tensor, ...], accumulators: np.ndarray) -> None:
+    """The loops in C, where they serve, give the same codes and flags as torch."""
+    flags = rule.outside(torch.from_numpy(accumulators.astype(np.float64)))
+    for wanted in (False, True):
+        codes, outside = rule.requantized(tuple(x.clone() for x in sums), wanted)
+        assert codes.dtype == torch.float32
+        np.testing.assert_array_equal(codes.numpy(), integer_codes(rule, accumulators))
+        assert (outside is not None) == wanted
+        assert outside is None or torch.equal(outside, flags)
 
 
 @given(
@@ -140,3 +156,5 @@ def test_the_mask_is_outside_of_the_clamp_and_not_its_edges(dtype: type) -> None
     assert not found[:2, 0].any()
     gradient = torch.from_numpy(rng.normal(size=accumulators.shape).astype(np.float32))
     assert torch.equal(keep_inside(gradient, found), torch.where(found, 0.0, gradient))
+    leaky = torch.where(found, gradient * 0.25, gradient)
+    torch.testing.assert_close(keep_inside(gradient, found, 0.25), leaky, rtol=1e-6, atol=0)

@@ -17,7 +17,7 @@ from tinyguard.operators.base import CODE_RANGE, Emission, Operator
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._sums import LinearMap
+    from tinyguard.operators._sums import InHalves, LinearMap
 
 FLOAT32_EXACT = 2**24  # integers up to here are exact in float32
 
@@ -74,7 +74,7 @@ class Accumulating(Operator):
         self.multipliers = np.array([p.value for p in pairs], np.int32)
         self.shifts = np.array([p.shift for p in pairs], np.int8)
         self.low, self.high = self.activation_range(output)
-        self._maps: dict[tuple[torch.device, torch.dtype], LinearMap] = {}
+        self._maps: dict[tuple[torch.device, torch.dtype], LinearMap | InHalves] = {}
         self.source, self.channel_axis = source, channel_axis
         self._check_range(source, channel_axis)
 
@@ -205,7 +205,7 @@ class Accumulating(Operator):
 
         return _sums.requantized(x, self.prepared_map(x.device), self.requantization, self.leak)
 
-    def prepared_map(self, device: torch.device) -> LinearMap:
+    def prepared_map(self, device: torch.device) -> LinearMap | InHalves:
         """`linear_map`, or that of both halves of int16 codes, kept for the next call."""
         import torch
 

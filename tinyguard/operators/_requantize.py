@@ -38,9 +38,12 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
+    from tinyguard.native import Rule
+
 _BLOCK = 1 << 16  # elements: in float64 they stay in the cache
 _EXACT = 2.0**53
 _NARROW = 16  # rows of fewer channels are joined, for torch's inner loops
+_LEAST_CHANNELS = 4  # of fewer, torch with joined rows is quicker than a loop over channels
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,27 @@ class Requantization:
     def real(self) -> np.ndarray:
         """The real factor of each channel, float64."""
         return np.ldexp(self.multipliers.astype(np.float64), self.shifts - 31)
+
+    def requantized(
+        self, sums: tuple[torch.Tensor, ...], outside: bool
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """`codes` and on request `outside` of accumulators (rows, channels) in float32 or float64, or of
+        float32 halves (lower, upper) that mean lower + 256 upper. The sums are overwritten."""
+        from tinyguard import native
+
+        if sums[0].shape[1] >= _LEAST_CHANNELS and self.affine_is_exact and native.serves(*sums):
+            return native.codes(self._native, sums, outside)
+        joined = _joined_halves(*sums) if len(sums) == 2 else sums[0]
+        flags = self.outside(joined) if outside else None
+        return self.codes(joined), flags
+
+    @functools.cached_property
+    def _native(self) -> Rule:
+        from tinyguard.native import Rule
+
+        factor, addend = (np.ascontiguousarray(x, np.float64) for x in self._affine)
+        tilt = np.ascontiguousarray(self._tilts, np.float64) if self._two_sided else None
+        return Rule(factor, addend, tilt, *self._inside, self.low, self.high)
 
     def codes(self, accumulators: torch.Tensor) -> torch.Tensor:
         """float32 codes (rows, channels) of accumulators in float32 or float64, which are overwritten."""
@@ -155,7 +179,9 @@ class Requantization:
             unit = 31 + max(-shift, 0)
             least.append(-((self.zero_point - self.low << unit) // step) if step else -np.inf)
             most.append((self.high - self.zero_point << unit) // step if step else np.inf)
-        return np.array(least, np.float64), np.array(most, np.float64)
+        found = np.array(least, np.float64), np.array(most, np.float64)
+        nowhere = found[0] > found[1]  # the clamp lies between two neighbouring accumulators
+        return np.where(nowhere, np.inf, found[0]), np.where(nowhere, np.inf, found[1])
 
     def _scale_in_halves(self, accumulators: torch.Tensor) -> torch.Tensor:
         """Scaled accumulators and offsets, by both roundings: products with 16 bits of the multiplier.
@@ -203,10 +229,23 @@ def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float = 0.0
     """The gradient (rows, channels), `leak` of it where `outside` (bool)."""
     import torch
 
+    from tinyguard import native
+
+    if gradient.dtype == torch.float32 and native.serves(gradient, outside):
+        return native.keep_inside(gradient, outside, leak)
     kept = torch.empty_like(gradient)
     for part, flags, result in blocks(gradient, outside.view(torch.int8), kept):
         torch.addcmul(part, part, flags.to(part.dtype), value=leak - 1, out=result)  # outruns torch.where
     return kept
+
+
+def _joined_halves(lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    sums = torch.empty(lower.shape, dtype=torch.float64, device=lower.device)
+    for low, high, joined in blocks(lower, upper, sums):
+        joined.copy_(low).add_(scratch(1, high)[0].copy_(high), alpha=256)
+    return sums
 
 
 def _rows(flat: torch.Tensor) -> int:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from tinyguard import native
 from tinyguard.arithmetic import Multiplier, fixed_point
 from tinyguard.operators._requantize import scratch
 
@@ -37,6 +38,12 @@ class StagedPair:
         self, x: torch.Tensor, y: torch.Tensor, codes: torch.Tensor, outside: torch.Tensor | None = None
     ) -> None:
         """Write the codes, and whether the real sum lies outside the clamp."""
+        if native.serves(x, y, codes):
+            stages = tuple((math.ldexp(m.real, 15), _tilt(-m.shift)) for m in self.operands)
+            inside = self.low / self.output.real, self.high / self.output.real
+            stages = *stages, (self.output.real, _tilt(-self.output.shift))
+            clamp = self.low, self.high
+            return native.staged_pair(x, y, stages, self.subtract, inside, clamp, codes, outside)
         first, second, space = scratch(3, x)
         for codes_of, target, multiplier in zip((x, y), (first, second), self.operands, strict=True):
             _round(target.copy_(codes_of), space, math.ldexp(multiplier.real, 15), -multiplier.shift)
@@ -78,9 +85,13 @@ def find(
 
 def _round(x: torch.Tensor, space: torch.Tensor, factor: float, right: int, upwards: bool = False) -> None:
     """Scale and round x in place; `upwards` serves where codes below 0 are clamped."""
-    tilt = math.ldexp(0.5, -right) if right else 0.0
+    tilt = _tilt(right)
     if upwards or not tilt:
         x.mul_(factor).add_(0.5 + tilt).floor_()
     else:
         torch.copysign(torch.tensor(tilt, dtype=x.dtype, device=x.device), x, out=space)
         x.mul_(factor).add_(space.add_(0.5)).floor_()
+
+
+def _tilt(right: int) -> float:
+    return math.ldexp(0.5, -right) if right else 0.0

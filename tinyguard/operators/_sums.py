@@ -18,7 +18,8 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tinyguard.operators._requantize import Requantization, blocks, keep_inside, scratch
+from tinyguard import native
+from tinyguard.operators._requantize import Requantization, keep_inside
 from tinyguard.operators._window import Axis
 
 
@@ -205,19 +206,20 @@ class InHalves:
     upper: LinearMap
     lower: LinearMap
 
-    def sums(self, x: torch.Tensor) -> torch.Tensor:
-        high = torch.mul(x, 1 / 256).round_()
-        found = self.lower.sums(x.sub(high, alpha=256)), self.upper.sums(high)
-        sums = torch.empty(found[0].shape, dtype=torch.float64, device=x.device)
-        for low, high, joined in blocks(*(y.reshape(-1, y.shape[-1]) for y in (*found, sums))):
-            joined.copy_(low).add_(scratch(1, high)[0].copy_(high), alpha=256)
-        return sums
+    def sums(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Those of both halves, lower + 256 upper."""
+        if native.serves(x):
+            low, high = native.halves(x)
+        else:
+            high = torch.mul(x, 1 / 256).round_()
+            low = x.sub(high, alpha=256)
+        return self.lower.sums(low), self.upper.sums(high)
 
     def gradient(self, upstream: torch.Tensor) -> torch.Tensor:
         return self.lower.gradient(upstream)
 
 
-def in_halves(linear: Any, bias: np.ndarray) -> LinearMap:
+def in_halves(linear: Any, bias: np.ndarray) -> InHalves:
     """Sums with `bias` (int64) by a map of this module in float32, whose own bias is not used."""
     upper = np.rint(bias / 256)
     halves = upper, bias - 256 * upper
@@ -225,10 +227,24 @@ def in_halves(linear: Any, bias: np.ndarray) -> LinearMap:
     return InHalves(*(replace(linear, bias=tensor) for tensor in tensors))
 
 
-def requantized(x: torch.Tensor, linear: LinearMap, rule: Requantization, leak: float = 0.0) -> torch.Tensor:
+def requantized(
+    x: torch.Tensor, linear: LinearMap | InHalves, rule: Requantization, leak: float = 0.0
+) -> torch.Tensor:
     """float32 codes (M, ..., channels) of the map's accumulators, with a straight-through gradient, `leak` of
     it outside the clamp."""
     return _Requantized.apply(x, linear, rule, leak)
+
+
+def requantized_sums(
+    x: torch.Tensor, linear: LinearMap | InHalves, rule: Requantization, outside: bool
+) -> tuple[torch.Tensor, torch.Tensor | None]:
+    """float32 codes (M, ..., channels) without a gradient, and on request whether the clamp holds them,
+    bool (rows, channels)."""
+    sums = linear.sums(x)
+    parts = sums if isinstance(sums, tuple) else (sums,)
+    flat = tuple(part.reshape(-1, part.shape[-1]) for part in parts)
+    codes, flags = rule.requantized(flat, outside)
+    return codes.view(parts[0].shape), flags
 
 
 class _Requantized(torch.autograd.Function):
@@ -236,14 +252,13 @@ class _Requantized(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        context: Any, x: torch.Tensor, linear: LinearMap, rule: Requantization, leak: float
+        context: Any, x: torch.Tensor, linear: LinearMap | InHalves, rule: Requantization, leak: float
     ) -> torch.Tensor:
-        sums = linear.sums(x)
-        flat = sums.reshape(-1, sums.shape[-1])
-        if context.needs_input_grad[0]:
+        codes, outside = requantized_sums(x, linear, rule, context.needs_input_grad[0])
+        if outside is not None:
             context.linear, context.leak = linear, leak
-            context.save_for_backward(rule.outside(flat))
-        return rule.codes(flat).view(sums.shape)
+            context.save_for_backward(outside)
+        return codes
 
     @staticmethod
     @once_differentiable

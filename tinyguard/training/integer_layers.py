@@ -18,6 +18,7 @@ from torch.nn import functional
 from tinyguard.graph import Node
 from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators._requantize import keep_inside
+from tinyguard.operators._sums import requantized_sums
 from tinyguard.operators._window import Axis
 from tinyguard.operators.conv_2d import Conv2D
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
@@ -64,11 +65,11 @@ class _Trained(torch.autograd.Function):
         operator: Accumulating,
     ) -> torch.Tensor:
         del weights
-        sums = operator.prepared_map(x.device).sums(x)
-        flat = sums.reshape(-1, sums.shape[-1])
+        linear, rule = operator.prepared_map(x.device), operator.requantization
+        codes, outside = requantized_sums(x, linear, rule, True)
         context.operator, context.bias = operator, None if bias is None else bias.dtype
-        context.save_for_backward(x, operator.requantization.outside(flat))
-        return operator.requantization.codes(flat).view(sums.shape)
+        context.save_for_backward(x, outside)
+        return codes
 
     @staticmethod
     @once_differentiable
