@@ -37,6 +37,7 @@ DEFENSES = {
     "median": 'filters = ["median:3"]\n',
     "both": 'filters = ["mean:2"]\nstochastic = {p = 0.4, passes = 2}\n',
 }
+SQUEEZED = {"squeezed": 'squeezing = {squeezers = ["median:3"], threshold = 100}\n'}
 
 
 def write(folder: Path, defenses=DEFENSES, attacks: str = PGD + SQUARE, head: str = HEAD) -> Path:

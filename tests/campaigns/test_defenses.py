@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.campaigns.defense_studies import DEFENSES, PGD, planned, write
+from tests.campaigns.defense_studies import DEFENSES, PGD, SQUEEZED, planned, write
 from tests.campaigns.studies import MODEL
 from tinyguard.attacks.victim import IntegerVictim
 from tinyguard.boards import load
@@ -73,6 +73,33 @@ def test_every_defense_is_attacked_by_who_knows_it(tmp_path):
     assert views == fresh | plain | checks
     assert all(c.network.masks for c in cells if c.network.name == "both" and c.setting != "white-box")
     assert all(c.inherits is None for c in cells if c.network.masks)
+
+
+def test_a_detector_is_attacked_with_and_without_it_in_mind(tmp_path):
+    study, cells, _ = planned(write(tmp_path, SQUEEZED, PGD), checks=True)
+    ways = [(c.setting, c.network.detector, c.check) for c in cells]
+    assert set(ways) == {
+        ("transfer", "aware", False),
+        *(("white-box", word, check) for word in ("aware", "ignored") for check in (True, False)),
+    }
+    squeezing = read_metadata(Path(study.networks[0].model)).squeezing
+    assert [str(one) for one in squeezing.squeezers] == ["median:3"]
+    assert squeezing.threshold == 100
+
+
+@pytest.mark.parametrize(
+    ("squeezing", "said"),
+    [
+        ("3", "squeezing is 3, and a table is needed"),
+        ("{threshold = 3}", "names no squeezers"),
+        ('{squeezers = ["median"]}', "has no threshold: tinyguard harden squeeze prints one"),
+        ('{squeezers = ["media"], threshold = 3}', "median"),
+        ('{squeezers = ["median"], threshold = 3, fpr = 0.05}', "fpr"),
+    ],
+)
+def test_squeezing_that_cannot_be_is_refused_in_one_line(squeezing, said, tmp_path):
+    with pytest.raises(TinyguardError, match=said):
+        read_study(write(tmp_path, {"squeezed": f"squeezing = {squeezing}\n"}))
 
 
 def test_figures_are_those_of_the_pieces(small):

@@ -11,6 +11,7 @@ import torch
 from tinyguard.attacks.draws import Draws
 from tinyguard.attacks.space import Space
 from tinyguard.attacks.victim import Victim
+from tinyguard.backends.marks import UNDECIDED
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,10 +51,10 @@ class Problem:
         return replace(self, x=self.x[rows], y=self.y[rows], targets=targets, ids=self.ids[rows])
 
     def fooled(self, decided: torch.Tensor, rows: torch.Tensor | slice = slice(None)) -> torch.Tensor:
-        """bool: whether predictions, int64, of the samples in `rows` are what the attacker wants."""
+        """bool: whether what is decided, int64, for the samples in `rows` is what the attacker wants."""
         if self.targets is not None:
             return decided == self.targets[rows]
-        return decided != self.y[rows]
+        return (decided != self.y[rows]) & (decided != UNDECIDED)
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ sees the rounding. Gradients come straight through that rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ import torch
 
 from tinyguard.attacks.space import Space
 from tinyguard.backends import Backend
+from tinyguard.backends.marks import UNDECIDED, marked
 from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
@@ -30,7 +31,7 @@ Objective = Callable[[torch.Tensor, slice], torch.Tensor]
 @dataclass(frozen=True, eq=False)
 class Slope:
     """A pass forward and backward: `gradient` (N, *shape) of each sample's `loss` (N,) with respect to
-    its shares, the `logits` (N, classes), and the classes that are `decided`, int64 (N,)."""
+    its shares, the `logits` (N, classes), and what is `decided`, as in `Answer`."""
 
     gradient: torch.Tensor
     loss: torch.Tensor
@@ -41,7 +42,7 @@ class Slope:
 @dataclass(frozen=True, eq=False)
 class Answer:
     """One query: `scores` (N, classes), logarithms of the outputs or logits, and the classes `decided`,
-    int64 (N,): the lowest index among the maxima of the output."""
+    int64 (N,): the lowest index among the maxima of the output, UNDECIDED where the network marks it."""
 
     scores: torch.Tensor
     decided: torch.Tensor
@@ -107,21 +108,26 @@ class IntegerVictim:
                     self.simulator.taps(self.space.straight_through_codes(part))
                     for part in x.split(self.batch_size)
                 ]
-            outputs, logits = zip(*((y[0].reshape(len(y[0]), -1), z) for y, z in parts), strict=True)
-            return Answer(torch.cat(logits), torch.cat(outputs).argmax(dim=1))
+            logits, decided = zip(*((z, self._decided(y)) for y, z in parts), strict=True)
+            return Answer(torch.cat(logits), torch.cat(decided))
         if self.backend is self.simulator:
-            output = self.simulator.in_batches(self.space.rounded_codes(x))[0].flatten(1)
+            outputs = self.simulator.in_batches(self.space.rounded_codes(x))
         else:
-            codes = self.backend.run(self.space.code_array(self.space.round(x)))[0]
-            output = torch.from_numpy(codes.reshape(len(codes), -1).astype(np.float32))
-        return Answer(self._shown(output), output.argmax(dim=1))
+            codes = self.backend.run(self.space.code_array(self.space.round(x)))
+            outputs = tuple(torch.from_numpy(y.astype(np.float32)) for y in codes)
+        return Answer(self._shown(outputs[0].flatten(1)), self._decided(outputs))
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
         def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             outputs, logits = self.simulator.taps(self.space.straight_through_codes(part))
-            return logits, outputs[0].detach().reshape(len(part), -1).argmax(dim=1)
+            return logits, self._decided(outputs)
 
         return slope_in_batches(x, objective, network, self.batch_size, backward)
+
+    def _decided(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        classes = outputs[0].detach().flatten(1).argmax(dim=1)
+        flags = marked(self.graph, outputs)
+        return classes if flags is None else classes.masked_fill(flags, UNDECIDED)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         return self.simulator.logits(self.space.straight_through_codes(x))

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from tinyguard.backends.execute import check_inputs, execute, outputs_of
+from tinyguard.backends.marks import detects
 from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import run_in_parts
 from tinyguard.errors import TinyguardError
@@ -41,6 +42,7 @@ class Simulator(torch.nn.Module):
         self.graph = graph
         self.operators = resolve(graph)
         self.batch_size = batch_size
+        self.aware = False
         self._constants: dict[int, torch.Tensor] = {}
         keep_pages()
 
@@ -77,6 +79,19 @@ class Simulator(torch.nn.Module):
     def seeded(self, seed: int) -> Self:
         """The same stochastic network with masks of another 64-bit seed."""
         return self._with("seed", seed)
+
+    def against_detector(self) -> Self:
+        """The same network, whose `logits` are what an attacker moves who must fool every squeezed version of
+        the input with the raw one: the logarithm of the mean of all their softmax.
+
+        Without feature squeezing it is the network itself.
+        """
+        if not detects(self.graph):
+            return self
+        twin = copy.copy(self)
+        twin.aware = True
+        twin.__dict__.pop("_logits_indices", None)
+        return twin
 
     @property
     def filter_gradient(self) -> str:
@@ -135,7 +150,7 @@ class Simulator(torch.nn.Module):
                 found.append(self._real(result))
 
     def _joined(self, found: list[torch.Tensor]) -> torch.Tensor:
-        """The logits; of several passes the logarithm of the mean of their softmax."""
+        """The logits; of several passes or versions the logarithm of the mean of their softmax."""
         if not found:
             raise TinyguardError(_NO_LOGITS)
         if len(found) == 1:
@@ -156,8 +171,11 @@ class Simulator(torch.nn.Module):
 
     @functools.cached_property
     def _logits_indices(self) -> tuple[int, ...]:
-        """What `logits` reads, a tensor a pass."""
-        scores = [node.inputs[0] for node in self.graph.nodes if node.operator == "MONTE_CARLO_SUM"]
+        """What `logits` reads, a tensor a pass, or one a version of the input."""
+        nodes = self.graph.nodes
+        scores = [node.inputs[0] for node in nodes if node.operator == "MONTE_CARLO_SUM"]
+        if self.aware:
+            scores = [index for node in nodes if node.operator == "SQUEEZE_DISTANCE" for index in node.inputs]
         return tuple(self._before_softmax(index) for index in scores or self.graph.outputs[:1])
 
     def _before_softmax(self, index: int) -> int:

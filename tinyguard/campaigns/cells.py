@@ -21,6 +21,8 @@ from tinyguard.campaigns.study import AttackEntry, NetworkEntry, Study
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.budget import check_eps, eps_codes, equal_budgets, parse_eps
 from tinyguard.evaluation.settings import check_access, default_setting, make_attack, norm_of, parameters_of
+from tinyguard.evaluation.target import DETECTORS
+from tinyguard.operators._filter import GRADIENTS
 
 _WEIGHTS = (".npz", ".npy", ".pt", ".pth", ".safetensors", ".h5", ".keras")
 
@@ -208,9 +210,11 @@ def _key(piece: Piece) -> str:
 
 
 def _conditions(network: NetworkEntry) -> dict[str, Any]:
-    """What is said of a network besides its bytes, which hold its defenses."""
+    """What is said of a network besides its bytes, which hold its defenses. What is usual is not said: a new
+    field leaves the keys of older studies as they are."""
     said = {**asdict(network), "name": "", "source": ""}
-    elsewhere = ("undefended", "hardening") if network.masks else ("undefended", "hardening", "masks")
+    usual = {"masks": None, "filter_gradient": GRADIENTS[0], "detector": DETECTORS[0]}
+    elsewhere = {"undefended", "hardening", *(key for key, value in usual.items() if said[key] == value)}
     return {key: value for key, value in said.items() if key not in elsewhere}
 
 

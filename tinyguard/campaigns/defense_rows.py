@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyguard.campaigns.cells import Cell
 from tinyguard.campaigns.defense_figures import Figure, doubt, figure_of, strongest
-from tinyguard.campaigns.defenses import ADAPTIVE, baseline, has_filters, knows_seed
+from tinyguard.campaigns.defenses import ADAPTIVE, baseline, has_filters, is_squeezing, knows_seed
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.evaluation.attack_run import AttackRun
 from tinyguard.evaluation.cost import Cost
@@ -124,6 +124,7 @@ def _rule(cell: Cell) -> str:
     parts = [cell.entry.label, cell.setting]
     if cell.setting == ADAPTIVE:
         parts += [cell.network.filter_gradient] if has_filters(cell.network) else []
+        parts += [f"detector {cell.network.detector}"] if is_squeezing(cell.network) else []
         parts += ["EOT"] if cell.network.masks else ["seed"] if knows_seed(cell) else []
     return ", ".join(parts)
 

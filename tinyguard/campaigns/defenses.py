@@ -1,12 +1,15 @@
 """A study whose networks are defenses: every way in which an attacker who knows a defense goes about it.
 
 White-box means adaptive. Through input filters both backward rules are tried, BPDA and the smooth one
-(Athalye et al. 2018, arXiv 1802.00420); masks of a stochastic network are drawn anew in every step
-(expectation over transformation), and once more the attacker is given the file's seed.
+(Athalye et al. 2018, arXiv 1802.00420). Against a detector both the raw input's gradient and that of all
+squeezed versions together are (He et al. 2017, arXiv 1706.04701), and only what goes unnoticed succeeds.
+Masks of a stochastic network are drawn anew in every step (expectation over transformation), and once more
+the attacker is given the file's seed.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
@@ -17,6 +20,7 @@ from tinyguard.campaigns.cells import Cell, cells_of
 from tinyguard.campaigns.hardening import hardened_file
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.target import DETECTORS
 from tinyguard.operators._filter import GRADIENTS
 from tinyguard.tflite import read_metadata
 
@@ -68,18 +72,30 @@ def defense_cells(study: Study, checks: bool = True) -> tuple[Cell, ...]:
 
 
 def views(study: Study, network: NetworkEntry, setting: str) -> list[NetworkEntry]:
-    """How `network` is attacked in `setting`: by each backward rule, without and with the seed known."""
+    """How `network` is attacked in `setting`: by each backward rule, with and without the detector in mind,
+    without and with the seed known."""
     rules = GRADIENTS if setting == ADAPTIVE and has_filters(network) else GRADIENTS[:1]
+    detectors = DETECTORS if setting == ADAPTIVE and is_squeezing(network) else DETECTORS[:1]
     masks: list[FreshMasks | None] = [None]
     if is_stochastic(network):
         fresh = FreshMasks(study.attack_seeds, study.scoring_seeds, study.seed)
         masks = [fresh, None] if setting == ADAPTIVE else [fresh]
-    return [replace(network, filter_gradient=rule, masks=some) for rule in rules for some in masks]
+    return [
+        replace(network, filter_gradient=rule, masks=some, detector=detector)
+        for rule in rules
+        for some in masks
+        for detector in detectors
+    ]
 
 
 def is_stochastic(network: NetworkEntry) -> bool:
     metadata = read_metadata(Path(network.model))
     return metadata is not None and metadata.stochastic is not None
+
+
+def is_squeezing(network: NetworkEntry) -> bool:
+    metadata = read_metadata(Path(network.model))
+    return metadata is not None and metadata.squeezing is not None
 
 
 def has_filters(network: NetworkEntry) -> bool:
@@ -93,7 +109,7 @@ def knows_seed(cell: Cell) -> bool:
 
 
 def _checks(study: Study, cells: tuple[Cell, ...]) -> Iterator[Cell]:
-    """The middle budget of each network's first adaptive attack, by each backward rule.
+    """The middle budget of each network's first adaptive attack, in each of its ways.
 
     The checks are about the gradients of one network: masks stay those of the file's seed.
     """
@@ -102,8 +118,8 @@ def _checks(study: Study, cells: tuple[Cell, ...]) -> Iterator[Cell]:
         own = [cell for cell in cells if cell.network.name == network.name and cell.network.masks is None]
         adaptive = [cell for cell in own if cell.setting == ADAPTIVE and cell.runs]
         first = [cell for cell in adaptive if cell.entry == adaptive[0].entry]
-        for rule in GRADIENTS:
-            chain = [cell for cell in first if cell.network.filter_gradient == rule]
+        for way in itertools.product(GRADIENTS, DETECTORS):
+            chain = [c for c in first if (c.network.filter_gradient, c.network.detector) == way]
             if chain:
                 entry = replace(chain[0].entry, limit=min(chain[0].entry.limit, _CHECKED, study.shard))
                 middle = chain[len(chain) // 2]

@@ -1,4 +1,4 @@
-"""Defenses that a study file puts on a network: filters before it, masks in it, written into a new file."""
+"""Defenses that a study file puts on a network, filters, masks and a detector, written into a new file."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.tflite.filters import parse_filter
 
 _STOCHASTIC_KEYS = {"sites", "p", "passes", "seed"}
+_SQUEEZING_KEYS = {"squeezers", "threshold"}
 _PASSES = 10
 _RATE = 0.1
 
@@ -27,31 +28,60 @@ class StochasticEntry:
 
 
 @dataclass(frozen=True)
+class SqueezingEntry:
+    """`squeezers` as they are typed, `threshold` in 1/256."""
+
+    squeezers: tuple[str, ...]
+    threshold: int
+
+
+@dataclass(frozen=True)
 class Hardening:
-    """`filters` as they are typed, in their order, and the masks or None."""
+    """`filters` as they are typed, in their order; masks and squeezing or None."""
 
     filters: tuple[str, ...]
     stochastic: StochasticEntry | None
+    squeezing: SqueezingEntry | None
 
 
 def hardening_of(entry: dict[str, Any], where: str) -> Hardening | None:
-    """What the keys `filters` and `stochastic` of a [[network]] table say; None without both."""
-    if "filters" not in entry and "stochastic" not in entry:
+    """What the keys `filters`, `stochastic` and `squeezing` of a [[network]] table say; None without any."""
+    if not entry.keys() & {"filters", "stochastic", "squeezing"}:
         return None
-    filters = tuple(text(one, f"{where}: filters") for one in listed(entry.get("filters", [])))
+    filters = _filters(entry.get("filters", []), f"{where}: filters")
+    stochastic = _stochastic(entry["stochastic"], f"{where}: stochastic") if "stochastic" in entry else None
+    squeezing = _squeezing(entry["squeezing"], f"{where}: squeezing") if "squeezing" in entry else None
+    return Hardening(filters, stochastic, squeezing)
+
+
+def _filters(typed: Any, where: str) -> tuple[str, ...]:
+    filters = tuple(text(one, where) for one in listed(typed))
     for one in filters:
         try:
             parse_filter(one)
         except TinyguardError as error:
             raise TinyguardError(f"{where}: {error}") from None
-    stochastic = _stochastic(entry["stochastic"], f"{where}: stochastic") if "stochastic" in entry else None
-    return Hardening(filters, stochastic)
+    return filters
+
+
+def _squeezing(section: Any, where: str) -> SqueezingEntry:
+    _table(section, where, '{squeezers = ["median:3"], threshold = 395}', _SQUEEZING_KEYS)
+    squeezers = _filters(section.get("squeezers", []), f"{where}: squeezers")
+    if not squeezers:
+        raise TinyguardError(f'{where} names no squeezers: as in squeezers = ["median:3"]')
+    if "threshold" not in section:
+        raise TinyguardError(f"{where} has no threshold: tinyguard harden squeeze prints one in 1/256")
+    return SqueezingEntry(squeezers, number(section["threshold"], f"{where}: threshold", 0))
+
+
+def _table(section: Any, where: str, example: str, keys: set[str]) -> None:
+    if not isinstance(section, dict):
+        raise TinyguardError(f"{where} is {section!r}, and a table is needed, as in {example}")
+    known(section, keys, where)
 
 
 def _stochastic(section: Any, where: str) -> StochasticEntry:
-    if not isinstance(section, dict):
-        raise TinyguardError(f"{where} is {section!r}, and a table is needed, as in {{p = 0.1, passes = 10}}")
-    known(section, _STOCHASTIC_KEYS, where)
+    _table(section, where, "{p = 0.1, passes = 10}", _STOCHASTIC_KEYS)
     rate = section.get("p", _RATE)
     if not isinstance(rate, int | float) or isinstance(rate, bool):
         raise TinyguardError(f"{where}: p is {rate!r}, and a share such as 0.1 is needed")
@@ -66,9 +96,11 @@ def hardened_file(model: Path, hardening: Hardening, folder: Path) -> Path:
     Raises TinyguardError for defenses that do not fit the network, or that it has already.
     """
     from tinyguard.defenses.filters import check_new, with_filters
+    from tinyguard.defenses.squeezing import with_squeezing
     from tinyguard.defenses.stochastic import dropped_of, find_sites, plain_graph, with_stochastic
     from tinyguard.files import write_atomically
     from tinyguard.tflite.content import read_bytes
+    from tinyguard.tflite.squeezing import Squeezing
     from tinyguard.tflite.stochastic import Stochastic
 
     content = read_bytes(model)
@@ -79,6 +111,9 @@ def hardened_file(model: Path, hardening: Hardening, folder: Path) -> Path:
         sites = find_sites(plain_graph(content), wanted.sites)
         chosen = Stochastic(sites, dropped_of(wanted.rate), wanted.passes, wanted.seed)
         content = with_stochastic(content, chosen)
+    if (squeezed := hardening.squeezing) is not None:
+        squeezers = tuple(parse_filter(one) for one in squeezed.squeezers)
+        content = with_squeezing(content, Squeezing(squeezers, squeezed.threshold))
     path = folder / f"{hashlib.sha256(content).hexdigest()[:16]}.tflite"
     if not path.is_file():
         folder.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,8 @@ source = "network.py:logits"      # the float source; transfer and backend = "fl
 filter_gradient = "identity"      # how gradients pass input filters; "smooth" where it is missing
 filters = ["median:3", "tv:4:20"] # put before the network, as `tinyguard harden filter` does
 stochastic = {p = 0.1, passes = 10}     # and `tinyguard harden stochastic`: sites, p, passes, seed
+squeezing = {squeezers = ["median:3"], threshold = 395}   # and `tinyguard harden squeeze`, in 1/256
+detector = "ignored"              # gradients of the raw input alone; "aware" where it is missing
 backend = "simulator"             # where answers come from: simulator, litert, xnnpack, float, a serial port
 
 [[attack]]
@@ -38,13 +40,13 @@ from tinyguard.campaigns.fields import known, listed, number, one_of, tables, te
 from tinyguard.campaigns.hardening import Hardening, hardening_of
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.settings import SETTINGS
-from tinyguard.evaluation.target import SHOWS, TARGET_BACKENDS
+from tinyguard.evaluation.target import DETECTORS, SHOWS, TARGET_BACKENDS
 from tinyguard.operators._filter import GRADIENTS
 
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "attack_seeds", "scoring_seeds", "network", "attack"}
 _NETWORK_KEYS = {
     *("name", "model", "source", "backend", "scores", "grid", "filter_gradient"),
-    *("filters", "stochastic", "undefended"),
+    *("filters", "stochastic", "squeezing", "detector", "undefended"),
 }
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
 _GRIDS = ("codes", "pixels")
@@ -71,6 +73,7 @@ class NetworkEntry:
     undefended: bool = False
     hardening: Hardening | None = None
     masks: FreshMasks | None = None
+    detector: str = DETECTORS[0]
 
 
 @dataclass(frozen=True)
@@ -178,11 +181,23 @@ def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
     grid = one_of(entry["grid"], _GRIDS, f"[[network]] {name}: grid") if "grid" in entry else None
     gradient = entry.get("filter_gradient", GRADIENTS[0])
     gradient = one_of(gradient, GRADIENTS, f"[[network]] {name}: filter_gradient")
+    detector = one_of(entry.get("detector", DETECTORS[0]), DETECTORS, f"[[network]] {name}: detector")
     undefended = entry.get("undefended", False)
     if not isinstance(undefended, bool):
         raise TinyguardError(f"[[network]] {name}: undefended is {undefended!r}, and true or false is needed")
     hardening = hardening_of(entry, f"[[network]] {name}")
-    return NetworkEntry(name, str(model), source, backend, scores, grid, gradient, undefended, hardening)
+    return NetworkEntry(
+        name,
+        str(model),
+        source,
+        backend,
+        scores,
+        grid,
+        gradient,
+        undefended,
+        hardening,
+        detector=detector,
+    )
 
 
 def _attack(entry: dict[str, Any], names: tuple[str, ...], limit: int) -> AttackEntry:

@@ -123,6 +123,7 @@ def _opened(network: NetworkEntry) -> Target:
         grid=network.grid,
         show=network.scores,
         filter_gradient=network.filter_gradient,
+        detector=network.detector,
         masks=network.masks,
     )
     return replace(target, source=network.source)

@@ -42,6 +42,7 @@ class AttackOptions:
     scores: str
     grid: str | None
     filter_gradient: str
+    detector: str
     targeted: str | None
     loss: str | None
     steps: int | None
@@ -75,6 +76,7 @@ def run_attack(model: Path, options: AttackOptions) -> AttackRun:
         show=options.scores,
         batch_size=options.batch_size,
         filter_gradient=options.filter_gradient,
+        detector=options.detector,
     )
     try:
         return _run(target, cls, setting, options)

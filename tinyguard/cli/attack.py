@@ -37,6 +37,8 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
               help="Points an attack may choose: every code (int8), or whole pixels (int16).")  # fmt: skip
 @click.option("--filter-gradient", type=click.Choice(["smooth", "identity"]), default="smooth",
               show_default=True, help="How gradients pass input filters; identity is BPDA.")  # fmt: skip
+@click.option("--detector", type=click.Choice(["aware", "ignored"]), default="aware", show_default=True,
+              help="Whether gradients see the squeezed versions that a detector compares.")  # fmt: skip
 @click.option("--targeted", metavar="CLASS|next", help="Success is this class, or the one after the label.")
 @click.option("--loss", help="ce, margin or dlr, for attacks that have a choice.")
 @click.option("--steps", type=click.IntRange(min=1), help="Steps of the attack.")

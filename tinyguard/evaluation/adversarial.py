@@ -127,10 +127,9 @@ def replay(
     Raises TinyguardError for inputs of another shape or dtype, real ones, and labels out of range.
     """
     check_stored(stored, graph)
-    final = score(backend, stored.x, stored.y, progress)
+    final = score(backend, stored.x, stored.y, progress, graph)
     host = final.outputs if backend is exact else scores_of(exact.run(stored.x)[0], stored.y).outputs
-    wanted = stored.y if stored.targets is None else stored.targets
-    fooled = (final.decided == wanted) == (stored.targets is not None)
+    fooled = final.fooled(stored.y, stored.targets)
     return Replay(
         samples=len(stored.y),
         backend=backend.name,

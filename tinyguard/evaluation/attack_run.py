@@ -47,6 +47,7 @@ class Conditions:
     source: str | None
     version: str
     filter_gradient: str = "smooth"
+    against_detector: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,4 +1,4 @@
-"""Answers that a network marks itself: abstentions of stochastic passes, detections of feature squeezing."""
+"""What the marks of a network's answers come to: abstentions and detections."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyguard.backends.marks import marked
 from tinyguard.evaluation.agreement import predictions
 from tinyguard.graph import Graph
-
-_MARKING = ("MONTE_CARLO_MEAN", "SQUEEZE_DISTANCE")  # the last element of their int32 output is the mark
 
 
 @dataclass(frozen=True)
@@ -19,16 +18,6 @@ class Flags:
 
     share: float
     accuracy_of_kept: float | None
-
-
-def marked(graph: Graph, outputs: Sequence[np.ndarray]) -> np.ndarray | None:
-    """bool (N,): which of the answers the network marks; None where it marks none ever."""
-    if len(graph.outputs) < 2:
-        return None
-    producer = graph.producer(graph.outputs[1])
-    if producer is None or producer.operator not in _MARKING:
-        return None
-    return np.asarray(outputs[1].reshape(len(outputs[1]), -1)[:, -1] != 0)
 
 
 def flags_of(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> Flags | None:

@@ -25,6 +25,7 @@ from tinyguard.evaluation.scoring import Scores, score
 from tinyguard.evaluation.settings import HIDDEN, norm_of, parameters_of
 from tinyguard.evaluation.target import FloatBackend, Target
 from tinyguard.evaluation.under_seeds import UnderSeeds, under_seeds
+from tinyguard.graph import Graph
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
 _SLACK = 1e-4  # of a budget, for sums in float32
@@ -136,7 +137,7 @@ class _Found:
 
 def _search(job: Job, progress: Progress) -> _Found:
     target, started = job.target, time.monotonic()
-    clean = score(target.backend, job.codes, job.labels)
+    clean = score(target.backend, job.codes, job.labels, graph=_marking(target))
     # Which samples are right depends on masks that this attacker does not know.
     attacked = np.flatnonzero((clean.decided == job.labels) | (target.masks is not None))
     inputs = job.codes if target.space.on_grid else target.space.shares(job.codes).numpy()
@@ -182,9 +183,9 @@ def _at_the_edge(job: Job, clean: torch.Tensor, x: torch.Tensor) -> torch.Tensor
 
 
 def _measured(job: Job, found: _Found) -> AttackRun:
-    final = score(job.target.backend, found.inputs, job.labels)
+    final = score(job.target.backend, found.inputs, job.labels, graph=_marking(job.target))
     correct = found.clean.decided == job.labels
-    fooled = final.decided != job.labels if job.targets is None else final.decided == job.targets
+    fooled = final.fooled(job.labels, job.targets)
     unnoticed = _unnoticed(job, found.inputs) if job.attack.name in HIDDEN else np.ones(len(fooled), bool)
     fooled &= unnoticed
     distance = measured_distances(job.target, job.codes, found.inputs)
@@ -207,6 +208,11 @@ def _measured(job: Job, found: _Found) -> AttackRun:
         outside_budget=int((correct & fooled & ~within).sum()),
         under_seeds=_under_seeds(job, found.inputs, within & unnoticed),
     )
+
+
+def _marking(target: Target) -> Graph | None:
+    """The network, where its marks count: the float source has none."""
+    return None if target.is_float else target.graph
 
 
 def _under_seeds(job: Job, inputs: np.ndarray, valid: np.ndarray) -> UnderSeeds | None:
@@ -260,4 +266,5 @@ def _conditions(job: Job) -> Conditions:
         source=target.source,
         version=__version__,
         filter_gradient=target.simulator.filter_gradient,
+        against_detector=target.simulator.aware,
     )

@@ -3,24 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tinyguard.backends import Backend
+from tinyguard.backends.marks import UNDECIDED, marked
 from tinyguard.evaluation.agreement import predictions
+from tinyguard.graph import Graph
 
 _BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """`decided` int64 (N,): the lowest index among the maxima of the first output. `tied` bool (N,): the
-    label's own output is one of the maxima, and another class is decided. `outputs` (N, classes)."""
+    """`decided` int64 (N,): the lowest index among the maxima of the first output, UNDECIDED where the
+    network marks its answer. `tied` bool (N,): the label's own output is one of the maxima, and another class
+    is decided. `outputs` (N, classes)."""
 
     decided: np.ndarray
     tied: np.ndarray
     outputs: np.ndarray
+
+    def fooled(self, labels: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
+        """bool (N,): whether that is what an attacker wants; `targets` int64 (N,) or None."""
+        if targets is not None:
+            return np.asarray(self.decided == targets)
+        return (self.decided != labels) & (self.decided != UNDECIDED)
 
 
 def score(
@@ -28,19 +37,29 @@ def score(
     inputs: np.ndarray,
     labels: np.ndarray,
     progress: Callable[[int], None] = lambda done: None,
+    graph: Graph | None = None,
 ) -> Scores:
-    """Run `backend` on inputs (N, *shape), as it takes them, with labels int64 (N,)."""
-    parts = []
+    """Run `backend` on inputs (N, *shape), as it takes them, with labels int64 (N,). `graph`: that of the
+    network, where its marks count."""
+    parts: list[np.ndarray] = []
+    flags: list[np.ndarray] = []
     for start in range(0, len(inputs), _BATCH):
-        parts.append(backend.run(inputs[start : start + _BATCH])[0])
+        outputs = backend.run(inputs[start : start + _BATCH])
+        parts.append(outputs[0])
+        found = None if graph is None else marked(graph, outputs)
+        flags += [] if found is None else [found]
         progress(min(start + _BATCH, len(inputs)))
     if not parts:
         return Scores(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros((0, 0), np.int8))
-    return scores_of(np.concatenate(parts), labels)
+    scores = scores_of(np.concatenate(parts), labels)
+    if not flags:
+        return scores
+    noticed = np.concatenate(flags)
+    return replace(scores, decided=np.where(noticed, UNDECIDED, scores.decided), tied=scores.tied & ~noticed)
 
 
 def scores_of(outputs: np.ndarray, labels: np.ndarray) -> Scores:
-    """`Scores` of first outputs (N, ...) that are there already."""
+    """`Scores` of first outputs (N, ...) that are there already, marks aside."""
     outputs = outputs.reshape(len(outputs), -1)
     decided = predictions((outputs,))
     own = outputs[np.arange(len(labels)), labels]

@@ -69,8 +69,7 @@ def survival(
 def _fooled(
     backend: Backend, codes: np.ndarray, labels: np.ndarray, targets: np.ndarray | None
 ) -> np.ndarray:
-    decided = score(backend, codes, labels).decided
-    fooled: np.ndarray = decided != labels if targets is None else decided == targets
+    fooled = score(backend, codes, labels).fooled(labels, targets)
     return fooled
 
 

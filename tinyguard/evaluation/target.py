@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tinyguard.evaluation.sources import Source
 
 SHOWS = ("output", "logits")
+DETECTORS = ("aware", "ignored")
 TARGET_BACKENDS = (*HOST_BACKENDS, "xnnpack", "float")
 
 
@@ -118,6 +119,7 @@ def open_target(
     show: str = "output",
     batch_size: int = 128,
     filter_gradient: str = "smooth",
+    detector: str = DETECTORS[0],
     masks: FreshMasks | None = None,
 ) -> Target:
     """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
@@ -125,8 +127,10 @@ def open_target(
     `source` is the float network (a file, or `file.py:function`), needed for transfer and for the float
     back end, or several surrogates. `grid` is "codes" or "pixels", None for the default of the input's
     dtype; the float back end is off the grid unless one is named. `filter_gradient`: how gradients pass the
-    input filters, as `Simulator.with_filter_gradient` has it. `masks`: the attacker of a stochastic network
-    does not know the seed of its masks. Raises TinyguardError for what is missing or does not fit.
+    input filters, as `Simulator.with_filter_gradient` has it. `detector`: whether gradients of a network with
+    feature squeezing are "aware" of the squeezed versions, or those of the raw input alone ("ignored").
+    `masks`: the attacker of a stochastic network does not know the seed of its masks. Raises TinyguardError
+    for what is missing or does not fit.
     """
     require_torch()
     graph, metadata = read_graph(path), read_metadata(path)
@@ -144,6 +148,8 @@ def open_target(
     off_grid = backend == "float" and grid is None
     space = space_of(tensor, normalization, "none" if off_grid else grid)
     simulator = Simulator(graph, batch_size).with_filter_gradient(filter_gradient)
+    if detector == "aware":
+        simulator = simulator.against_detector()
     sources = [source] if isinstance(source, str) else list(source or ())
     opened = open_sources(sources, graph, normalization, batch_size) if sources else None
     if backend == "float":

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyguard.evaluation.scoring import score
+from tinyguard.evaluation.scoring import Scores, score
 
 if TYPE_CHECKING:
     from tinyguard.attacks.fresh_masks import FreshMasks
@@ -57,12 +57,15 @@ def under_seeds(
     """
 
     def fooled(seed: int) -> np.ndarray:
-        decided = score(simulator.seeded(seed), inputs, labels).decided
-        return valid & (decided != labels if targets is None else decided == targets)
+        found: np.ndarray = scored(seed, inputs).fooled(labels, targets)
+        return valid & found
+
+    def scored(seed: int, x: np.ndarray) -> Scores:
+        return score(simulator.seeded(seed), x, labels, graph=simulator.graph)
 
     right, left = [], []
     for seed in masks.scoring():
-        right.append(score(simulator.seeded(seed), clean, labels).decided == labels)
+        right.append(scored(seed, clean).decided == labels)
         left.append(right[-1] & ~fooled(seed))
     promising = np.sum([fooled(seed) for seed in masks.choice()], axis=0).astype(np.int64)
     return UnderSeeds(np.stack(right), np.stack(left), promising)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from tinyguard.backends.marks import UNDECIDED
 from tinyguard.evaluation.surface import LossSurface
 from tinyguard.report.plot import check_plot, new_figure, write_plot
 
@@ -20,7 +21,7 @@ def write_loss_surface(path: Path, surface: LossSurface) -> None:
     ends = (steps[0] - apart / 2, steps[-1] + apart / 2)
     image = axes.imshow(surface.loss.T, origin="lower", extent=(*ends, *ends), cmap="viridis")
     figure.colorbar(image, ax=axes, label="margin of the strongest other logit")
-    wrong = (surface.decided != surface.label).astype(float)
+    wrong = ((surface.decided != surface.label) & (surface.decided != UNDECIDED)).astype(float)
     if 0 < wrong.mean() < 1:
         axes.contour(steps, steps, wrong.T, levels=[0.5], colors="white", linewidths=1.2)
     side = surface.eps_codes
