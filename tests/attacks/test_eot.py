@@ -66,6 +66,26 @@ def test_seeds_are_functions_of_key_and_step():
     assert FreshMasks(key=3).scoring() != FreshMasks(key=4).scoring()
 
 
+def test_what_no_mask_changes_runs_once_and_gives_the_same(stochastic, monkeypatch):
+    simulator, space, x, _ = stochastic
+    codes, seeds = space.code_array(x), (3, 2**64 - 1, 8)
+    alone = [simulator.seeded(seed) for seed in seeds]
+    for found, one in zip(simulator.run_under(seeds, codes), alone, strict=True):
+        for y, expected in zip(found, one.run(codes), strict=True):
+            assert y.dtype == expected.dtype
+            np.testing.assert_array_equal(y, expected)
+    for (outputs, logits), one in zip(simulator.taps_under(seeds, space.codes(x)), alone, strict=True):
+        expected, other = one.taps(space.codes(x))
+        assert torch.equal(logits, other)
+        assert all(torch.equal(y, z) for y, z in zip(outputs, expected, strict=True))
+    ran = []
+    first = type(simulator.operators[0])
+    forward = first.forward
+    monkeypatch.setattr(first, "forward", lambda self, *y: ran.append(self) or forward(self, *y))
+    simulator.run_under(seeds, codes[:4])
+    assert ran.count(simulator.operators[0]) == 1
+
+
 def test_gradient_is_the_mean_of_seeded_gradients(stochastic):
     simulator, space, x, y = stochastic
     masks = FreshMasks(attack_seeds=4, key=5)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
 
 import torch
 
 from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.attacks.space import Space
-from tinyguard.attacks.victim import Answer, IntegerVictim, Objective, Slope
+from tinyguard.attacks.victim import Answer, IntegerVictim, Objective, Slope, slope_in_batches
 from tinyguard.backends.simulator import Simulator
 
 
@@ -32,38 +31,40 @@ class EOTVictim:
     ) -> None:
         self.simulator, self.space, self.masks = simulator, space, masks
         self.show, self.batch_size = show, batch_size
-        own = IntegerVictim(simulator, space, None, show, batch_size)
-        self.classes, self.logit_step = own.classes, own.logit_step
+        self._own = IntegerVictim(simulator, space, None, show, batch_size)
+        self.classes, self.logit_step = self._own.classes, self._own.logit_step
         self._looks, self._queries = itertools.count(), itertools.count()
 
     def query(self, x: torch.Tensor) -> Answer:
-        return self._with_masks(self.masks.query(next(self._queries))).query(x)
+        drawn = self.simulator.seeded(self.masks.query(next(self._queries)))
+        return IntegerVictim(drawn, self.space, None, self.show, self.batch_size).query(x)
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
         """`decided` is the answer of the draw with the least loss: a sample counts as fooled only where the
         masks that are best for the network do not help it."""
-        slopes = [victim.slope(x, objective, backward) for victim in self._draws()]
-        losses = torch.stack([slope.loss for slope in slopes])
-        decided = torch.stack([slope.decided for slope in slopes])
-        least = losses.argmin(dim=0, keepdim=True)
-        return Slope(
-            torch.stack([slope.gradient for slope in slopes]).mean(dim=0),
-            losses.mean(dim=0),
-            _mean_network([slope.logits for slope in slopes]),
-            decided.gather(0, least)[0],
+        seeds = self.masks.slopes(next(self._looks))
+
+        def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            draws = self.simulator.taps_under(seeds, self.space.straight_through_codes(part))
+            logits, decided = zip(*((z, self._own.decided(y)) for y, z in draws), strict=True)
+            return torch.stack(logits, 1), torch.stack(decided, 1)
+
+        def losses(logits: torch.Tensor, rows: slice) -> torch.Tensor:
+            return torch.stack([objective(draw, rows) for draw in logits.unbind(1)], 1)
+
+        found = slope_in_batches(
+            x, lambda logits, rows: losses(logits, rows).mean(1), network, self.batch_size, backward
         )
+        least = losses(found.logits, slice(0, len(x))).argmin(dim=1, keepdim=True)
+        decided = found.decided.gather(1, least)[:, 0]
+        return Slope(found.gradient, found.loss, _mean_network(found.logits), decided)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
-        return _mean_network([victim.logits(x) for victim in self._draws()])
-
-    def _draws(self) -> list[IntegerVictim]:
-        return [self._with_masks(seed) for seed in self.masks.slopes(next(self._looks))]
-
-    def _with_masks(self, seed: int) -> IntegerVictim:
-        return IntegerVictim(self.simulator.seeded(seed), self.space, None, self.show, self.batch_size)
+        seeds = self.masks.slopes(next(self._looks))
+        draws = self.simulator.taps_under(seeds, self.space.straight_through_codes(x))
+        return _mean_network(torch.stack([logits for _, logits in draws], 1))
 
 
-def _mean_network(logits: Sequence[torch.Tensor]) -> torch.Tensor:
-    """The logarithm (n, classes) of the mean of the draws' softmax."""
-    logs = torch.stack([torch.log_softmax(part, 1) for part in logits])
-    return torch.logsumexp(logs, 0) - math.log(len(logits))
+def _mean_network(logits: torch.Tensor) -> torch.Tensor:
+    """The logarithm (n, classes) of the mean softmax of draws (n, draws, classes)."""
+    return torch.logsumexp(torch.log_softmax(logits, 2), 1) - math.log(logits.shape[1])

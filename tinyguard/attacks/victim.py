@@ -108,23 +108,24 @@ class IntegerVictim:
                     self.simulator.taps(self.space.straight_through_codes(part))
                     for part in x.split(self.batch_size)
                 ]
-            logits, decided = zip(*((z, self._decided(y)) for y, z in parts), strict=True)
+            logits, decided = zip(*((z, self.decided(y)) for y, z in parts), strict=True)
             return Answer(torch.cat(logits), torch.cat(decided))
         if self.backend is self.simulator:
             outputs = self.simulator.in_batches(self.space.rounded_codes(x))
         else:
             codes = self.backend.run(self.space.code_array(self.space.round(x)))
             outputs = tuple(torch.from_numpy(y.astype(np.float32)) for y in codes)
-        return Answer(self._shown(outputs[0].flatten(1)), self._decided(outputs))
+        return Answer(self._shown(outputs[0].flatten(1)), self.decided(outputs))
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
         def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             outputs, logits = self.simulator.taps(self.space.straight_through_codes(part))
-            return logits, self._decided(outputs)
+            return logits, self.decided(outputs)
 
         return slope_in_batches(x, objective, network, self.batch_size, backward)
 
-    def _decided(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+    def decided(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
+        """As `Answer` has it, of the network's outputs (N, ...)."""
         classes = outputs[0].detach().flatten(1).argmax(dim=1)
         flags = marked(self.graph, outputs)
         return classes if flags is None else classes.masked_fill(flags, UNDECIDED)

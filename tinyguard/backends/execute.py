@@ -36,12 +36,30 @@ def execute(
     constant tensor's values as the method takes them, shape (1, *tensor.shape). A tensor is dropped
     after its last use.
     """
-    last_use = {index: step for step, node in enumerate(graph.nodes) for index in node.inputs}
-    values = {
+    values = values_of(graph, inputs)
+    yield from resume(graph, operators, method, values, constant, range(len(operators)))
+
+
+def values_of(graph: Graph, inputs: Sequence[Any]) -> dict[int, Any]:
+    """The inputs by their tensors' indices, as `resume` takes them before the first step."""
+    return {
         index: x.reshape(len(x), *graph.tensors[index].shape)
         for index, x in zip(graph.inputs, inputs, strict=True)
     }
-    for step, operator in enumerate(operators):
+
+
+def resume(
+    graph: Graph,
+    operators: Sequence[Operator],
+    method: str,
+    values: dict[int, Any],
+    constant: Callable[[Tensor], Any],
+    steps: range,
+) -> Iterator[tuple[Operator, tuple[Any, ...]]]:
+    """`execute` some steps on `values`, the tensors that are known and still wanted, which it keeps so."""
+    last_use = {index: step for step, node in enumerate(graph.nodes) for index in node.inputs}
+    for step in steps:
+        operator = operators[step]
 
         def argument(index: int) -> Any:
             if index < 0:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 import torch
 
-from tinyguard.backends.execute import check_inputs, execute, outputs_of
+from tinyguard.backends.execute import check_inputs, execute, outputs_of, resume, values_of
 from tinyguard.backends.marks import detects
 from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import run_in_parts
@@ -61,6 +62,33 @@ class Simulator(torch.nn.Module):
         check_inputs(self.graph, codes)
         *outputs, logits = run_in_parts(self._taps, codes, exact=True)
         return tuple(y.detach() for y in outputs), logits
+
+    def taps_under(
+        self, seeds: Sequence[int], *codes: torch.Tensor
+    ) -> list[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
+        """`taps` of the stochastic network under each seed; the layers before the first mask run once."""
+        check_inputs(self.graph, codes)
+        found = run_in_parts(functools.partial(self._taps_under, tuple(seeds)), codes, exact=True)
+        size = len(self.graph.outputs) + 1
+        draws = (found[start : start + size] for start in range(0, len(found), size))
+        return [(tuple(y.detach() for y in outputs), logits) for *outputs, logits in draws]
+
+    def run_under(self, seeds: Sequence[int], *inputs: np.ndarray) -> list[tuple[np.ndarray, ...]]:
+        """`run` of the stochastic network under each seed; the layers before the first mask run once."""
+        check_inputs(self.graph, inputs)
+        parts: list[list[tuple[torch.Tensor, ...]]] = []
+        for start, end in self._batches(inputs):
+            batch = (torch.from_numpy(np.ascontiguousarray(x[start:end], np.float32)) for x in inputs)
+            with torch.no_grad():
+                parts.append([outputs for outputs, _ in self.taps_under(seeds, *batch)])
+        dtypes = [self.graph.tensors[index].dtype for index in self.graph.outputs]
+        return [
+            tuple(
+                torch.cat(y).numpy().astype(dtype)
+                for y, dtype in zip(zip(*draw, strict=True), dtypes, strict=True)
+            )
+            for draw in zip(*parts, strict=True)
+        ]
 
     def leaky(self, share: float) -> Self:
         """The same network, whose clamps let `share` of the gradient pass where they hold the value.
@@ -132,14 +160,34 @@ class Simulator(torch.nn.Module):
         return (self._joined(found),)
 
     def _taps(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        return self._tapped(execute(self.graph, self.operators, "forward", codes, self._constant), codes)
+
+    def _taps_under(self, seeds: Sequence[int], *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """Outputs and logits of one seed after the other."""
+        names = [operator.node.operator for operator in self.operators]
+        first = names.index("DROPOUT") if "DROPOUT" in names else len(names)
+        values, found = values_of(self.graph, codes), list[torch.Tensor]()
+        before = resume(self.graph, self.operators, "forward", values, self._constant, range(first))
+        wanted = {*self.graph.outputs, *self._logits_indices}
+        known = [step for step in before if wanted.intersection(step[0].node.outputs)]
+        for seed in seeds:
+            operators, rest = self.seeded(seed).operators, range(first, len(names))
+            behind = resume(self.graph, operators, "forward", dict(values), self._constant, rest)
+            found += self._tapped(itertools.chain(known, behind), codes)
+        return tuple(found)
+
+    def _tapped(
+        self, steps: Iterator[tuple[Operator, tuple[torch.Tensor, ...]]], codes: Sequence[torch.Tensor]
+    ) -> tuple[torch.Tensor, ...]:
+        """The outputs, without a gradient, and the logits."""
         found: list[torch.Tensor] = []
 
-        def steps() -> Iterator[tuple[Operator, tuple[torch.Tensor, ...]]]:
-            for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
+        def watched() -> Iterator[tuple[Operator, tuple[torch.Tensor, ...]]]:
+            for operator, results in steps:
                 self._keep_logits(operator, results, found)
                 yield operator, results
 
-        outputs = outputs_of(self.graph, steps(), codes)
+        outputs = outputs_of(self.graph, watched(), codes)
         return *(y.detach() for y in outputs), self._joined(found)
 
     def _keep_logits(

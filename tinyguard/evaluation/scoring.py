@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,21 +41,23 @@ def score(
 ) -> Scores:
     """Run `backend` on inputs (N, *shape), as it takes them, with labels int64 (N,). `graph`: that of the
     network, where its marks count."""
-    parts: list[np.ndarray] = []
-    flags: list[np.ndarray] = []
+    parts: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(inputs), _BATCH):
         outputs = backend.run(inputs[start : start + _BATCH])
-        parts.append(outputs[0])
-        found = None if graph is None else marked(graph, outputs)
-        flags += [] if found is None else [found]
+        parts.append(outputs[:1] if graph is None else outputs)
         progress(min(start + _BATCH, len(inputs)))
     if not parts:
         return Scores(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros((0, 0), np.int8))
-    scores = scores_of(np.concatenate(parts), labels)
-    if not flags:
+    joined = tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))
+    return scores_of(joined[0], labels) if graph is None else with_marks(graph, joined, labels)
+
+
+def with_marks(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray) -> Scores:
+    """`Scores` of all outputs (N, ...) of the network of `graph`."""
+    scores, flags = scores_of(outputs[0], labels), marked(graph, outputs)
+    if flags is None:
         return scores
-    noticed = np.concatenate(flags)
-    return replace(scores, decided=np.where(noticed, UNDECIDED, scores.decided), tied=scores.tied & ~noticed)
+    return replace(scores, decided=np.where(flags, UNDECIDED, scores.decided), tied=scores.tied & ~flags)
 
 
 def scores_of(outputs: np.ndarray, labels: np.ndarray) -> Scores:

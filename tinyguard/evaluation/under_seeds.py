@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyguard.evaluation.scoring import Scores, score
+from tinyguard.evaluation.scoring import Scores, with_marks
 
 if TYPE_CHECKING:
     from tinyguard.attacks.fresh_masks import FreshMasks
@@ -56,16 +57,12 @@ def under_seeds(
     `valid` bool (N,): inputs that may count as a success, for they keep the budget.
     """
 
-    def fooled(seed: int) -> np.ndarray:
-        found: np.ndarray = scored(seed, inputs).fooled(labels, targets)
-        return valid & found
+    def scored(seeds: Sequence[int], x: np.ndarray) -> list[Scores]:
+        return [with_marks(simulator.graph, y, labels) for y in simulator.run_under(seeds, x)]
 
-    def scored(seed: int, x: np.ndarray) -> Scores:
-        return score(simulator.seeded(seed), x, labels, graph=simulator.graph)
+    def fooled(seeds: Sequence[int]) -> np.ndarray:
+        return valid & np.stack([found.fooled(labels, targets) for found in scored(seeds, inputs)])
 
-    right, left = [], []
-    for seed in masks.scoring():
-        right.append(scored(seed, clean).decided == labels)
-        left.append(right[-1] & ~fooled(seed))
-    promising = np.sum([fooled(seed) for seed in masks.choice()], axis=0).astype(np.int64)
-    return UnderSeeds(np.stack(right), np.stack(left), promising)
+    right = np.stack([found.decided == labels for found in scored(masks.scoring(), clean)])
+    promising = fooled(masks.choice()).sum(axis=0, dtype=np.int64)
+    return UnderSeeds(right, right & ~fooled(masks.scoring()), promising)
