@@ -71,6 +71,23 @@ EVERY_CPU void tg_halves(const float *x, float *restrict lower, float *restrict 
     }
 }
 
+/* Codes of 8 bits as bytes, 128 more. */
+EVERY_CPU void tg_bytes(const float *restrict x, uint8_t *restrict bytes, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        bytes[i] = (uint8_t)((int32_t)x[i] + 128);
+    }
+}
+
+/* x = 256 upper + lower of 16 bits, lower from 0 to 255; upper is written 128 more. */
+EVERY_CPU void tg_byte_halves(const float *restrict x, uint8_t *restrict lower, uint8_t *restrict upper,
+                              size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        const int32_t code = (int32_t)x[i];
+        upper[i] = (uint8_t)((code >> 8) + 128);
+        lower[i] = (uint8_t)(code & 255);
+    }
+}
+
 EVERY_CPU void tg_weighted_pair(const float *a, const float *b, float *restrict codes, uint8_t *outside,
                                 size_t count, float of_a, float of_b, float addend, float low, float high) {
     for (size_t i = 0; i < count; i++) {

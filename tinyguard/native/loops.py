@@ -69,6 +69,20 @@ def halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     return lower, upper
 
 
+def in_bytes(x: torch.Tensor) -> torch.Tensor:
+    """uint8: whole codes from -128 to 127 in float32, 128 more."""
+    found = torch.empty_like(x, dtype=torch.uint8)
+    _call("tg_bytes", x, found, c_size_t(x.numel()))
+    return found
+
+
+def byte_halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """uint8 (l, h + 128) of whole codes 256 h + l of 16 bits in float32, l from 0 to 255."""
+    lower, upper = (torch.empty_like(x, dtype=torch.uint8) for _ in range(2))
+    _call("tg_byte_halves", x, lower, upper, c_size_t(x.numel()))
+    return lower, upper
+
+
 def weighted_pair(
     a: torch.Tensor,
     b: torch.Tensor,

@@ -10,6 +10,7 @@ stride and one column. So one input channel goes through a matrix, one output ch
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -21,6 +22,9 @@ from torch.nn import functional
 from tinyguard import native
 from tinyguard.operators._requantize import Requantization, keep_inside
 from tinyguard.operators._window import Axis
+
+_SAMPLES = 4  # that a convolution of bytes is compared on
+_EXACT = 2**24
 
 
 class LinearMap(Protocol):
@@ -105,6 +109,68 @@ class Convolution:
 
 
 @dataclass(frozen=True)
+class ByteConvolution(Convolution):
+    """A convolution of codes as bytes, by the processor's dot products of bytes (VNNI), where it has them.
+
+    These sum in 32 bits, and what they return in float32 is exact where a float32 convolution is. `packed`
+    are the weights as oneDNN wants them, `ones` and `zeros` their scales and zero points. Instructions of
+    older processors saturate; and none of this counts before `find` has compared it with the convolution.
+    """
+
+    packed: torch.Tensor
+    ones: torch.Tensor
+    zeros: torch.Tensor
+
+    @classmethod
+    def find(cls, plain: Convolution) -> ByteConvolution | None:
+        """The same convolution on bytes; None where that cannot be, or where sums differ."""
+        weights, (stride, dilation) = plain.weights, plain._steps
+        usual = weights.dtype == torch.float32 and weights.device.type == "cpu" and len(weights) > 1
+        if not (usual and plain.groups == 1 and _has_dot_products()):
+            return None
+        ones = torch.ones(len(weights))
+        zeros = torch.zeros(len(weights), dtype=torch.int64)
+        padding = plain._even_padding or (0, 0)
+        try:
+            packed = torch.ops.onednn.qconv_prepack(
+                weights.to(torch.int8), ones, 1.0, 0, stride, padding, dilation, plain.groups, None
+            )
+            fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
+            found = cls(**fields, packed=packed, ones=ones, zeros=zeros)
+            shape = _SAMPLES, plain.rows.input, plain.columns.input, weights.shape[1]
+            codes = torch.from_numpy(np.random.default_rng(0).integers(-128, 128, shape, np.int8)).float()
+            codes[0], codes[1] = -128, 127
+            return found if torch.equal(found.sums(codes), plain.sums(codes)) else None
+        except (AttributeError, RuntimeError, TypeError):  # another torch; the convolution serves too
+            return None
+
+    def sums(self, x: torch.Tensor) -> torch.Tensor:
+        if not len(x) or not native.serves(x):
+            return super().sums(x)
+        return self.of_bytes(native.in_bytes(x), self.zero_point + 128)
+
+    def of_bytes(self, x: torch.Tensor, zero: int) -> torch.Tensor:
+        """Sums of uint8 (M, H, W, C), `zero` being the byte of real 0."""
+        (stride, dilation), padding = self._steps, self._even_padding
+        if padding is None:
+            edges = [(a.before, a.padded - a.input - a.before) for a in (self.columns, self.rows)]
+            x = functional.pad(x, (0, 0, *edges[0], *edges[1]), value=zero)
+        found = torch.ops.onednn.qconv2d_pointwise(
+            *(x.permute(0, 3, 1, 2), 1.0, zero),
+            *(self.packed, self.ones, self.zeros, self.bias),
+            *(stride, padding or (0, 0), dilation, self.groups),
+            *(1.0, 0, torch.float32),
+            *("none", [], ""),
+        )
+        return found.permute(0, 2, 3, 1)
+
+
+def _has_dot_products() -> bool:
+    known = getattr(torch.cpu, "_is_vnni_supported", None)
+    return known is not None and bool(known()) and torch.backends.mkldnn.is_available()
+
+
+@dataclass(frozen=True)
 class OneChannel:
     """A convolution of (M, H, W, 1) as a matrix: `weights` (taps, channels), `scaled` (channels, taps)."""
 
@@ -161,7 +227,8 @@ def convolution(
         return OneChannel(matrix, back, bias, zero_point, rows, columns)
     layout = torch.contiguous_format if len(weights) == 1 else torch.channels_last
     weights, scaled = (w.contiguous(memory_format=layout) for w in (weights, scaled))
-    return Convolution(weights, scaled, bias, zero_point, rows, columns, groups)
+    found = Convolution(weights, scaled, bias, zero_point, rows, columns, groups)
+    return ByteConvolution.find(found) or found
 
 
 @dataclass(frozen=True)
@@ -200,14 +267,20 @@ class Transposed:
 class InHalves:
     """Sums of int16 codes 256 h + l, |h| and |l| up to 128: both halves' in float32, joined in float64.
 
-    `upper` and `lower` are one map but for their bias.
+    `upper` and `lower` are one map but for their bias. `in_bytes`: sums of l from 0 to 255 are exact too.
     """
 
     upper: LinearMap
     lower: LinearMap
+    in_bytes: bool
 
     def sums(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Those of both halves, lower + 256 upper."""
+        if self.in_bytes and len(x) and native.serves(x):
+            assert isinstance(self.lower, ByteConvolution)
+            assert isinstance(self.upper, ByteConvolution)
+            low, high = native.byte_halves(x)
+            return self.lower.of_bytes(low, 0), self.upper.of_bytes(high, 128)
         if native.serves(x):
             low, high = native.halves(x)
         else:
@@ -224,7 +297,15 @@ def in_halves(linear: Any, bias: np.ndarray) -> InHalves:
     upper = np.rint(bias / 256)
     halves = upper, bias - 256 * upper
     tensors = (torch.from_numpy(half).to(linear.bias.device, linear.bias.dtype) for half in halves)
-    return InHalves(*(replace(linear, bias=tensor) for tensor in tensors))
+    in_bytes = isinstance(linear, ByteConvolution) and _largest_sum(linear.weights) < _EXACT
+    upper_map, lower_map = (replace(linear, bias=tensor) for tensor in tensors)
+    return InHalves(upper_map, lower_map, in_bytes)
+
+
+def _largest_sum(weights: torch.Tensor) -> float:
+    """The bound of sums of bytes times `weights` (O, ...), and of half a code's bias."""
+    rows = weights.double().flatten(1)
+    return 255 * float(torch.maximum(rows.clamp(min=0).sum(1), -rows.clamp(max=0).sum(1)).max()) + 128
 
 
 def requantized(
