@@ -144,6 +144,11 @@ class ByteConvolution(Convolution):
         except (AttributeError, RuntimeError, TypeError):  # another torch; the convolution serves too
             return None
 
+    @property
+    def plain(self) -> Convolution:
+        """The same in float32."""
+        return Convolution(*(getattr(self, field.name) for field in dataclasses.fields(Convolution)))
+
     def sums(self, x: torch.Tensor) -> torch.Tensor:
         if not len(x) or not native.serves(x):
             return super().sums(x)
@@ -267,20 +272,19 @@ class Transposed:
 class InHalves:
     """Sums of int16 codes 256 h + l, |h| and |l| up to 128: both halves' in float32, joined in float64.
 
-    `upper` and `lower` are one map but for their bias. `in_bytes`: sums of l from 0 to 255 are exact too.
+    `upper` and `lower` are one map but for their bias, `of_bytes` the same two where sums of bytes, with l
+    from 0 to 255, are exact too. Halves of both signs, up to 128, fit no byte.
     """
 
     upper: LinearMap
     lower: LinearMap
-    in_bytes: bool
+    of_bytes: tuple[ByteConvolution, ByteConvolution] | None = None
 
     def sums(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Those of both halves, lower + 256 upper."""
-        if self.in_bytes and len(x) and native.serves(x):
-            assert isinstance(self.lower, ByteConvolution)
-            assert isinstance(self.upper, ByteConvolution)
-            low, high = native.byte_halves(x)
-            return self.lower.of_bytes(low, 0), self.upper.of_bytes(high, 128)
+        if self.of_bytes is not None and len(x) and native.serves(x):
+            (upper, lower), (low, high) = self.of_bytes, native.byte_halves(x)
+            return lower.of_bytes(low, 0), upper.of_bytes(high, 128)
         if native.serves(x):
             low, high = native.halves(x)
         else:
@@ -296,10 +300,12 @@ def in_halves(linear: Any, bias: np.ndarray) -> InHalves:
     """Sums with `bias` (int64) by a map of this module in float32, whose own bias is not used."""
     upper = np.rint(bias / 256)
     halves = upper, bias - 256 * upper
-    tensors = (torch.from_numpy(half).to(linear.bias.device, linear.bias.dtype) for half in halves)
-    in_bytes = isinstance(linear, ByteConvolution) and _largest_sum(linear.weights) < _EXACT
-    upper_map, lower_map = (replace(linear, bias=tensor) for tensor in tensors)
-    return InHalves(upper_map, lower_map, in_bytes)
+    tensors = [torch.from_numpy(half).to(linear.bias.device, linear.bias.dtype) for half in halves]
+    if not isinstance(linear, ByteConvolution):
+        return InHalves(*(replace(linear, bias=tensor) for tensor in tensors))
+    upper, lower = (replace(linear.plain, bias=tensor) for tensor in tensors)
+    high, low = (replace(linear, bias=tensor) for tensor in tensors)
+    return InHalves(upper, lower, (high, low) if _largest_sum(linear.weights) < _EXACT else None)
 
 
 def _largest_sum(weights: torch.Tensor) -> float:
