@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.campaigns.defense_studies import DEFENSES, PGD, SQUEEZED, planned, write
+from tests.campaigns.defense_studies import DEFENSES, HEAD, PGD, SQUEEZED, planned, write
 from tests.campaigns.studies import MODEL
 from tinyguard.attacks.victim import IntegerVictim
+from tinyguard.backends.simulator import Simulator
 from tinyguard.boards import load
 from tinyguard.campaigns.defense_costs import costs_of
 from tinyguard.campaigns.defense_rows import Table, table_of
@@ -20,9 +21,13 @@ from tinyguard.campaigns.merge import finished
 from tinyguard.campaigns.run import run_pieces
 from tinyguard.campaigns.store import Store, unpack
 from tinyguard.campaigns.study import read_study
+from tinyguard.defenses.pixel_cnn import load_pixel_cnn
+from tinyguard.defenses.pixel_defend import purify
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.cost import Cost
-from tinyguard.tflite import read_metadata
+from tinyguard.tflite import read_graph, read_metadata
+
+PIXEL_CNN = Path(MODEL).with_name("pixel-cnn.npz")
 
 
 class _Immediate(Executor):
@@ -87,6 +92,25 @@ def test_a_detector_is_attacked_with_and_without_it_in_mind(tmp_path):
     assert squeezing.threshold == 100
 
 
+def test_pixel_defend_purifies_on_the_host_before_every_answer(tmp_path):
+    defenses = {"none": "", "purified": f'purify = {{pixel_cnn = "{PIXEL_CNN}", eps = "40/255"}}\n'}
+    path = write(tmp_path, defenses, PGD, HEAD.replace("limit = 30", "limit = 6"))
+    store = Store(tmp_path / "cells")
+    table = run(path, store)
+    study, cells, pieces = planned(path)
+    runs = finished(cells, pieces, store)
+    graph, network = read_graph(Path(MODEL)), load_pixel_cnn(PIXEL_CNN)
+    for cell in (c for c in cells if c.network.purifier):
+        found = runs[cell.index]
+        decided = Simulator(graph).run(purify(network, found.x, 40))[0].argmax(1)
+        np.testing.assert_array_equal(found.decided, decided)
+    keys = {p.key for p in pieces}
+    assert len(keys) == len(pieces)  # the file is the same, the network is not
+    costs = costs_of(study, load("mps2-an500"), tmp_path / "cost")
+    assert "on the host alone" in costs["purified"]
+    assert [row["adaptive"] is not None for row in rows_of(table, "purified", "pgd")] == [True, True]
+
+
 @pytest.mark.parametrize(
     ("squeezing", "said"),
     [
@@ -100,6 +124,20 @@ def test_a_detector_is_attacked_with_and_without_it_in_mind(tmp_path):
 def test_squeezing_that_cannot_be_is_refused_in_one_line(squeezing, said, tmp_path):
     with pytest.raises(TinyguardError, match=said):
         read_study(write(tmp_path, {"squeezed": f"squeezing = {squeezing}\n"}))
+
+
+@pytest.mark.parametrize(
+    ("keys", "said"),
+    [
+        ("purify = 3", "purify is 3, and a table is needed"),
+        ('purify = {pixel_cnn = "no.npz"}', "no.npz is not there"),
+        (f'purify = {{pixel_cnn = "{PIXEL_CNN}", eps = "0.5/255"}}', "under one code"),
+        (f'backend = "litert"\npurify = {{pixel_cnn = "{PIXEL_CNN}"}}', "leave out backend"),
+    ],
+)
+def test_purification_that_cannot_be_is_refused_in_one_line(keys, said, tmp_path):
+    with pytest.raises(TinyguardError, match=said):
+        read_study(write(tmp_path, {"purified": keys + "\n"}))
 
 
 def test_figures_are_those_of_the_pieces(small):

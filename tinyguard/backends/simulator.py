@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -44,6 +44,7 @@ class Simulator(torch.nn.Module):
         self.operators = resolve(graph)
         self.batch_size = batch_size
         self.aware = False
+        self.before: Callable[[np.ndarray], np.ndarray] | None = None
         self._constants: dict[int, torch.Tensor] = {}
         keep_pages()
 
@@ -121,6 +122,15 @@ class Simulator(torch.nn.Module):
         twin.__dict__.pop("_logits_indices", None)
         return twin
 
+    def behind(self, transform: Callable[[np.ndarray], np.ndarray]) -> Self:
+        """The same network, given `transform` of its input codes (N, *shape) in their dtype: a defense that
+        is in no file. Gradients pass it as if it were not there (BPDA, Athalye et al. 2018)."""
+        if len(self.graph.inputs) != 1:
+            raise TinyguardError(f"a transform of one input before a network of {len(self.graph.inputs)}")
+        twin = copy.copy(self)
+        twin.before = transform
+        return twin
+
     @property
     def filter_gradient(self) -> str:
         """The rule by which input filters pass the gradient."""
@@ -148,25 +158,36 @@ class Simulator(torch.nn.Module):
         return IntegerModule(self, layout, output)
 
     def _outputs(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        steps = execute(self.graph, self.operators, "forward", codes, self._constant)
-        return outputs_of(self.graph, steps, codes)
+        return outputs_of(self.graph, self._steps(codes), codes)
+
+    def _steps(self, codes: Sequence[torch.Tensor]) -> Iterator[tuple[Operator, tuple[torch.Tensor, ...]]]:
+        return execute(self.graph, self.operators, "forward", self._entered(codes), self._constant)
+
+    def _entered(self, codes: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
+        """What the first layer gets."""
+        if self.before is None:
+            return codes
+        (x,) = codes
+        given = x.detach().numpy().astype(self.graph.tensors[self.graph.inputs[0]].dtype)
+        moved = torch.from_numpy(self.before(given).astype(np.float32))
+        return (x + (moved - x.detach()),)
 
     def _logits(self, *codes: torch.Tensor) -> tuple[torch.Tensor]:
         wanted, found = self._logits_indices, list[torch.Tensor]()
-        for operator, results in execute(self.graph, self.operators, "forward", codes, self._constant):
+        for operator, results in self._steps(codes):
             self._keep_logits(operator, results, found)
             if len(found) == len(wanted):
                 break
         return (self._joined(found),)
 
     def _taps(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return self._tapped(execute(self.graph, self.operators, "forward", codes, self._constant), codes)
+        return self._tapped(self._steps(codes), codes)
 
     def _taps_under(self, seeds: Sequence[int], *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Outputs and logits of one seed after the other."""
         names = [operator.node.operator for operator in self.operators]
         first = names.index("DROPOUT") if "DROPOUT" in names else len(names)
-        values, found = values_of(self.graph, codes), list[torch.Tensor]()
+        values, found = values_of(self.graph, self._entered(codes)), list[torch.Tensor]()
         before = resume(self.graph, self.operators, "forward", values, self._constant, range(first))
         wanted = {*self.graph.outputs, *self._logits_indices}
         known = [step for step in before if wanted.intersection(step[0].node.outputs)]
@@ -269,10 +290,9 @@ class Simulator(torch.nn.Module):
         check_inputs(self.graph, inputs)
         codes = [torch.from_numpy(x.astype(np.float32)) for x in inputs]
         with torch.no_grad():
-            steps = execute(self.graph, self.operators, "forward", codes, self._constant)
             return {
                 index: result.numpy().astype(self.graph.tensors[index].dtype)
-                for operator, results in steps
+                for operator, results in self._steps(codes)
                 for index, result in zip(operator.node.outputs, results, strict=True)
             }
 

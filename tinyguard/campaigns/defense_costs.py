@@ -15,14 +15,16 @@ from tinyguard.tflite import read_graph
 
 
 def costs_of(study: Study, board: Board, folder: Path) -> dict[str, Cost | str]:
-    """The cost of every network by its name, or why it has none (too large for the board).
+    """The cost of every network by its name, or why it has none (too large for the board,
+    a defense on the host).
 
     What was measured before lies in `folder`, by version, network and board.
     """
     costs: dict[str, Cost | str] = {}
     for network in study.networks:
         try:
-            costs[network.name] = _cost(network, board, folder)
+            purifier = network.purifier
+            costs[network.name] = purifier.cost() if purifier else _cost(network, board, folder)
         except TinyguardError as error:
             costs[network.name] = str(error)
     return costs

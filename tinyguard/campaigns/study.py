@@ -15,6 +15,7 @@ filter_gradient = "identity"      # how gradients pass input filters; "smooth" w
 filters = ["median:3", "tv:4:20"] # put before the network, as `tinyguard harden filter` does
 stochastic = {p = 0.1, passes = 10}     # and `tinyguard harden stochastic`: sites, p, passes, seed
 squeezing = {squeezers = ["median:3"], threshold = 395}   # and `tinyguard harden squeeze`, in 1/256
+purify = {pixel_cnn = "pixel-cnn.npz", eps = "16/255"}   # Pixel Defend, on the host before all else
 detector = "ignored"              # gradients of the raw input alone; "aware" where it is missing
 backend = "simulator"             # where answers come from: simulator, litert, xnnpack, float, a serial port
 
@@ -38,6 +39,7 @@ from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.backends.choose import is_port
 from tinyguard.campaigns.fields import known, listed, number, one_of, tables, text
 from tinyguard.campaigns.hardening import Hardening, hardening_of
+from tinyguard.campaigns.purifier import Purifier, purifier_of
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.settings import SETTINGS
 from tinyguard.evaluation.target import DETECTORS, SHOWS, TARGET_BACKENDS
@@ -46,7 +48,7 @@ from tinyguard.operators._filter import GRADIENTS
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "attack_seeds", "scoring_seeds", "network", "attack"}
 _NETWORK_KEYS = {
     *("name", "model", "source", "backend", "scores", "grid", "filter_gradient"),
-    *("filters", "stochastic", "squeezing", "detector", "undefended"),
+    *("filters", "stochastic", "squeezing", "purify", "detector", "undefended"),
 }
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
 _GRIDS = ("codes", "pixels")
@@ -74,6 +76,7 @@ class NetworkEntry:
     hardening: Hardening | None = None
     masks: FreshMasks | None = None
     detector: str = DETECTORS[0]
+    purifier: Purifier | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +189,13 @@ def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
     if not isinstance(undefended, bool):
         raise TinyguardError(f"[[network]] {name}: undefended is {undefended!r}, and true or false is needed")
     hardening = hardening_of(entry, f"[[network]] {name}")
+    purifier = None
+    if "purify" in entry:
+        purifier = purifier_of(entry["purify"], folder, f"[[network]] {name}: purify")
+        if backend != "simulator":
+            raise TinyguardError(
+                f"[[network]] {name}: purify runs before the simulator alone: leave out backend"
+            )
     return NetworkEntry(
         name,
         str(model),
@@ -197,6 +207,7 @@ def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
         undefended,
         hardening,
         detector=detector,
+        purifier=purifier,
     )
 
 

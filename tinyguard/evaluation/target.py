@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -121,6 +121,7 @@ def open_target(
     filter_gradient: str = "smooth",
     detector: str = DETECTORS[0],
     masks: FreshMasks | None = None,
+    purify: Callable[[np.ndarray], np.ndarray] | None = None,
 ) -> Target:
     """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
 
@@ -129,8 +130,9 @@ def open_target(
     dtype; the float back end is off the grid unless one is named. `filter_gradient`: how gradients pass the
     input filters, as `Simulator.with_filter_gradient` has it. `detector`: whether gradients of a network with
     feature squeezing are "aware" of the squeezed versions, or those of the raw input alone ("ignored").
-    `masks`: the attacker of a stochastic network does not know the seed of its masks. Raises TinyguardError
-    for what is missing or does not fit.
+    `masks`: the attacker of a stochastic network does not know the seed of its masks. `purify`: codes to the
+    codes that the simulator is given instead, with a gradient as if it were not there (BPDA). Raises
+    TinyguardError for what is missing or does not fit.
     """
     require_torch()
     graph, metadata = read_graph(path), read_metadata(path)
@@ -150,6 +152,8 @@ def open_target(
     simulator = Simulator(graph, batch_size).with_filter_gradient(filter_gradient)
     if detector == "aware":
         simulator = simulator.against_detector()
+    if purify is not None:
+        simulator = simulator.behind(purify)
     sources = [source] if isinstance(source, str) else list(source or ())
     opened = open_sources(sources, graph, normalization, batch_size) if sources else None
     if backend == "float":
