@@ -7,7 +7,10 @@ import click
 from rich.table import Table
 
 from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.native.library import library
 from tinyguard.toolchain.installed import Package, Tool, install_commands, packages, tools
+
+_WITHOUT_LOOPS = "torch alone, half as fast: there is no C compiler (gcc), or no cache folder to write"
 
 
 @click.command(help=__doc__)
@@ -20,6 +23,7 @@ def command(as_json: bool) -> None:
                 "python": platform.python_version(),
                 "tools": [asdict(tool) for tool in found_tools],
                 "packages": [asdict(package) for package in found_packages],
+                "native_loops": library() is not None,
                 "missing": commands,
             }
         )
@@ -27,6 +31,10 @@ def command(as_json: bool) -> None:
     console.print(f"Python {platform.python_version()}")
     console.print(_tool_table(found_tools))
     console.print(_package_table(found_packages))
+    loops = (
+        "loops in C" if library() else "torch alone, half as fast: no C compiler, or no cache folder to write"
+    )
+    console.print(f"simulator: {loops}")
     for line in commands:
         console.print(f"to install what is missing: [bold]{line.replace('[', chr(92) + '[')}[/bold]")
     if not commands:

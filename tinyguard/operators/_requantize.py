@@ -38,7 +38,7 @@ import numpy as np
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.native import Rule
+    from tinyguard.native.loops import Rule
 
 _BLOCK = 1 << 16  # elements: in float64 they stay in the cache
 _EXACT = 2.0**53
@@ -74,17 +74,17 @@ class Requantization:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`codes` and on request `outside` of accumulators (rows, channels) in float32 or float64, or of
         float32 halves (lower, upper) that mean lower + 256 upper. The sums are overwritten."""
-        from tinyguard import native
+        from tinyguard.native import loops
 
-        if sums[0].shape[1] >= _LEAST_CHANNELS and self.affine_is_exact and native.serves(*sums):
-            return native.codes(self._native, sums, outside)
+        if sums[0].shape[1] >= _LEAST_CHANNELS and self.affine_is_exact and loops.serves(*sums):
+            return loops.codes(self._native, sums, outside)
         joined = _joined_halves(*sums) if len(sums) == 2 else sums[0]
         flags = self.outside(joined) if outside else None
         return self.codes(joined), flags
 
     @functools.cached_property
     def _native(self) -> Rule:
-        from tinyguard.native import Rule
+        from tinyguard.native.loops import Rule
 
         factor, addend = (np.ascontiguousarray(x, np.float64) for x in self._affine)
         tilt = np.ascontiguousarray(self._tilts, np.float64) if self._two_sided else None
@@ -229,10 +229,10 @@ def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float = 0.0
     """The gradient (rows, channels), `leak` of it where `outside` (bool)."""
     import torch
 
-    from tinyguard import native
+    from tinyguard.native import loops
 
-    if gradient.dtype == torch.float32 and native.serves(gradient, outside):
-        return native.keep_inside(gradient, outside, leak)
+    if gradient.dtype == torch.float32 and loops.serves(gradient, outside):
+        return loops.keep_inside(gradient, outside, leak)
     kept = torch.empty_like(gradient)
     for part, flags, result in blocks(gradient, outside.view(torch.int8), kept):
         torch.addcmul(part, part, flags.to(part.dtype), value=leak - 1, out=result)  # outruns torch.where

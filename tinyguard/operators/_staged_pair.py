@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tinyguard import native
 from tinyguard.arithmetic import Multiplier, fixed_point
+from tinyguard.native import loops
 from tinyguard.operators._requantize import scratch
 
 _INT32 = np.iinfo(np.int32)
@@ -38,12 +38,12 @@ class StagedPair:
         self, x: torch.Tensor, y: torch.Tensor, codes: torch.Tensor, outside: torch.Tensor | None = None
     ) -> None:
         """Write the codes, and whether the real sum lies outside the clamp."""
-        if native.serves(x, y, codes):
+        if loops.serves(x, y, codes):
             stages = tuple((math.ldexp(m.real, 15), _tilt(-m.shift)) for m in self.operands)
             inside = self.low / self.output.real, self.high / self.output.real
             stages = *stages, (self.output.real, _tilt(-self.output.shift))
             clamp = self.low, self.high
-            return native.staged_pair(x, y, stages, self.subtract, inside, clamp, codes, outside)
+            return loops.staged_pair(x, y, stages, self.subtract, inside, clamp, codes, outside)
         first, second, space = scratch(3, x)
         for codes_of, target, multiplier in zip((x, y), (first, second), self.operands, strict=True):
             _round(target.copy_(codes_of), space, math.ldexp(multiplier.real, 15), -multiplier.shift)

@@ -19,7 +19,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tinyguard import native
+from tinyguard.native import loops
 from tinyguard.operators._requantize import Requantization, keep_inside
 from tinyguard.operators._window import Axis
 
@@ -150,9 +150,9 @@ class ByteConvolution(Convolution):
         return Convolution(*(getattr(self, field.name) for field in dataclasses.fields(Convolution)))
 
     def sums(self, x: torch.Tensor) -> torch.Tensor:
-        if not len(x) or not native.serves(x):
+        if not len(x) or not loops.serves(x):
             return super().sums(x)
-        return self.of_bytes(native.in_bytes(x), self.zero_point + 128)
+        return self.of_bytes(loops.in_bytes(x), self.zero_point + 128)
 
     def of_bytes(self, x: torch.Tensor, zero: int) -> torch.Tensor:
         """Sums of uint8 (M, H, W, C), `zero` being the byte of real 0."""
@@ -282,11 +282,11 @@ class InHalves:
 
     def sums(self, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Those of both halves, lower + 256 upper."""
-        if self.of_bytes is not None and len(x) and native.serves(x):
-            (upper, lower), (low, high) = self.of_bytes, native.byte_halves(x)
+        if self.of_bytes is not None and len(x) and loops.serves(x):
+            (upper, lower), (low, high) = self.of_bytes, loops.byte_halves(x)
             return lower.of_bytes(low, 0), upper.of_bytes(high, 128)
-        if native.serves(x):
-            low, high = native.halves(x)
+        if loops.serves(x):
+            low, high = loops.halves(x)
         else:
             high = torch.mul(x, 1 / 256).round_()
             low = x.sub(high, alpha=256)

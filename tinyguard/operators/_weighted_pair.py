@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.autograd.function import once_differentiable
 
-from tinyguard import native
+from tinyguard.native import loops
 from tinyguard.operators._requantize import blocks, keep_inside
 
 _TRIES = 200
@@ -55,9 +55,9 @@ class WeightedPair:
     def fill(
         self, x: torch.Tensor, y: torch.Tensor, codes: torch.Tensor, outside: torch.Tensor | None = None
     ) -> None:
-        if native.serves(x, y, codes):
+        if loops.serves(x, y, codes):
             factors, clamp = (float(self.a), float(self.b)), (self.low, self.high)
-            return native.weighted_pair(x, y, factors, float(self.addend), clamp, codes, outside)
+            return loops.weighted_pair(x, y, factors, float(self.addend), clamp, codes, outside)
         real = torch.mul(x, float(self.a)).add_(float(self.addend)).add_(torch.mul(y, float(self.b)))
         torch.clamp(real, self.low, self.high, out=codes)
         if outside is not None:
@@ -96,7 +96,7 @@ class _Weighted(torch.autograd.Function):
         outside = torch.empty_like(left, dtype=torch.bool) if any(context.needs_input_grad[:2]) else None
         whole = left, right, codes, *(() if outside is None else (outside,))
         # Blocks stay in the cache between torch's passes; the native loops take one pass.
-        for x, y, result, *flags in (whole,) if native.serves(*whole) else blocks(*whole):
+        for x, y, result, *flags in (whole,) if loops.serves(*whole) else blocks(*whole):
             pair.fill(x, y, result, *flags)
         if outside is not None:
             context.pair, context.leak = pair, leak
