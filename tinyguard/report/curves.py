@@ -42,10 +42,13 @@ def _draw(axes: Any, label: str, norm: str, lines: dict[tuple[str, str], list[di
         clean = points[0]["clean_accuracy"]
         accuracy = [100 * value for value in [clean] + [p["accuracy_under_attack"] for p in points]]
         intervals = [point["ci95"]["accuracy_under_attack"] for point in points]
+        # A direct attack on a grid gains nothing between two budgets that hold more points of it.
+        steps = "post" if setting != "transfer" and points[0].get("grid", "none") != "none" else None
         style = {"color": colors[network], "linestyle": _STYLES.get(setting, "-.")}
+        style["drawstyle"] = "steps-post" if steps else "default"
         axes.plot(eps, accuracy, marker=".", label=f"{network}, {setting}", **style)
         low, high = ([100 * interval[side] for interval in intervals] for side in (0, 1))
-        axes.fill_between(eps[1:], low, high, color=colors[network], alpha=0.12, linewidth=0)
+        axes.fill_between(eps[1:], low, high, color=colors[network], alpha=0.12, linewidth=0, step=steps)
     axes.set_xlabel(f"eps, {norm.replace('linf', 'Linf').replace('l2', 'L2')}, share of the pixel range")
     axes.set_ylabel("accuracy under attack, %")
     axes.set_ylim(-2, 102)
