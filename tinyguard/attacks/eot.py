@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import math
 
 import torch
 
 from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.attacks.space import Space
 from tinyguard.attacks.victim import Answer, IntegerVictim, Objective, Slope, slope_in_batches
-from tinyguard.backends.simulator import Simulator
+from tinyguard.backends.simulator import Simulator, mean_network
 
 
 class EOTVictim:
@@ -57,14 +56,9 @@ class EOTVictim:
         )
         least = losses(found.logits, slice(0, len(x))).argmin(dim=1, keepdim=True)
         decided = found.decided.gather(1, least)[:, 0]
-        return Slope(found.gradient, found.loss, _mean_network(found.logits), decided)
+        return Slope(found.gradient, found.loss, mean_network(found.logits.unbind(1)), decided)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         seeds = self.masks.slopes(next(self._looks))
         draws = self.simulator.taps_under(seeds, self.space.straight_through_codes(x))
-        return _mean_network(torch.stack([logits for _, logits in draws], 1))
-
-
-def _mean_network(logits: torch.Tensor) -> torch.Tensor:
-    """The logarithm (n, classes) of the mean softmax of draws (n, draws, classes)."""
-    return torch.logsumexp(torch.log_softmax(logits, 2), 1) - math.log(logits.shape[1])
+        return mean_network([logits for _, logits in draws])

@@ -222,10 +222,7 @@ class Simulator(torch.nn.Module):
         """The logits; of several passes or versions the logarithm of the mean of their softmax."""
         if not found:
             raise TinyguardError(_NO_LOGITS)
-        if len(found) == 1:
-            return found[0]
-        logs = torch.stack([torch.log_softmax(logits, 1) for logits in found])
-        return torch.logsumexp(logs, 0) - math.log(len(found))
+        return found[0] if len(found) == 1 else mean_network(found)
 
     def _real(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes of the logits tensor (N, ...) to real values (N, classes)."""
@@ -301,3 +298,9 @@ class Simulator(torch.nn.Module):
             assert tensor.data is not None
             self._constants[tensor.index] = torch.from_numpy(tensor.data[None].astype(np.float32))
         return self._constants[tensor.index]
+
+
+def mean_network(logits: Sequence[torch.Tensor]) -> torch.Tensor:
+    """The logarithm (N, classes) of the mean softmax of several logits (N, classes)."""
+    logs = torch.stack([torch.log_softmax(part, 1) for part in logits])
+    return torch.logsumexp(logs, 0) - math.log(len(logits))

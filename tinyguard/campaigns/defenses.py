@@ -22,7 +22,7 @@ from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.target import DETECTORS
 from tinyguard.operators._filter import GRADIENTS
-from tinyguard.tflite import read_metadata
+from tinyguard.tflite import Metadata, read_metadata
 
 ADAPTIVE = "white-box"
 _CHECKED = 64  # samples that the checks for gradient masking take
@@ -89,18 +89,19 @@ def views(study: Study, network: NetworkEntry, setting: str) -> list[NetworkEntr
 
 
 def is_stochastic(network: NetworkEntry) -> bool:
-    metadata = read_metadata(Path(network.model))
-    return metadata is not None and metadata.stochastic is not None
+    return _metadata(network).stochastic is not None
 
 
 def is_squeezing(network: NetworkEntry) -> bool:
-    metadata = read_metadata(Path(network.model))
-    return metadata is not None and metadata.squeezing is not None
+    return _metadata(network).squeezing is not None
 
 
 def has_filters(network: NetworkEntry) -> bool:
-    metadata = read_metadata(Path(network.model))
-    return metadata is not None and bool(metadata.filters)
+    return bool(_metadata(network).filters)
+
+
+def _metadata(network: NetworkEntry) -> Metadata:
+    return read_metadata(Path(network.model)) or Metadata()
 
 
 def knows_seed(cell: Cell) -> bool:

@@ -15,6 +15,14 @@ def tables(content: dict[str, Any], key: str) -> list[dict[str, Any]]:
     return found
 
 
+def table(value: Any, where: str, example: str, keys: set[str]) -> dict[str, Any]:
+    """A table with no keys but `keys`."""
+    if not isinstance(value, dict):
+        raise TinyguardError(f"{where} is {value!r}, and a table is needed, as in {example}")
+    known(value, keys, where)
+    return value
+
+
 def known(entry: dict[str, Any], keys: set[str], where: str) -> None:
     """Refuse keys that nothing reads."""
     unknown = sorted(set(entry) - keys)

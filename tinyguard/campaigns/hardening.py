@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tinyguard.campaigns.fields import known, listed, number, text
+from tinyguard.campaigns.fields import listed, number, table, text
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite.filters import parse_filter
 
@@ -65,7 +65,7 @@ def _filters(typed: Any, where: str) -> tuple[str, ...]:
 
 
 def _squeezing(section: Any, where: str) -> SqueezingEntry:
-    _table(section, where, '{squeezers = ["median:3"], threshold = 395}', _SQUEEZING_KEYS)
+    table(section, where, '{squeezers = ["median:3"], threshold = 395}', _SQUEEZING_KEYS)
     squeezers = _filters(section.get("squeezers", []), f"{where}: squeezers")
     if not squeezers:
         raise TinyguardError(f'{where} names no squeezers: as in squeezers = ["median:3"]')
@@ -74,14 +74,8 @@ def _squeezing(section: Any, where: str) -> SqueezingEntry:
     return SqueezingEntry(squeezers, number(section["threshold"], f"{where}: threshold", 0))
 
 
-def _table(section: Any, where: str, example: str, keys: set[str]) -> None:
-    if not isinstance(section, dict):
-        raise TinyguardError(f"{where} is {section!r}, and a table is needed, as in {example}")
-    known(section, keys, where)
-
-
 def _stochastic(section: Any, where: str) -> StochasticEntry:
-    _table(section, where, "{p = 0.1, passes = 10}", _STOCHASTIC_KEYS)
+    table(section, where, "{p = 0.1, passes = 10}", _STOCHASTIC_KEYS)
     rate = section.get("p", _RATE)
     if not isinstance(rate, int | float) or isinstance(rate, bool):
         raise TinyguardError(f"{where}: p is {rate!r}, and a share such as 0.1 is needed")

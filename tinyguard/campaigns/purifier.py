@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.campaigns.fields import known, text
+from tinyguard.campaigns.fields import table, text
 from tinyguard.errors import TinyguardError
 
 _KEYS = {"pixel_cnn", "eps"}
@@ -43,10 +43,7 @@ def purifier_of(section: Any, folder: Path, where: str) -> Purifier:
     """The key `purify` of a [[network]] table in a study file in `folder`."""
     from tinyguard.evaluation.purified import whole_codes
 
-    if not isinstance(section, dict):
-        example = '{pixel_cnn = "pixel-cnn.npz", eps = "16/255"}'
-        raise TinyguardError(f"{where} is {section!r}, and a table is needed, as in {example}")
-    known(section, _KEYS, where)
+    table(section, where, '{pixel_cnn = "pixel-cnn.npz", eps = "16/255"}', _KEYS)
     path = folder / text(section.get("pixel_cnn"), f"{where}: pixel_cnn")
     if not path.is_file():
         raise TinyguardError(f"{where}: pixel_cnn {path} is not there")

@@ -31,10 +31,7 @@ def command(as_json: bool) -> None:
     console.print(f"Python {platform.python_version()}")
     console.print(_tool_table(found_tools))
     console.print(_package_table(found_packages))
-    loops = (
-        "loops in C" if library() else "torch alone, half as fast: no C compiler, or no cache folder to write"
-    )
-    console.print(f"simulator: {loops}")
+    console.print(f"simulator: {'loops in C' if library() else _WITHOUT_LOOPS}")
     for line in commands:
         console.print(f"to install what is missing: [bold]{line.replace('[', chr(92) + '[')}[/bold]")
     if not commands:

@@ -69,8 +69,7 @@ def survival(
 def _fooled(
     backend: Backend, codes: np.ndarray, labels: np.ndarray, targets: np.ndarray | None
 ) -> np.ndarray:
-    fooled = score(backend, codes, labels).fooled(labels, targets)
-    return fooled
+    return score(backend, codes, labels).fooled(labels, targets)
 
 
 def _backend(target: Target, where: str) -> Backend:

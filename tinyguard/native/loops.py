@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import functools
 from ctypes import c_double, c_float, c_int32, c_size_t, c_void_p
 from dataclasses import dataclass
 
@@ -40,7 +41,9 @@ class Rule:
     low: int
     high: int
 
+    @functools.cached_property
     def in_c(self) -> _Rule:
+        """For the calls: it points to the arrays, which live as long."""
         arrays = self.factor, self.addend, self.tilt, self.least, self.most
         assert all(x is None or (x.dtype == np.float64 and x.flags.c_contiguous) for x in arrays)
         return _Rule(*(None if x is None else x.ctypes.data for x in arrays), self.low, self.high)
@@ -57,8 +60,7 @@ def codes(
     flags = torch.empty_like(first, dtype=torch.bool) if outside else None
     name = "tg_codes_halves" if len(sums) == 2 else "tg_codes_f32" if narrow else "tg_codes_f64"
     rows, channels = first.shape
-    said = rule.in_c()
-    _call(name, ctypes.byref(said), *sums, found, flags, c_size_t(rows), c_size_t(channels))
+    _call(name, ctypes.byref(rule.in_c), *sums, found, flags, c_size_t(rows), c_size_t(channels))
     return found, flags
 
 

@@ -20,11 +20,11 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from tinyguard.native import loops
+from tinyguard.operators._accumulate import FLOAT32_EXACT
 from tinyguard.operators._requantize import Requantization, keep_inside
 from tinyguard.operators._window import Axis
 
 _SAMPLES = 4  # that a convolution of bytes is compared on
-_EXACT = 2**24
 
 
 class LinearMap(Protocol):
@@ -305,7 +305,7 @@ def in_halves(linear: Any, bias: np.ndarray) -> InHalves:
         return InHalves(*(replace(linear, bias=tensor) for tensor in tensors))
     upper, lower = (replace(linear.plain, bias=tensor) for tensor in tensors)
     high, low = (replace(linear, bias=tensor) for tensor in tensors)
-    return InHalves(upper, lower, (high, low) if _largest_sum(linear.weights) < _EXACT else None)
+    return InHalves(upper, lower, (high, low) if _largest_sum(linear.weights) < FLOAT32_EXACT else None)
 
 
 def _largest_sum(weights: torch.Tensor) -> float:
