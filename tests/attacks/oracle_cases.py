@@ -188,18 +188,16 @@ def _score_cases() -> list[Case]:
 
 def _decision_cases() -> list[Case]:
     boundary = {"delta": 0.1, "epsilon": 1.0}
-    rest: dict[str, Any] = {"count": 50}
-    long = rest | {"seeds": 1}
     return [
-        _minimum("boundary-1000", "art_boundary", "l2", max_iter=25, **boundary, **rest),
-        _minimum("hopskipjump-1000", "art_hop_skip_jump", "l2", max_iter=5, init_eval=100, **rest),
-        _minimum("geoda-1000", "art_geoda", "l2", sub_dim=75, bin_search_tol=1e-4, max_iter=1000, **rest),
-        _minimum("hopskipjump-1000", "foolbox_hop_skip_jump", "l2", steps=5, **rest),
-        _minimum("boundary-1000", "foolbox_boundary", "l2", steps=1000, **rest),
-        _minimum("boundary-paper", "art_boundary", "l2", max_iter=500, **boundary, **long),
-        _minimum("geoda-paper", "art_geoda", "l2", sub_dim=75, bin_search_tol=1e-4, **long),
-        _minimum("hopskipjump-5000", "art_hop_skip_jump", "l2", max_iter=15, init_eval=100, **long),
-        _minimum("hopskipjump-linf-1000", "art_hop_skip_jump", "linf", max_iter=5, norm=np.inf, **rest),
+        _minimum("boundary-1000", "art_boundary", "l2", max_iter=25, **boundary),
+        _minimum("hopskipjump-1000", "art_hop_skip_jump", "l2", max_iter=5, init_eval=100),
+        _minimum("geoda-1000", "art_geoda", "l2", sub_dim=75, bin_search_tol=1e-4, max_iter=1000),
+        _minimum("hopskipjump-1000", "foolbox_hop_skip_jump", "l2", steps=5),
+        _minimum("boundary-1000", "foolbox_boundary", "l2", steps=1000),
+        _minimum("boundary-paper", "art_boundary", "l2", max_iter=500, **boundary),
+        _minimum("geoda-paper", "art_geoda", "l2", sub_dim=75, bin_search_tol=1e-4),
+        _minimum("hopskipjump-5000", "art_hop_skip_jump", "l2", max_iter=15, init_eval=100),
+        _minimum("hopskipjump-linf-1000", "art_hop_skip_jump", "linf", max_iter=5, norm=np.inf),
     ]
 
 

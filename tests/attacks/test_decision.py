@@ -28,12 +28,13 @@ DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 CODE = 1 / 255
 ATTACKS: list[Boundary | GeoDA | HopSkipJump] = [
     Boundary(max_queries=150),
+    Boundary(max_queries=150, steps=2),
     GeoDA(max_queries=150),
     GeoDA(norm="linf", max_queries=150),
     HopSkipJump(max_queries=150),
     HopSkipJump(norm="linf", max_queries=150),
 ]
-NAMES = [f"{attack.name}-{getattr(attack, 'norm', 'l2')}" for attack in ATTACKS]
+NAMES = ["boundary", "boundary-restarts", "geoda-l2", "geoda-linf", "hopskipjump-l2", "hopskipjump-linf"]
 each_attack = pytest.mark.parametrize("attack", ATTACKS, ids=NAMES)
 
 
@@ -123,6 +124,17 @@ def test_a_plane_is_reached_at_its_distance(attack, factor):
     assert outcome.success.all()
     assert (found >= exact * (1 - 1e-5)).all()
     assert float((found / exact).median()) < factor
+
+
+def test_a_boundary_walk_that_is_spent_begins_again_elsewhere(digits):
+    walk = Boundary(steps=20)
+    once = walk.run(digits)
+    most = int(once.queries.max())
+    again = dataclasses.replace(walk, max_queries=4 * most).run(digits)
+    assert (again.queries > 3 * most).all()
+    first, last = (size(walk, digits, outcome) for outcome in (once, again))
+    assert (last <= first).all()
+    assert last.median() < 0.9 * first.median()
 
 
 @each_attack

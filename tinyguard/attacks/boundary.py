@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from tinyguard.attacks.decision import Decisions, dither, probe
+from tinyguard.attacks.decision import Decisions, dither, probe, restarted
 from tinyguard.attacks.problem import Outcome, Problem
 from tinyguard.attacks.space import l2, per_sample
 
@@ -22,8 +22,10 @@ class Boundary:
     A step proposes `sample_size` points at the same distance, `delta` times that distance aside, then
     moves those that still fool towards the clean input by `epsilon` of the distance and goes on from the
     nearest that fools. Both sizes shrink and grow by `step_adapt` with the share of successes, for
-    `trials` proposals of each kind a step at most. `max_queries` None leaves the queries to `steps`.
-    The first point is bisected to the boundary. `starts`: images (M, *shape) to begin from.
+    `trials` proposals of each kind a step at most. The first point is bisected to the boundary.
+    `starts`: images (M, *shape) to begin from. A walk whose `steps` or `trials` are spent begins again
+    from another random image while `max_queries` lasts, since it ends where its start led it;
+    None leaves the queries to one walk.
     """
 
     delta: float = 0.1
@@ -44,21 +46,30 @@ class Boundary:
     def run(self, problem: Problem) -> Outcome:
         decisions = Decisions(problem, "l2", self.max_queries)
         rows = decisions.start(self.init_size, self.starts)
-        walk = _Walk(self, decisions, rows)
-        turn = 0
-        while len(walk.rows):
-            walk.turn(turn)
-            walk.leave()
-            turn += 1
+        x, restart = decisions.best.x[rows], 0
+        while len(rows):
+            walk = _Walk(self, decisions, rows, x, restart)
+            turn = 0
+            while len(walk.rows):
+                walk.turn(turn)
+                walk.leave()
+                turn += 1
+            if self.max_queries is None:
+                break
+            restart += 1
+            rows, x = decisions.random_points(rows, self.init_size, restart)
         return decisions.outcome()
 
 
 class _Walk:
-    """Where the samples `rows` are. A turn is one batch of proposals for each, aside or inwards."""
+    """Where the samples `rows` are, `x` (n, *shape) at first. A turn is one batch of proposals for each,
+    aside or inwards."""
 
-    def __init__(self, attack: Boundary, decisions: Decisions, rows: torch.Tensor) -> None:
-        self.attack, self.decisions, self.rows = attack, decisions, rows
-        self.x, _ = decisions.to_boundary(rows, decisions.best.x[rows], 1e-3)
+    def __init__(
+        self, attack: Boundary, decisions: Decisions, rows: torch.Tensor, x: torch.Tensor, restart: int
+    ) -> None:
+        self.attack, self.decisions, self.rows, self.restart = attack, decisions, rows, restart
+        self.x, _ = decisions.to_boundary(rows, x, 1e-3)
         self.delta = torch.full((len(rows),), attack.delta)
         self.epsilon = torch.full((len(rows),), attack.epsilon)
         self.inwards = torch.zeros(len(rows), dtype=torch.bool)
@@ -95,6 +106,7 @@ class _Walk:
 
     def _proposals(self, turn: int) -> torch.Tensor:
         """(n, sample_size, *shape), rounded."""
+        step = restarted(turn, self.restart)
         space, shape = (
             self.decisions.problem.space,
             (self.attack.sample_size, *self.decisions.problem.space.shape),
@@ -108,11 +120,11 @@ class _Walk:
             way = clean[inwards].unsqueeze(1) - held
             points[inwards] = held + per_sample(self.epsilon[inwards], held) * way
         if len(aside):
-            noise = draws.select(aside).normal(turn, shape, _SPHERE)
+            noise = draws.select(aside).normal(step, shape, _SPHERE)
             points[aside] = self._around(self.x[aside], clean[aside], self.delta[aside], noise)
         if not space.on_grid:
             return space.clip(points)
-        return dither(space, points, draws.uniform(turn, shape, _DITHER))
+        return dither(space, points, draws.uniform(step, shape, _DITHER))
 
     def _around(
         self, x: torch.Tensor, clean: torch.Tensor, delta: torch.Tensor, noise: torch.Tensor

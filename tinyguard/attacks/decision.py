@@ -115,12 +115,7 @@ class Decisions:
         rows = torch.arange(len(self.problem))
         if starts is not None:
             rows = self._try_images(rows, self.problem.space.round(starts))
-        for step in range(tries):
-            rows = rows[self.left(rows) > 0]
-            if not len(rows):
-                break
-            x = self.problem.space.round(_random_image(self.problem, rows, step, tries))
-            rows = rows[~self.ask_one(rows, x)[0]]
+        self.random_points(rows, tries)
         found = self.best.success.nonzero()[:, 0]
         if self.problem.targets is not None and len(self.problem) and not len(found):
             raise TinyguardError(
@@ -128,6 +123,23 @@ class Decisions:
                 "give it images of the target classes as starts, or attack without --targeted"
             )
         return found
+
+    def random_points(
+        self, rows: torch.Tensor, tries: int, restart: int = 0
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """The samples among `rows` that one of `tries` random images fools, (m,), and the first that does."""
+        found, points = [rows[:0]], [self.problem.x[:0]]
+        for step in range(tries):
+            rows = rows[self.left(rows) > 0]
+            if not len(rows):
+                break
+            x = self.problem.space.round(_random_image(self.problem, rows, step, tries, restart))
+            fooled, _ = self.ask_one(rows, x)
+            found.append(rows[fooled])
+            points.append(x[fooled])
+            rows = rows[~fooled]
+        order = torch.cat(found).argsort()
+        return torch.cat(found)[order], torch.cat(points)[order]
 
     def _try_images(self, rows: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
         """Try given images, nearest ones first; the samples that none of them fools."""
@@ -277,18 +289,23 @@ def dither(space: Space, x: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor
     return space.round(x + (uniform - 0.5) * space.grid_step)
 
 
-def _random_image(problem: Problem, rows: torch.Tensor, step: int, tries: int) -> torch.Tensor:
+def restarted(step: int, restart: int) -> int:
+    """The step that a walk draws for, whose steps begin again at every restart."""
+    return step + (restart << 20)
+
+
+def _random_image(problem: Problem, rows: torch.Tensor, step: int, tries: int, restart: int) -> torch.Tensor:
     """Uniform images in the first half of the tries; then in turn blocks of random colour, black and
     white noise, and the clean input under growing noise."""
     space, draws, clean = problem.space, problem.draws.select(rows), problem.x[rows]
     kind = 0 if 2 * step < tries else 1 + step % 3
-    uniform = draws.uniform(step, space.shape, _START)
+    uniform = draws.uniform(restarted(step, restart), space.shape, _START)
     if kind == 1 and len(space.shape) == 3:
         cells = 1 << (step // 3 % 4)
-        colours = draws.uniform(step, (space.shape[2], cells, cells), _CELLS)
+        colours = draws.uniform(restarted(step, restart), (space.shape[2], cells, cells), _CELLS)
         uniform = functional.interpolate(colours, space.shape[:2]).permute(0, 2, 3, 1)
     elif kind == 2:
         uniform = uniform.round()
     elif kind == 3:
-        return clean + _GROWTH * (step + 1) * draws.normal(step, space.shape, _START)
+        return clean + _GROWTH * (step + 1) * draws.normal(restarted(step, restart), space.shape, _START)
     return space.low + uniform * (space.high - space.low)
