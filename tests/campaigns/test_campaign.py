@@ -12,10 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tests.campaigns.studies import MODEL, planned, table, without_times, write_study
 from tinyguard.backends.choose import exact_host_backend
-from tinyguard.campaigns.run import run_pieces
+from tinyguard.campaigns.run import local_workers, run_pieces
 from tinyguard.campaigns.store import Store, unpack
 from tinyguard.evaluation.scoring import score
 from tinyguard.tflite import read_graph
@@ -188,6 +189,17 @@ def test_killed_five_times_equals_uninterrupted(tmp_path):
         kills += 1
     found = subprocess.run(_command(killed, "--jobs", "2"), capture_output=True, check=True).stdout
     assert without_times(json.loads(found)) == without_times(json.loads(expected))
+
+
+@pytest.mark.parametrize(("threads", "jobs", "each"), [(3, 1, 3), (4, 2, 2), (1, 2, 1)])
+def test_workers_share_the_threads_that_torch_may_use(threads, jobs, each):
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        with local_workers(jobs) as (executor, _):
+            assert executor.submit(torch.get_num_threads).result() == each
+    finally:
+        torch.set_num_threads(before)
 
 
 @pytest.mark.slow

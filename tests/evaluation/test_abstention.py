@@ -12,7 +12,7 @@ from tinyguard.cli import group
 from tinyguard.data.network_codes import read_codes
 from tinyguard.defenses.stochastic import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.abstention import Kept, abstention, rises
+from tinyguard.evaluation.abstention import abstention
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.stochastic import Stochastic
 
@@ -48,12 +48,6 @@ def test_what_is_kept_is_right_more_often(stochastic: Path, tmp_path: Path) -> N
     below = outputs[1][:, 0] / 1024 <= curve[5].bits
     assert curve[5].kept == pytest.approx(below.mean())
     assert curve[5].accuracy == pytest.approx((outputs[0].argmax(1) == labels)[below].mean())
-
-
-def test_rising_is_judged_point_by_point() -> None:
-    curve = tuple(Kept(1.0, 1.0, accuracy) for accuracy in (0.5, 0.6, 0.59, 0.7))
-    assert not rises(curve)
-    assert rises(curve, tolerance=0.02)
 
 
 def test_a_network_of_one_pass_has_no_entropies() -> None:

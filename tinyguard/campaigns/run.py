@@ -113,8 +113,10 @@ def _is_port(piece: Piece) -> bool:
 
 @contextmanager
 def local_workers(jobs: int) -> Iterator[tuple[Executor, int]]:
-    """`jobs` processes that share the machine's cores, and end when this one does."""
-    threads = max(1, (os.cpu_count() or 1) // jobs)
+    """`jobs` processes that share the cores torch would use (OMP_NUM_THREADS), and end when this one does."""
+    import torch
+
+    threads = max(1, torch.get_num_threads() // jobs)
     executor = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (threads, os.getpid()))
     try:
         yield executor, jobs

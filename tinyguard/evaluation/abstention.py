@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from itertools import pairwise
 
 import numpy as np
 
@@ -49,9 +48,3 @@ def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.nda
         below = entropy <= threshold
         found[threshold] = Kept(threshold / UNITS, float(below.mean()), float(right[below].mean()))
     return tuple(found.values())
-
-
-def rises(curve: tuple[Kept, ...], tolerance: float = 0.0) -> bool:
-    """Whether the accuracy of what is kept never falls by more than `tolerance` with the threshold."""
-    pairs = pairwise(point.accuracy for point in curve)
-    return all(later >= earlier - tolerance for earlier, later in pairs)
