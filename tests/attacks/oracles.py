@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import torch
@@ -48,12 +49,25 @@ class Counted(nn.Module):
 
 @contextlib.contextmanager
 def _repeatable(seed: int) -> Iterator[None]:
-    """Seeds of every generator the libraries draw from; GeoDA's file goes to a folder of no use."""
+    """Seeds of every generator the libraries draw from; GeoDA's file goes to a folder of no use. A library is
+    imported before: that may draw too.
+
+    ART's Boundary and HopSkipJump draw their first points from a RandomState without a seed, one an image:
+    here it gets one from the seeded generator.
+    """
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    folder = os.getcwd()
-    with tempfile.TemporaryDirectory() as scratch, contextlib.redirect_stdout(io.StringIO()):
+    folder, unseeded = os.getcwd(), np.random.RandomState
+
+    def seeded(given: int | None = None) -> np.random.RandomState:
+        return unseeded(np.random.randint(2**31) if given is None else given)
+
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        contextlib.redirect_stdout(io.StringIO()),
+        mock.patch.object(np.random, "RandomState", seeded),
+    ):
         os.chdir(scratch)
         try:
             yield
@@ -87,9 +101,9 @@ def art(
     """The evasion attack of that name; `start` are the images a targeted decision attack begins from."""
     import inspect
 
-    with _repeatable(seed):
-        from art.attacks import evasion
+    from art.attacks import evasion
 
+    with _repeatable(seed):
         attack_class = getattr(evasion, name)
         accepted = inspect.signature(attack_class.__init__).parameters
         parameters["batch_size"] = batch_size
@@ -116,9 +130,9 @@ def foolbox(
     **parameters: Any,
 ) -> np.ndarray:
     """The attack of that name; `epsilon` only for attacks with a fixed budget."""
-    with _repeatable(seed):
-        import foolbox as library
+    import foolbox as library
 
+    with _repeatable(seed):
         model = library.PyTorchModel(module.eval(), bounds=(0, 1), device="cpu")
         criterion = (
             library.criteria.Misclassification(torch.from_numpy(y))
@@ -144,9 +158,9 @@ def torchattacks(
     """The attack of that name. Those with a `seed` of their own get it as well."""
     import inspect
 
-    with _repeatable(seed):
-        import torchattacks as library
+    import torchattacks as library
 
+    with _repeatable(seed):
         attack_class = getattr(library, name)
         if "seed" in inspect.signature(attack_class.__init__).parameters:
             parameters["seed"] = seed
