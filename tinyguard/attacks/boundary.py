@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from tinyguard.attacks.decision import Decisions, dither, probe, restarted
+from tinyguard.attacks.decision import RESTARTS, Decisions, dither, probe, restarted
 from tinyguard.attacks.problem import Outcome, Problem
 from tinyguard.attacks.space import l2, per_sample
 
@@ -46,18 +46,18 @@ class Boundary:
     def run(self, problem: Problem) -> Outcome:
         decisions = Decisions(problem, "l2", self.max_queries)
         rows = decisions.start(self.init_size, self.starts)
-        x, restart = decisions.best.x[rows], 0
-        while len(rows):
+        x = decisions.best.x[rows]
+        for restart in range(1 if self.max_queries is None else RESTARTS):
+            if restart:
+                rows, x = decisions.random_points(rows, self.init_size, restart)
+            if not len(rows):
+                break
             walk = _Walk(self, decisions, rows, x, restart)
             turn = 0
             while len(walk.rows):
                 walk.turn(turn)
                 walk.leave()
                 turn += 1
-            if self.max_queries is None:
-                break
-            restart += 1
-            rows, x = decisions.random_points(rows, self.init_size, restart)
         return decisions.outcome()
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch.nn import functional
 
+from tinyguard.attacks.draws import LARGEST_STEP
 from tinyguard.attacks.polish import polish
 from tinyguard.attacks.problem import Best, Outcome, Problem
 from tinyguard.attacks.space import Space, per_sample
@@ -21,6 +22,7 @@ _START, _CELLS = 100, 101  # streams of the draws; the attacks use small ones
 _PROBED_AT_ONCE = 1 << 19  # elements: more leave the processor's caches between one operation and the next
 _GROWTH = 0.02  # of the pixel range, a try (Rahmati et al.'s search for a first point)
 PROBE_BLOCK = 16
+RESTARTS = 1 << 12
 
 Noise = Callable[[torch.Tensor, int], torch.Tensor]
 """Standard normal directions (n, 16, *shape) of samples (n,), for a block of probes."""
@@ -290,22 +292,23 @@ def dither(space: Space, x: torch.Tensor, uniform: torch.Tensor) -> torch.Tensor
 
 
 def restarted(step: int, restart: int) -> int:
-    """The step that a walk draws for, whose steps begin again at every restart."""
-    return step + (restart << 20)
+    """The step that a walk draws for, whose steps begin again at every restart below RESTARTS."""
+    return step + restart * (LARGEST_STEP // RESTARTS)
 
 
 def _random_image(problem: Problem, rows: torch.Tensor, step: int, tries: int, restart: int) -> torch.Tensor:
     """Uniform images in the first half of the tries; then in turn blocks of random colour, black and
     white noise, and the clean input under growing noise."""
     space, draws, clean = problem.space, problem.draws.select(rows), problem.x[rows]
+    drawn = restarted(step, restart)
     kind = 0 if 2 * step < tries else 1 + step % 3
-    uniform = draws.uniform(restarted(step, restart), space.shape, _START)
+    uniform = draws.uniform(drawn, space.shape, _START)
     if kind == 1 and len(space.shape) == 3:
         cells = 1 << (step // 3 % 4)
-        colours = draws.uniform(restarted(step, restart), (space.shape[2], cells, cells), _CELLS)
+        colours = draws.uniform(drawn, (space.shape[2], cells, cells), _CELLS)
         uniform = functional.interpolate(colours, space.shape[:2]).permute(0, 2, 3, 1)
     elif kind == 2:
         uniform = uniform.round()
     elif kind == 3:
-        return clean + _GROWTH * (step + 1) * draws.normal(restarted(step, restart), space.shape, _START)
+        return clean + _GROWTH * (step + 1) * draws.normal(drawn, space.shape, _START)
     return space.low + uniform * (space.high - space.low)

@@ -14,7 +14,7 @@ import torch
 from tinyguard.arithmetic.philox import philox4x32
 
 _WORD = 0xFFFFFFFF
-_LARGEST_STEP = 1 << 32
+LARGEST_STEP = 1 << 32
 _DRAWN_AT_ONCE = 1 << 17  # numbers: more leave the processor's caches between one operation and the next
 
 
@@ -31,7 +31,7 @@ class Draws:
 
     def words(self, step: int, shape: tuple[int, ...], stream: int) -> torch.Tensor:
         """int64 in [0, 2^32)."""
-        if not 0 <= step < _LARGEST_STEP:
+        if not 0 <= step < LARGEST_STEP:
             raise ValueError(f"step {step} is outside 0 to 2^32 - 1")
         count = math.prod(shape)
         blocks = torch.arange((count + 3) // 4)[None, :]
