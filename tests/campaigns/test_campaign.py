@@ -92,6 +92,28 @@ def test_budget_under_one_code_is_no_cell_to_run(tmp_path):
     assert {piece.cell.index for piece in pieces} == {1}
 
 
+@pytest.mark.parametrize(
+    ("attack", "norm", "budgets"), [("deepfool", "l2", [0.5, 0.75, 1.5]), ("jsma", "l0", [3, 9])]
+)
+def test_a_minimum_norm_attack_runs_once_for_all_budgets(tmp_path, attack, norm, budgets):
+    def study(eps: list[float]) -> tuple[Path, Path]:
+        folder = tmp_path / str(eps)
+        folder.mkdir()
+        path = write_study(folder, f'[[attack]]\nattack = "{attack}"\neps = {eps}\n', 20)
+        cells, pieces = planned(path)
+        assert len(pieces) == 1
+        assert sum(cell.runs for cell in cells) == 1
+        run_pieces(pieces, Store(folder / "cells"), _Immediate(), 1)
+        return path, folder / "cells"
+
+    together = json.loads(table(*study(budgets)))
+    alone = [json.loads(table(*study([eps])))[0] for eps in budgets]
+    assert together[: len(budgets)] == alone
+    left = [record["accuracy_under_attack"] for record in alone]
+    assert left[0] > left[-1]
+    assert [record["norm"] for record in alone] == [norm] * len(budgets)
+
+
 def test_keys_name_all_that_counts(tmp_path):
     attacks = '[[attack]]\nattack = "pgd"\neps = ["8codes"]\nsteps = {steps}\n'
     keys = set()

@@ -41,6 +41,16 @@ def test_wrong_study_is_one_line(tmp_path, attacks, message):
     assert "\n" not in text
 
 
+def test_networks_may_be_attacked_under_one_label_in_their_own_ways(tmp_path):
+    attack = '[[attack]]\nattack = "pgd"\neps = ["8codes"]\nsteps = {}\nnetworks = ["{}"]\n'
+    path = write_study(tmp_path, attack.format(4, "int8") + attack.format(2, "other"), 20)
+    head, table, rest = path.read_text().partition("[[network]]")
+    path.write_text(head + table + rest[: rest.index("[[attack]]")].replace("int8", "other") + table + rest)
+    cells, pieces = planned(path)
+    assert [(cell.network.name, cell.entry.label) for cell in cells] == [("int8", "pgd"), ("other", "pgd")]
+    assert len({piece.key for piece in pieces}) == 2
+
+
 def test_paths_are_relative_to_the_study(tmp_path):
     path = write_study(tmp_path)
     (tmp_path / "net.tflite").write_bytes(b"x")

@@ -33,6 +33,7 @@ class Cell:
 
     `inherits`: the index of the cell with the next smaller budget, whose successes count here too;
     `equal_to`: of the one that comes to the same codes, `unreachable`: not one code fits into eps.
+    `judged_from`: of the one whose minimum-norm attack is this one's too, under another eps.
     `check`: the run is examined for gradient masking besides.
     """
 
@@ -46,12 +47,13 @@ class Cell:
     inherits: int | None = None
     equal_to: int | None = None
     unreachable: bool = False
+    judged_from: int | None = None
     check: bool = False
 
     @property
     def runs(self) -> bool:
         """Whether there is anything to compute."""
-        return self.equal_to is None and not self.unreachable
+        return self.equal_to is None and self.judged_from is None and not self.unreachable
 
 
 @dataclass(frozen=True)
@@ -166,7 +168,8 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
     cells: list[Cell] = []
     last: int | None = None
     for index, eps in enumerate(known, first):
-        codes = None if steps is None else eps_codes(eps, steps)
+        counted = norm == "l0"  # in elements, not in shares
+        codes = None if steps is None or counted else eps_codes(eps, steps)
         under = direct and codes is not None and np.max(codes) < 1
         same = None if under or equal[eps] == eps else next(c.index for c in cells if c.eps == equal[eps])
         # An input that fools some masks at a smaller budget fools more of them at a larger one.
@@ -175,7 +178,10 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
         cells.append(Cell(index, network, entry, setting, norm, eps, codes, inherits, same, under))
         if cells[-1].runs:
             last = index
-    return cells
+    if base.budgeted or network.masks is not None:
+        return cells
+    # How near a minimum-norm attack comes is one search; what lies beyond a budget is no success under it.
+    return [replace(c, judged_from=last) if c.runs and c.index != last else c for c in cells]
 
 
 def _grid_steps(network: NetworkEntry, dtype: str, code_steps: tuple[float, ...]) -> tuple[float, ...] | None:

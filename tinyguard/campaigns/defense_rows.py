@@ -130,7 +130,7 @@ def _rule(cell: Cell) -> str:
 
 
 def _note(group: Sequence[Cell], runs: dict[int, AttackRun]) -> str:
-    if any(cell.runs and cell.index not in runs for cell in group):
+    if any(not cell.unreachable and _run(cell, runs) is None for cell in group):
         return "not finished"
     under = any(cell.unreachable for cell in group)
     return "under one code: no direct attack has an input in reach" if under else ""

@@ -38,12 +38,16 @@ _COLUMNS = (
 
 
 def finished(cells: Sequence[Cell], pieces: Sequence[Piece], store: Store) -> dict[int, AttackRun]:
-    """The runs of all cells whose every piece is done, by the cells' indices."""
+    """The runs of all cells that are finished or judged from a finished one, by the cells' indices."""
     runs = {}
     for cell in cells:
         own = [piece for piece in pieces if piece.cell.index == cell.index]
         if own and all(store.has(piece.key) for piece in own):
             runs[cell.index] = joined([unpack(store.read(piece.key)) for piece in own])
+    for cell in cells:
+        if cell.judged_from in runs:
+            assert cell.eps is not None
+            runs[cell.index] = runs[cell.judged_from].under(cell.eps, cell.eps_codes)
     return runs
 
 

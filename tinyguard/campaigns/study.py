@@ -141,10 +141,12 @@ def _study(path: Path, content: dict[str, Any], most: int | None) -> Study:
     limit = number(content.get("limit", _LIMIT), "limit")
     limit = limit if most is None else min(limit, most)
     attacks = tuple(_attack(entry, names, limit) for entry in tables(content, "attack"))
-    labels = [entry.label for entry in attacks]
-    doubled = next((label for label in labels if labels.count(label) > 1), None)
-    if doubled:
-        raise TinyguardError(f'two [[attack]] tables are called {doubled!r}: give one a label = "..."')
+    rows = [(entry.label, name) for entry in attacks for name in entry.networks]
+    for label, name in rows:
+        if rows.count((label, name)) > 1:
+            raise TinyguardError(
+                f'two [[attack]] tables for network {name} are called {label!r}: give one a label = "..."'
+            )
     for entry in attacks:
         for name in entry.networks:
             network = next(n for n in networks if n.name == name)

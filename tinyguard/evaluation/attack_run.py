@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
+from tinyguard.evaluation.budget import inside
 from tinyguard.evaluation.distortion import NORMS, Distances, median, spread
 from tinyguard.evaluation.intervals import wilson
 from tinyguard.evaluation.under_seeds import UnderSeeds
@@ -91,6 +92,17 @@ class AttackRun:
     def ties(self) -> int:
         """Successes that are only ties: the label's own output equals the maximum."""
         return int((self.success & self.tied).sum())
+
+    def under(self, eps: float, eps_codes: int | list[int] | None) -> AttackRun:
+        """A minimum-norm attack's run under a smaller budget: what lies beyond it is no success."""
+        success = self.success & inside(self.distances.of(self.conditions.norm), eps)
+        return replace(
+            self,
+            conditions=replace(self.conditions, eps=eps, eps_codes=eps_codes),
+            success=success,
+            tied=self.tied & success,
+            outside_budget=self.outside_budget + int((self.success & ~success).sum()),
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For --json: the promised keys first, useful ones behind them."""

@@ -10,6 +10,8 @@ import numpy as np
 from tinyguard.data.shares import Shares, whole_steps
 from tinyguard.errors import TinyguardError
 
+_SLACK = 1e-4  # of a budget, for sums in float32
+
 
 def parse_eps(text: str, shares: Shares) -> float:
     """`8/255`, `0.03` (shares of the pixel range) or `2codes`, in shares.
@@ -48,6 +50,12 @@ def eps_codes(eps: float, steps: Sequence[float]) -> int | list[int]:
     channel where they differ."""
     whole = whole_steps(eps, np.asarray(steps)).tolist()
     return whole[0] if len(set(whole)) == 1 else whole
+
+
+def inside(distances: np.ndarray, eps: float) -> np.ndarray:
+    """Whether each of the distances, in shares, keeps `eps`; they are sums in float32."""
+    kept: np.ndarray = distances <= eps * (1 + _SLACK)
+    return kept
 
 
 def equal_budgets(budgets: Sequence[float], steps: Sequence[float]) -> dict[float, float]:

@@ -19,7 +19,7 @@ from tinyguard.attacks.problem import Attack, Outcome, Problem
 from tinyguard.attacks.victim import Victim
 from tinyguard.evaluation.attack_job import Job, whole_numbers
 from tinyguard.evaluation.attack_run import AttackRun, Conditions
-from tinyguard.evaluation.budget import eps_codes
+from tinyguard.evaluation.budget import eps_codes, inside
 from tinyguard.evaluation.distortion import Distances, distances
 from tinyguard.evaluation.scoring import Scores, score
 from tinyguard.evaluation.settings import HIDDEN, norm_of, parameters_of
@@ -28,7 +28,6 @@ from tinyguard.evaluation.under_seeds import UnderSeeds, under_seeds
 from tinyguard.graph import Graph
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
-_SLACK = 1e-4  # of a budget, for sums in float32
 
 Progress = Callable[[int, int], None]
 
@@ -240,8 +239,7 @@ def _within(job: Job, distance: Distances) -> np.ndarray:
     """Whether each input keeps the budget. A transfer is counted at its eps before the rounding."""
     if job.eps is None or (job.attack.budgeted and job.setting == "transfer"):
         return np.ones(len(job.codes), bool)
-    within: np.ndarray = distance.of(norm_of(job.attack)) <= job.eps * (1 + _SLACK)
-    return within
+    return inside(distance.of(norm_of(job.attack)), job.eps)
 
 
 def _conditions(job: Job) -> Conditions:
