@@ -210,6 +210,13 @@ def test_a_broken_adaptive_attack_is_flagged(tmp_path, monkeypatch):
     assert f"**{row['flag']}**" in markdown(table)
     assert table.defenses[0]["flags"] >= 1
 
+    # A direct attack takes whole codes: a transfer that is rounded to more of them proves nothing.
+    halves = PGD.replace('"8codes", "16codes"', '"20.4codes", "20.6codes"')
+    table = run(write(tmp_path, {"none": ""}, halves), Store(tmp_path / "halves"))
+    below, above = rows_of(table, "none", "pgd")
+    assert below["flag"].startswith("the attack is broken")
+    assert (above["flag"], above["note"]) == ("", "rounding takes the transfer beyond eps")
+
 
 def test_interrupted_and_resumed_gives_the_same_bytes(small, tmp_path):
     table, path, _ = small

@@ -13,6 +13,7 @@ from tinyguard.campaigns.defense_figures import Figure, doubt, figure_of, strong
 from tinyguard.campaigns.defenses import ADAPTIVE, baseline, has_filters, is_squeezing, knows_seed
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.evaluation.attack_run import AttackRun
+from tinyguard.evaluation.budget import inside
 from tinyguard.evaluation.cost import Cost
 from tinyguard.evaluation.under_seeds import mean_and_deviation
 
@@ -88,7 +89,7 @@ def _row(
     figures = {name: _figure(group, setting, runs) for setting, name in SETTINGS.items()}
     found = [figure for figure in reversed(figures.values()) if figure is not None]
     adaptive, transfer, first = figures["adaptive"], figures["transfer"], group[0]
-    known = knows_seed(first)
+    known, more = knows_seed(first), _rounded_up(group, runs)
     return {
         "defense": network.name,
         "attack": label + KNOWN_SEED if known else label,
@@ -101,8 +102,8 @@ def _row(
         "clean": mean_and_deviation(found[0].right) if found else None,
         **{name: None if figure is None else figure.as_dict() for name, figure in figures.items()},
         "worst": strongest(found).as_dict() if found else None,
-        "flag": doubt(adaptive, transfer) if adaptive and transfer else "",
-        "note": _note(group, runs),
+        "flag": doubt(adaptive, transfer) if adaptive and transfer and not more else "",
+        "note": _note(group, runs) or ("rounding takes the transfer beyond eps" if more else ""),
     }
 
 
@@ -127,6 +128,13 @@ def _rule(cell: Cell) -> str:
         parts += [f"detector {cell.network.detector}"] if is_squeezing(cell.network) else []
         parts += ["EOT"] if cell.network.masks else ["seed"] if knows_seed(cell) else []
     return ", ".join(parts)
+
+
+def _rounded_up(group: Sequence[Cell], runs: dict[int, AttackRun]) -> bool:
+    """Whether transfers succeed with more whole codes than a direct attack has, and say nothing of it."""
+    own = [cell for cell in group if cell.setting == "transfer" and cell.norm == "linf"]
+    found = [(cell.eps, _run(cell, runs)) for cell in own]
+    return any(eps and run and not inside(run.distances.linf[run.success], eps).all() for eps, run in found)
 
 
 def _note(group: Sequence[Cell], runs: dict[int, AttackRun]) -> str:
