@@ -165,10 +165,10 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
     steps = _grid_steps(network, tensor.dtype, shares.step)
     direct = setting != "transfer" and steps is not None and norm == "linf"
     equal = equal_budgets(known, steps) if direct and steps is not None else {eps: eps for eps in known}
+    counted = norm == "l0"  # in elements, not in shares
     cells: list[Cell] = []
     last: int | None = None
     for index, eps in enumerate(known, first):
-        counted = norm == "l0"  # in elements, not in shares
         codes = None if steps is None or counted else eps_codes(eps, steps)
         under = direct and codes is not None and np.max(codes) < 1
         same = None if under or equal[eps] == eps else next(c.index for c in cells if c.eps == equal[eps])

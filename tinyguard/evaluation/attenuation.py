@@ -17,13 +17,13 @@ from tinyguard.attacks.pgd import PGD
 from tinyguard.attacks.problem import Problem
 from tinyguard.attacks.space import l2
 from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.budget import inside
 from tinyguard.evaluation.intervals import wilson
 from tinyguard.evaluation.scoring import score
 from tinyguard.evaluation.target import Target
 
 EPS_CODES = (0.1, 0.2, 0.3, 0.4, 0.45, 0.51, 0.6, 0.8, 1.0, 1.2, 1.4, 1.51, 1.75, 2.0)
 _UNMOVED = 1e-6  # shares: float32 noise
-_SLACK = 1e-4  # of the budget, for float32
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _compared(
         erased=int((perturbed & (after <= _UNMOVED)).sum()) / count,
         amplified=int((perturbed & (after > before + _UNMOVED)).sum()) / count,
         erased_samples=float((after.flatten(1).amax(dim=1) <= _UNMOVED).double().mean()),
-        amplified_samples=float((after.flatten(1).amax(dim=1) > eps * (1 + _SLACK)).double().mean()),
+        amplified_samples=float((~inside(after.flatten(1).amax(dim=1).numpy(), eps)).mean()),
         l2_ratio=float(sizes.median()),
         linf=float(after.max()),
     )
