@@ -1,5 +1,7 @@
 """Pixel Defend: greedy, within eps, exactly what whole evaluations give, and worth something on digits."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,8 +9,10 @@ import pytest
 
 import tinyguard
 from tests.defenses.networks import random_codes, random_network
-from tinyguard.defenses.pixel_cnn import load_pixel_cnn
-from tinyguard.defenses.pixel_defend import most_likely, purification_cost, purify
+from tinyguard.defenses import compiled
+from tinyguard.defenses.pixel_choice import exponential, one_less_exponential
+from tinyguard.defenses.pixel_cnn import MaskedConvolution, load_pixel_cnn
+from tinyguard.defenses.pixel_defend import purification_cost, purify
 from tinyguard.defenses.pixel_likelihood import bits_per_dimension, mixture_of
 from tinyguard.errors import TinyguardError
 
@@ -48,15 +52,66 @@ def test_the_digits_network_too():
     )
 
 
+def shortfalls(network, codes, purified, eps):
+    """By how much the logarithm of each choice's likelihood is under that of the best in its window, from one
+    evaluation of the whole network."""
+    channels = network.shape[2]
+    mixture = mixture_of(network, network.parameters(purified).reshape(-1, network.last.bias.size))
+    values, given = (x.reshape(-1, channels).astype(np.int64) for x in (purified, codes))
+    for channel in range(channels):
+        window = np.clip(given[:, channel, None] + np.arange(-eps, eps + 1), -128, 127)
+        found = mixture.logs(channel, values[:, channel, None])[:, 0]
+        yield mixture.logs(channel, window).max(axis=1) - found
+        mixture = mixture.given(channel, values[:, channel])
+
+
+def photographs(count):
+    return np.cumsum(random_codes(count, (32, 32, 3)) // 40, axis=2).clip(-128, 127).astype(np.int8)
+
+
 def test_one_evaluation_of_purified_photographs_confirms_every_choice():
     network = load_pixel_cnn(DIGITS.parent / "resnet8-cifar10" / "pixel-cnn.npz")
-    codes = np.cumsum(random_codes(2, (32, 32, 3)) // 40, axis=2).clip(-128, 127).astype(np.int8)
-    purified = purify(network, codes, 8)
-    mixture = mixture_of(network, network.parameters(purified).reshape(2 * 32 * 32, -1))
-    values, given = purified.reshape(-1, 3).astype(np.int64), codes.reshape(-1, 3)
-    for channel in range(3):
-        np.testing.assert_array_equal(most_likely(mixture, channel, given[:, channel], 8), values[:, channel])
-        mixture = mixture.given(channel, values[:, channel])
+    codes = photographs(2)
+    for shortfall in shortfalls(network, codes, purify(network, codes, 8), 8):
+        assert shortfall.max() <= 1e-12
+
+
+def sharpened(network, factor):
+    """The network with its output times `factor`: means far outside the codes, scales of all sizes."""
+    last = network.last
+    return replace(network, last=MaskedConvolution(last.taps, last.weights * factor, last.bias * factor))
+
+
+@pytest.mark.parametrize(("shape", "mixtures"), [((4, 5, 3), 3), ((5, 4, 1), 2), ((3, 3, 2), 7)])
+@pytest.mark.parametrize("factor", [1, 8, 256])
+@pytest.mark.parametrize("eps", [0, 1, 38, 255])
+def test_c_and_numpy_find_the_same_bits(shape, mixtures, factor, eps, monkeypatch):
+    assert compiled.available(), "the project's machines have a C compiler"
+    network, codes = sharpened(random_network(shape, mixtures=mixtures), factor), random_codes(21, shape)
+    codes[0], codes[1] = -128, 127
+    fast = purify(network, codes, eps)
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    np.testing.assert_array_equal(fast, purify(network, codes, eps))
+    if factor < 256:  # beyond it, logarithms of likelihoods are infinite
+        for shortfall in shortfalls(network, codes, fast, eps):
+            assert shortfall.max() <= 1e-9
+
+
+def test_photographs_too(monkeypatch):
+    network = load_pixel_cnn(DIGITS.parent / "resnet8-cifar10" / "pixel-cnn.npz")
+    codes = photographs(9)
+    fast = purify(network, codes, 16)
+    monkeypatch.setattr(compiled, "available", lambda: False)
+    np.testing.assert_array_equal(fast, purify(network, codes, 16))
+
+
+def test_exponentials_are_right_to_the_last_places():
+    x = np.concatenate([np.linspace(-708, 8, 20_001), [-1e-300, 0.0, -1e9]])
+    expected = np.array([math.exp(value) for value in x])
+    np.testing.assert_allclose(exponential(x), np.where(x < -708, 0, expected), rtol=4e-16)
+    x = np.concatenate([np.geomspace(1e-12, 50, 5_001), [0.0]])
+    expected = np.array([-math.expm1(-value) for value in x])
+    np.testing.assert_allclose(one_less_exponential(x), expected, rtol=6e-16)
 
 
 @pytest.mark.parametrize("eps", [0, 1, 38, 255])

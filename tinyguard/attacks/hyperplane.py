@@ -17,9 +17,9 @@ def project_onto_plane(
     """The nearest point of the box to `x`, (n, *shape), in Linf or L2, with normal . point = level (n,).
 
     Exact (Croce & Hein 2020, arXiv 1907.02044, section 2.1): a multiple t of the direction moves every
-    element until its wall, so normal . point rises piecewise linearly in t, with a bend where an element
-    meets its wall; between two bends t is solved for. Where the plane does not meet the box, the corner
-    nearest to it.
+    element until its wall, so normal . point rises piecewise linearly in t, ever less steeply. Newton's
+    method from 0 stays below the solution and ends where no further element has met its wall: a few
+    steps, where the paper sorts all walls. Where the plane does not meet the box, the corner nearest to it.
     """
     shape = x.shape
     walls = torch.stack([space.low.expand(shape), space.high.expand(shape)]).flatten(2).double()
@@ -30,18 +30,16 @@ def project_onto_plane(
     size = normals.abs()
     speed = torch.ones_like(size) if norm == "linf" else size
     wall = torch.where(size > 0, reach / speed.clamp(min=1e-300), torch.zeros_like(size))
-    bends, order = wall.sort(dim=1)
-    rate = (size * speed).gather(1, order)
-    arrived = (rate * bends).cumsum(dim=1)
-    moving = rate.sum(dim=1, keepdim=True) - rate.cumsum(dim=1)
-    need = missing.abs()[:, None]
-    first = torch.searchsorted(arrived + moving * bends, need).clamp(max=bends.shape[1] - 1)
-    before = (first - 1).clamp(min=0)
-    zero = torch.zeros_like(need)
-    done = torch.where(first > 0, arrived.gather(1, before), zero)
-    running = torch.where(first > 0, moving.gather(1, before), rate.sum(dim=1, keepdim=True))
-    multiple = torch.minimum((need - done) / running.clamp(min=1e-300), bends[:, -1:])
-    moved = points + ahead * torch.minimum(multiple * speed, reach) * (size > 0)
+    rate, furthest = size * speed, wall.amax(dim=1)
+    need, multiple, running = missing.abs(), torch.zeros_like(missing), wall > 0
+    while True:
+        arrived = (rate * torch.minimum(wall, multiple[:, None])).sum(dim=1)
+        step = (need - arrived) / (rate * running).sum(dim=1).clamp(min=1e-300)
+        multiple = torch.minimum(multiple + step.clamp(min=0), furthest)
+        before, running = running, wall > multiple[:, None]
+        if torch.equal(before, running):
+            break
+    moved = points + ahead * torch.minimum(multiple[:, None] * speed, reach) * (size > 0)
     return space.clip(moved.float().reshape(shape))
 
 
@@ -64,6 +62,8 @@ def reach_on_grid(
     low, high = torch.ones(len(x)), torch.ones(len(x))
     for _ in range(_DOUBLINGS):
         still = short(high)
+        if not still.any():
+            break
         low, high = torch.where(still, high, low), torch.where(still, high * 2, high)
     for _ in range(_BISECTIONS):
         middle = (low + high) / 2

@@ -10,7 +10,10 @@ from tinyguard.cli._options import console, json_option, print_json
 from tinyguard.native.library import library
 from tinyguard.toolchain.installed import Package, Tool, install_commands, packages, tools
 
-_WITHOUT_LOOPS = "torch alone, half as fast: there is no C compiler (gcc), or no cache folder to write"
+_WITHOUT_LOOPS = (
+    "torch alone, half as fast, and Pixel Defend a tenth: there is no C compiler (gcc), or no cache folder "
+    "to write"
+)
 
 
 @click.command(help=__doc__)

@@ -5,7 +5,7 @@ is set to the most likely one within eps of what it was, given the purified valu
 
 Layers are evaluated at the current pixel alone, from what they computed at earlier pixels: nothing there can
 change any more. An image so costs as many MACs as one evaluation of the whole network, and equals evaluating
-the whole network anew at every pixel in every byte.
+the whole network anew at every pixel in every byte. Where there is a C compiler, the same is done in C.
 """
 
 from __future__ import annotations
@@ -15,8 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyguard.defenses import compiled
+from tinyguard.defenses.pixel_choice import PixelMixture
 from tinyguard.defenses.pixel_cnn import MaskedConvolution, PixelCNN, network_input
-from tinyguard.defenses.pixel_likelihood import HIGHEST, LOWEST, Mixture, bits_per_dimension, mixture_of
+from tinyguard.defenses.pixel_likelihood import HIGHEST, LOWEST, bits_per_dimension
 from tinyguard.errors import TinyguardError
 
 BATCH = 128
@@ -127,24 +129,16 @@ def check_images(network: PixelCNN, codes: np.ndarray) -> None:
 
 
 def _purify_batch(network: PixelCNN, codes: np.ndarray, eps_codes: int) -> np.ndarray:
+    if compiled.available():
+        return compiled.purified(network, codes, eps_codes)
     evaluation, purified = _Evaluation(network, len(codes)), codes.copy()
     height, width, channels = network.shape
     for row in range(height):
         for column in range(width):
-            mixture = mixture_of(network, evaluation.parameters(row, column))
+            mixture = PixelMixture(network, evaluation.parameters(row, column))
             for channel in range(channels):
-                best = most_likely(mixture, channel, codes[:, row, column, channel], eps_codes)
-                purified[:, row, column, channel] = best
-                if channel + 1 < channels:
-                    mixture = mixture.given(channel, best)
+                purified[:, row, column, channel] = mixture.choose(
+                    channel, codes[:, row, column, channel], eps_codes
+                )
             evaluation.put(row, column, purified[:, row, column])
     return purified
-
-
-def most_likely(mixture: Mixture, channel: int, codes: np.ndarray, eps_codes: int) -> np.ndarray:
-    """The most likely codes within `eps_codes` of int8 codes (N,), int64 (N,); the lowest of equals."""
-    candidates = codes.astype(np.int64)[:, None] + np.arange(-eps_codes, eps_codes + 1)
-    np.clip(candidates, LOWEST, HIGHEST, out=candidates)
-    best = mixture.most_likely(channel, candidates)
-    chosen: np.ndarray = np.take_along_axis(candidates, best[:, None], axis=1)[:, 0]
-    return chosen

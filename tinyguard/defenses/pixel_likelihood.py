@@ -51,14 +51,6 @@ class Mixture:
         """Log-probabilities of `codes` (..., V) for a channel, given those that `given` has put in."""
         return _logsumexp(self.log_weights[..., None] + self.component_logs(channel, codes), axis=-2)
 
-    def most_likely(self, channel: int, codes: np.ndarray) -> np.ndarray:
-        """Place in each row of `codes` (N, V) of its most likely one, int64 (N,); the first of equals."""
-        logs = self.component_logs(channel, codes)
-        logs += self.log_weights[..., None]
-        logs -= logs.max(axis=(-2, -1), keepdims=True)  # the best code keeps all digits, others may vanish
-        best: np.ndarray = np.exp(logs, out=logs).sum(axis=-2).argmax(axis=-1)
-        return best
-
     def given(self, channel: int, codes: np.ndarray) -> Mixture:
         """What is known of the later channels once this one has `codes` (...)."""
         means, channels = self.means.copy(), self.means.shape[-2]

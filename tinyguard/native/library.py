@@ -1,4 +1,5 @@
-"""`loops.c` as a shared library: compiled once by this machine's C compiler, kept in the user's cache."""
+"""The C files beside this one as a shared library: compiled once by this machine's C compiler, kept in the
+user's cache."""
 
 from __future__ import annotations
 
@@ -12,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-_SOURCE = Path(__file__).with_name("loops.c")
+_SOURCES = tuple(Path(__file__).with_name(name) for name in ("loops.c", "purify.c"))
 _FLAGS = ("-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _SWITCH = "TINYGUARD_NATIVE"
 
@@ -28,13 +29,14 @@ def library() -> ctypes.CDLL | None:
             _build(path)
         return ctypes.CDLL(str(path))
     except (OSError, RuntimeError, subprocess.SubprocessError):
-        return None  # torch does the same, only slower
+        return None  # torch and NumPy do the same, only slower
 
 
 def _path() -> Path:
     """Raises RuntimeError where there is no home folder."""
     said = " ".join((*_FLAGS, platform.machine(), platform.system(), *platform.libc_ver()))
-    digest = hashlib.sha256(_SOURCE.read_bytes() + said.encode()).hexdigest()[:16]
+    text = b"".join(source.read_bytes() for source in _SOURCES)
+    digest = hashlib.sha256(text + said.encode()).hexdigest()[:16]
     cache = os.environ.get("XDG_CACHE_HOME")
     return (Path(cache) if cache else Path.home() / ".cache") / "tinyguard" / f"loops-{digest}.so"
 
@@ -48,7 +50,7 @@ def _build(path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".loops-", dir=path.parent) as folder:
         built = Path(folder) / path.name
         subprocess.run(
-            [compiler, *_FLAGS, str(_SOURCE), "-o", str(built), "-lm"],
+            [compiler, *_FLAGS, *map(str, _SOURCES), "-o", str(built), "-lm"],
             check=True,
             capture_output=True,
             timeout=60,
