@@ -147,7 +147,7 @@ def test_the_cost_counts_multiplications():
     assert (cost.evaluations, cost.macs) == (20, layers)
     assert cost.total_macs == 20 * layers
     assert cost.published_macs == 60 * 20 * layers
-    assert cost.logistic_functions == 2 * 60 * 77 * 3
+    assert cost.masses == 60 * 77 * 3
 
 
 def test_what_does_not_fit_is_refused_in_one_line():

@@ -71,7 +71,7 @@ def _show(found: Purification, output: Path) -> None:
     table.add_row("bits per dimension", f"{found.bits_before:.3f} before, {found.bits_after:.3f} after")
     table.add_row(
         "seconds an image",
-        f"{found.seconds_an_image:.3f} ({found.threads} thread{plural}, batches of {found.batch_size})",
+        f"{found.seconds_an_image:.2g} ({found.threads} thread{plural}, batches of {found.batch_size})",
     )
     table.add_row("network evaluations an image", f"{cost.evaluations:,}, one after the other")
     table.add_row("MACs an evaluation", f"{cost.macs:,} at one pixel, float64")
@@ -79,7 +79,7 @@ def _show(found: Purification, output: Path) -> None:
     console.print(
         f"on the host only, not for a microcontroller: {cost.evaluations:,} evaluations x "
         f"{cost.macs:,} MACs = {cost.total_macs / 1e6:,.1f} million in floating point and "
-        f"{cost.logistic_functions / 1e6:,.2f} million logistic functions an image, before the network; "
+        f"{cost.masses / 1e6:,.2f} million masses of logistics an image, before the network; "
         "with the whole PixelCNN evaluated at every value, as published, "
         f"{cost.published_macs / 1e6:,.0f} million MACs",
         soft_wrap=True,

@@ -26,13 +26,13 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class PurificationCost:
-    """What one image costs: `evaluations` of `macs` each, one after the other, and `logistic_functions` to
-    compare candidate values. `published_macs`: the whole network evaluated for every value, as published.
+    """What one image costs: `evaluations` of `macs` each, one after the other, and to compare candidate values
+    `masses` of logistics. `published_macs`: the whole network evaluated for every value, as published.
     """
 
     evaluations: int
     macs: int
-    logistic_functions: int
+    masses: int
     published_macs: int
 
     @property
@@ -47,7 +47,7 @@ def purification_cost(network: PixelCNN, eps_codes: int) -> PurificationCost:
     return PurificationCost(
         evaluations=pixels,
         macs=network.macs_per_pixel,
-        logistic_functions=2 * values * (2 * eps_codes + 1) * network.mixtures,
+        masses=values * (2 * eps_codes + 1) * network.mixtures,
         published_macs=values * pixels * network.macs_per_pixel,
     )
 
