@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from tests.operators.test_filters import operator
 from tinyguard.backends.simulator import Simulator
 from tinyguard.native import library, loops
 from tinyguard.tflite import read_graph
@@ -40,6 +41,55 @@ def test_a_network_gives_the_same_bits_without_them(name: str, monkeypatch: pyte
     for one, other in zip(found, (*expected, None, last), strict=True):
         assert other is None or torch.equal(one, other)
     torch.testing.assert_close(found[-2], leaking, rtol=1e-4, atol=1e-7)
+
+
+FILTERS = (
+    ("median", {"size": 3}),
+    ("tv", {"strength": 4, "iterations": 20}),
+    ("tv", {"strength": 1, "iterations": 3}),
+)
+
+
+@pytest.mark.parametrize("shape", [(5, 12, 11, 3), (4, 1, 30, 2), (3, 9, 1, 1), (2, 1, 1, 4), (0, 4, 4, 1)])
+@pytest.mark.parametrize(("name", "parameters"), FILTERS)
+def test_filters_give_the_same_bits_without_them(
+    name: str, parameters: dict[str, int], shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = np.random.default_rng(4)
+    one = operator(name, shape, **parameters)
+    x = torch.from_numpy(random.integers(-128, 128, shape).astype(np.float32))
+    x = (x / 16).round().requires_grad_()  # of few values, so that windows have equal ones
+    upstream = torch.from_numpy(random.normal(size=shape).astype(np.float32))
+
+    def answer() -> tuple[torch.Tensor, torch.Tensor]:
+        (values,) = one.forward(x)
+        return values.detach(), *torch.autograd.grad(values, x, upstream)
+
+    values, gradient = answer()
+    np.testing.assert_array_equal(values.numpy(), one.run(x.detach().numpy().astype(np.int8))[0])
+    monkeypatch.setattr(loops, "library", lambda: None)
+    for found, expected in zip((values, gradient), answer(), strict=True):
+        assert torch.equal(found, expected)
+
+
+def test_the_gradient_of_total_variation_is_that_of_its_smooth_form() -> None:
+    one = operator("tv", (3, 8, 7, 2), strength=2, iterations=9)
+    x = torch.from_numpy(np.random.default_rng(5).integers(-128, 128, (3, 8, 7, 2)).astype(np.float32))
+    upstream, leaf = torch.rand(x.shape), x.clone().requires_grad_()
+    (expected,) = torch.autograd.grad(one.smooth(leaf), leaf, upstream)
+    (found,) = torch.autograd.grad(one.forward(leaf)[0], leaf, upstream)
+    torch.testing.assert_close(found, expected)
+
+
+def test_the_gradient_of_the_median_goes_to_the_first_of_its_value() -> None:
+    one, x = operator("median", (1, 3, 3, 1), size=3), torch.zeros(1, 3, 3, 1)
+    x[0, :, :, 0] = torch.tensor([[9.0, 5.0, 1.0], [5.0, 7.0, 0.0], [2.0, 5.0, 8.0]])
+    leaf, upstream = x.requires_grad_(), torch.zeros(1, 3, 3, 1)
+    upstream[0, 1, 1, 0] = 2
+    (found,) = torch.autograd.grad(one.forward(leaf)[0], leaf, upstream)
+    expected = torch.zeros(3, 3)
+    expected[0, 1] = 2
+    assert torch.equal(found[0, :, :, 0], expected)
 
 
 def test_only_plain_contiguous_tensors_are_served() -> None:

@@ -26,8 +26,8 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class PurificationCost:
-    """What one image costs: `evaluations` of `macs` each, one after the other, and to compare candidate values
-    `masses` of logistics. `published_macs`: the whole network evaluated for every value, as published.
+    """What one image costs: `evaluations` of `macs` each, one after the other, and `masses` of logistics to
+    compare candidate values. `published_macs`: the whole network evaluated for every value, as published.
     """
 
     evaluations: int

@@ -13,7 +13,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-_SOURCES = tuple(Path(__file__).with_name(name) for name in ("loops.c", "purify.c"))
+_SOURCES = tuple(sorted(Path(__file__).parent.glob("*.[ch]")))
 _FLAGS = ("-O3", "-ffp-contract=off", "-fno-math-errno", "-fno-trapping-math", "-shared", "-fPIC")
 _SWITCH = "TINYGUARD_NATIVE"
 
@@ -50,7 +50,14 @@ def _build(path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix=".loops-", dir=path.parent) as folder:
         built = Path(folder) / path.name
         subprocess.run(
-            [compiler, *_FLAGS, *map(str, _SOURCES), "-o", str(built), "-lm"],
+            [
+                compiler,
+                *_FLAGS,
+                *(str(path) for path in _SOURCES if path.suffix == ".c"),
+                "-o",
+                str(built),
+                "-lm",
+            ],
             check=True,
             capture_output=True,
             timeout=60,

@@ -9,11 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#if defined(__x86_64__) && defined(__ELF__)
-#define EVERY_CPU __attribute__((target_clones("arch=x86-64-v4", "arch=x86-64-v3", "default")))
-#else
-#define EVERY_CPU
-#endif
+#include "every_cpu.h"
 
 /* One entry a channel. `tilt` may be null: then `addend` holds it. `least` and `most` bound the sums whose
  * unrounded code lies inside the clamp. */
@@ -22,7 +18,7 @@ struct rule {
     double low, high;
 };
 
-static inline __attribute__((always_inline)) float clamped(double y, double low, double high) {
+INLINE float clamped(double y, double low, double high) {
     y = floor(y);
     y = y < low ? low : y;
     return (float)(y > high ? high : y);
@@ -114,7 +110,7 @@ struct stages {
     int32_t upwards;
 };
 
-static inline __attribute__((always_inline)) double rounded(double x, struct stage by, int upwards) {
+INLINE double rounded(double x, struct stage by, int upwards) {
     return floor(x * by.factor + (0.5 + (x < 0 && !upwards ? -by.tilt : by.tilt)));
 }
 

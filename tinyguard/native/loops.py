@@ -60,28 +60,28 @@ def codes(
     flags = torch.empty_like(first, dtype=torch.bool) if outside else None
     name = "tg_codes_halves" if len(sums) == 2 else "tg_codes_f32" if narrow else "tg_codes_f64"
     rows, channels = first.shape
-    _call(name, ctypes.byref(rule.in_c), *sums, found, flags, c_size_t(rows), c_size_t(channels))
+    call(name, ctypes.byref(rule.in_c), *sums, found, flags, c_size_t(rows), c_size_t(channels))
     return found, flags
 
 
 def halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """float32 codes 256 h + l as (l, h), |l| up to 128."""
     lower, upper = torch.empty_like(x), torch.empty_like(x)
-    _call("tg_halves", x, lower, upper, c_size_t(x.numel()))
+    call("tg_halves", x, lower, upper, c_size_t(x.numel()))
     return lower, upper
 
 
 def in_bytes(x: torch.Tensor) -> torch.Tensor:
     """uint8: whole codes from -128 to 127 in float32, 128 more."""
     found = torch.empty_like(x, dtype=torch.uint8)
-    _call("tg_bytes", x, found, c_size_t(x.numel()))
+    call("tg_bytes", x, found, c_size_t(x.numel()))
     return found
 
 
 def byte_halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """uint8 (l, h + 128) of whole codes 256 h + l of 16 bits in float32, l from 0 to 255."""
     lower, upper = (torch.empty_like(x, dtype=torch.uint8) for _ in range(2))
-    _call("tg_byte_halves", x, lower, upper, c_size_t(x.numel()))
+    call("tg_byte_halves", x, lower, upper, c_size_t(x.numel()))
     return lower, upper
 
 
@@ -96,7 +96,7 @@ def weighted_pair(
 ) -> None:
     """Write round(clamp((a * factors[0] + addend) + b * factors[1])) in float32, and what the clamp held."""
     numbers = (c_float(x) for x in (*factors, addend, *clamp))
-    _call("tg_weighted_pair", a, b, target, outside, c_size_t(a.numel()), *numbers)
+    call("tg_weighted_pair", a, b, target, outside, c_size_t(a.numel()), *numbers)
 
 
 class _Stages(ctypes.Structure):
@@ -121,17 +121,18 @@ def staged_pair(
     output each, and whether its total lies out of `inside`."""
     flat = (x for stage in stages for x in stage)
     said = _Stages(*flat, -1.0 if subtract else 1.0, *inside, *clamp, int(clamp[0] >= 0))
-    _call("tg_staged_pair", ctypes.byref(said), a, b, target, outside, c_size_t(a.numel()))
+    call("tg_staged_pair", ctypes.byref(said), a, b, target, outside, c_size_t(a.numel()))
 
 
 def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float) -> torch.Tensor:
     """The float32 gradient, `leak` of it where `outside` (bool)."""
     kept = torch.empty_like(gradient)
-    _call("tg_keep_inside", gradient, outside, kept, c_size_t(gradient.numel()), c_float(leak - 1))
+    call("tg_keep_inside", gradient, outside, kept, c_size_t(gradient.numel()), c_float(leak - 1))
     return kept
 
 
-def _call(name: str, *arguments: object) -> None:
+def call(name: str, *arguments: object) -> None:
+    """A function of the library; tensors are passed as pointers to what they hold."""
     loaded = library()
     assert loaded is not None
     getattr(loaded, name)(*(c_void_p(x.data_ptr()) if isinstance(x, torch.Tensor) else x for x in arguments))

@@ -65,12 +65,29 @@ class Filter(Operator):
         images = x.reshape(-1, self.height, self.width, self.channels)
         return (self.filtered(images).reshape(x.shape),)
 
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        from tinyguard.operators._filter_gradient import exact
+
         x = inputs[0]
         assert x is not None
-        if self.gradient == "identity":
-            return (x,)
-        return (self.smooth(x.reshape(-1, self.height, self.width, self.channels)).reshape(x.shape),)
+        return (exact(self, x.reshape(-1, self.height, self.width, self.channels)).reshape(x.shape),)
+
+    def values(self, images: torch.Tensor) -> torch.Tensor:
+        """`filtered` in torch: codes in float32 of contiguous images of codes in float32."""
+        import torch
+
+        codes = self.filtered(images.cpu().numpy().astype(np.int8))
+        return torch.from_numpy(codes.astype(np.float32)).to(images.device)
+
+    def slope(self, images: torch.Tensor, values: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
+        """The gradient of `smooth` at `images`, whose `values` these are, from that of the filtered codes."""
+        import torch
+
+        del values
+        with torch.enable_grad():
+            leaf = images.detach().requires_grad_()
+            (found,) = torch.autograd.grad(self.smooth(leaf), leaf, upstream)
+        return found
 
     def number(self, name: str, allowed: range | tuple[int, ...]) -> int:
         """The filter's parameter `name`, which must be one of `allowed`."""
