@@ -237,3 +237,18 @@ def test_no_file_holds_a_filter_as_an_operator() -> None:
 def test_shapes_are_drawn_as_images_and_series() -> None:
     ranks = {len(draw_shape(np.random.default_rng(seed))) for seed in range(60)}
     assert ranks == {2, 3, 4}
+
+
+def test_smooth_gradients_end_where_the_codes_do() -> None:
+    """As everywhere in the simulator: a filter's real value outside the codes passes nothing but the leak."""
+    one = operator("dct", (4, 8, 8, 1), quality=10)
+    x = torch.from_numpy(np.sign(images(9, (4, 8, 8, 1))).astype(np.float32) * 127).requires_grad_()
+    real = one.smooth(x.detach())
+    assert (real.abs() > 129).any()
+    for leak in (0.0, 0.5):
+        one.leak = leak
+        upstream = torch.where(real.abs() > 129, 1.0, 0.0)
+        leaf = x.detach().clone().requires_grad_()
+        (expected,) = torch.autograd.grad(one.smooth(leaf), leaf, upstream * leak)
+        (found,) = torch.autograd.grad(one.forward(x)[0], x, upstream)
+        torch.testing.assert_close(found, expected)

@@ -17,10 +17,8 @@ from tinyguard.defenses.pixel_cnn import LEAST_LOG_SCALE, PixelCNN, parameter_co
 from tinyguard.defenses.pixel_likelihood import HIGHEST, LOWEST
 
 _LOG2E = 1.4426950408889634
-_LN2_HIGH, _LN2_LOW = (
-    0.6931471803691238,
-    1.9082149292705877e-10,
-)  # their sum is ln 2; 21 bits of the first are 0
+# Their sum is ln 2; the last bits of the first are 0, so that its multiples are exact.
+_LN2_HIGH, _LN2_LOW = 0.6931471803691238, 1.9082149292705877e-10
 _LEAST = -708.0  # below it 0: exp would leave the normal numbers
 _TERMS = 13
 _SMALL, _SMALL_TERMS = 0.5, 16

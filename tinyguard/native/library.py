@@ -49,15 +49,9 @@ def _build(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".loops-", dir=path.parent) as folder:
         built = Path(folder) / path.name
+        sources = [str(source) for source in _SOURCES if source.suffix == ".c"]
         subprocess.run(
-            [
-                compiler,
-                *_FLAGS,
-                *(str(path) for path in _SOURCES if path.suffix == ".c"),
-                "-o",
-                str(built),
-                "-lm",
-            ],
+            [compiler, *_FLAGS, *sources, "-o", str(built), "-lm"],
             check=True,
             capture_output=True,
             timeout=60,

@@ -80,13 +80,17 @@ class Filter(Operator):
         return torch.from_numpy(codes.astype(np.float32)).to(images.device)
 
     def slope(self, images: torch.Tensor, values: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-        """The gradient of `smooth` at `images`, whose `values` these are, from that of the filtered codes."""
+        """The gradient of `smooth`, clamped to the codes, at `images`, whose `values` these are, from that of
+        the filtered codes."""
         import torch
+
+        from tinyguard.arithmetic.straight_through import clamped
 
         del values
         with torch.enable_grad():
             leaf = images.detach().requires_grad_()
-            (found,) = torch.autograd.grad(self.smooth(leaf), leaf, upstream)
+            real = clamped(self.smooth(leaf), *self.clamp, self.leak)
+            (found,) = torch.autograd.grad(real, leaf, upstream)
         return found
 
     def number(self, name: str, allowed: range | tuple[int, ...]) -> int:
