@@ -70,8 +70,8 @@ def _show(found: Purification, output: Path) -> None:
     table.add_row("eps", f"{found.eps_codes} codes")
     table.add_row("bits per dimension", f"{found.bits_before:.3f} before, {found.bits_after:.3f} after")
     table.add_row(
-        "seconds an image",
-        f"{found.seconds_an_image:.2g} ({found.threads} thread{plural}, batches of {found.batch_size})",
+        "milliseconds an image",
+        f"{1e3 * found.seconds_an_image:.2g} ({found.threads} thread{plural}, batches of {found.batch_size})",
     )
     table.add_row("network evaluations an image", f"{cost.evaluations:,}, one after the other")
     table.add_row("MACs an evaluation", f"{cost.macs:,} at one pixel, float64")

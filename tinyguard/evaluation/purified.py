@@ -16,6 +16,7 @@ import numpy as np
 
 from tinyguard.data import Shares, load_data
 from tinyguard.data.shares import whole_steps
+from tinyguard.defenses import compiled
 from tinyguard.defenses.pixel_cnn import PixelCNN
 from tinyguard.defenses.pixel_defend import PurificationCost, check_images, purification_cost, purify
 from tinyguard.defenses.pixel_likelihood import bits_per_dimension
@@ -33,7 +34,7 @@ class Purification:
     """Purified int8 codes `x` (N, height, width, channels) and the figures of a run.
 
     Bits per dimension are means over all samples; `seconds_an_image` counts the `samples_purified` alone,
-    on `threads` that NumPy's BLAS may use.
+    on `threads`, without a C compiler those that NumPy's BLAS may use.
     """
 
     x: np.ndarray
@@ -136,7 +137,7 @@ def run_purification(
         bits_before=float(before.mean()),
         bits_after=float(bits_per_dimension(network, purified).mean()),
         seconds_an_image=seconds / max(1, moved),
-        threads=_threads(),
+        threads=1 if compiled.available() else _threads(),
         batch_size=batch_size,
         cost=purification_cost(network, eps_codes),
     )
