@@ -51,17 +51,16 @@ def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int) -> np.ndarray
         inputs, outputs = len(layer.weights) // len(layer.taps), layer.bias.size
         more = -outputs % _COLUMNS
         reach, (height, width, _) = layer.reach, network.shape
-        seen = np.zeros((height + reach, width + 2 * reach, _LANES, inputs))
         return _Layer(
             pointer(np.pad(layer.weights, ((0, 0), (0, more)))),
             pointer(np.pad(layer.bias, (0, more))),
             pointer(np.array(layer.taps, np.int32)),
-            pointer(seen) if sees_others else None,
+            pointer(np.zeros((height + reach, width + 2 * reach, _LANES, inputs))) if sees_others else None,
             *(len(layer.taps), inputs, outputs + more, reach),
         )
 
-    wide = {id(network.first), *(id(layer) for layer, _ in network.blocks)}
-    layers = [in_c(layer, id(layer) in wide) for layer in network.layers]
+    blocks = [in_c(*layer) for wide, narrow in network.blocks for layer in ((wide, True), (narrow, False))]
+    layers = [in_c(network.first, True), *blocks, in_c(network.last, False)]
     most = max(layer.outputs for layer in layers)
     said = _Network(
         ctypes.cast((_Layer * len(layers))(*layers), c_void_p),

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyguard.defenses.pixel_cnn import LEAST_LOG_SCALE, PixelCNN, parameter_counts
+from tinyguard.defenses.pixel_cnn import PixelCNN, linked_means, split_parameters
 from tinyguard.defenses.pixel_likelihood import HIGHEST, LOWEST
 
 _LOG2E = 1.4426950408889634
@@ -33,15 +33,11 @@ class PixelMixture:
     """
 
     def __init__(self, network: PixelCNN, parameters: np.ndarray) -> None:
-        images, channels, mixtures = len(parameters), network.shape[2], network.mixtures
-        sizes = np.cumsum([mixtures * count for count in parameter_counts(channels)])
-        weights, means, log_scales, links, _ = np.split(parameters, sizes, axis=-1)
-        self.scale, self.exponent = np.ones_like(weights), weights.copy()
-        self.means = means.reshape(images, channels, mixtures).copy()
-        log_scales = np.maximum(log_scales, LEAST_LOG_SCALE).reshape(images, channels, mixtures)
+        self.exponent, self.means, log_scales, self.links = split_parameters(network, parameters)
+        self.scale = np.ones_like(self.exponent)
         self.steps = exponential(-log_scales) * (1 / 128)
-        self.ratios, self.inner = exponential(-self.steps), one_less_exponential(self.steps)
-        self.links = links.reshape(images, -1, mixtures)
+        self.ratios = exponential(-self.steps)
+        self.inner = one_less(self.ratios, self.steps)
 
     def choose(self, channel: int, codes: np.ndarray, eps_codes: int) -> np.ndarray:
         """The most likely codes within `eps_codes` of int8 `codes` (N,), int64 (N,), the lowest of equals;
@@ -54,9 +50,7 @@ class PixelMixture:
         best = self._totals(channel, place, last, tails).argmax(axis=1)
         self._take(channel, place, last, tails, best)
         chosen: np.ndarray = low + best
-        for later in range(channel + 1, self.means.shape[1]):
-            link = self.links[:, later * (later - 1) // 2 + channel]
-            self.means[:, later] += link * (chosen[:, None] / 128)
+        self.means = linked_means(self.means, self.links, channel, chosen)
         return chosen
 
     def _totals(
@@ -152,9 +146,9 @@ def exponential(x: np.ndarray) -> np.ndarray:
     return found
 
 
-def one_less_exponential(x: np.ndarray) -> np.ndarray:
-    """1 - exp(-x), for x of at least 0."""
+def one_less(ratio: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """1 - exp(-x), for x of at least 0 and `ratio` exp(-x)."""
     series = np.ones_like(x)
     for k in range(_SMALL_TERMS, 1, -1):
         series = 1 - series * x * (1 / k)
-    return np.where(x < _SMALL, series * x, 1 - exponential(-x))
+    return np.where(x < _SMALL, series * x, 1 - ratio)

@@ -41,6 +41,29 @@ def parameter_counts(channels: int) -> tuple[int, int, int, int]:
     return 1, channels, channels, channels * (channels - 1) // 2
 
 
+def split_parameters(
+    network: PixelCNN, parameters: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """A network's output, float64 (..., parameters), as weights (..., K), means and log scales
+    (..., channels, K) and links (..., pairs of channels, K); no log scale is under LEAST_LOG_SCALE."""
+    mixtures, counts = network.mixtures, parameter_counts(network.shape[2])
+    leading = parameters.shape[:-1]
+    parts = np.split(parameters, np.cumsum([mixtures * count for count in counts[:-1]]), axis=-1)
+    weights, means, log_scales, links = (
+        part.reshape(*leading, count, mixtures) for part, count in zip(parts, counts, strict=True)
+    )
+    return weights[..., 0, :], means, np.maximum(log_scales, LEAST_LOG_SCALE), links
+
+
+def linked_means(means: np.ndarray, links: np.ndarray, channel: int, codes: np.ndarray) -> np.ndarray:
+    """The means (..., channels, K) once a channel has `codes` (...): later ones move by links times it."""
+    moved = means.copy()
+    for later in range(channel + 1, means.shape[-2]):
+        link = later * (later - 1) // 2 + channel
+        moved[..., later, :] += links[..., link, :] * (codes[..., None] / 128)
+    return moved
+
+
 @dataclass(frozen=True, eq=False)
 class MaskedConvolution:
     """`weights` float64 (taps * inputs, outputs) and `bias` (outputs,), multiples of WEIGHT_STEP."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from tinyguard.defenses.pixel_cnn import LEAST_LOG_SCALE, PixelCNN, parameter_counts
+from tinyguard.defenses.pixel_cnn import PixelCNN, linked_means, split_parameters
 
 LOWEST, HIGHEST = -128, 127
 CHUNK = 16  # images a pass, so that the layers' inputs stay in the caches
@@ -53,26 +53,15 @@ class Mixture:
 
     def given(self, channel: int, codes: np.ndarray) -> Mixture:
         """What is known of the later channels once this one has `codes` (...)."""
-        means, channels = self.means.copy(), self.means.shape[-2]
-        for later in range(channel + 1, channels):
-            link = later * (later - 1) // 2 + channel
-            means[..., later, :] += self.links[..., link, :] * (codes[..., None] / 128)
+        means = linked_means(self.means, self.links, channel, codes)
         weights = self.log_weights + self.component_logs(channel, codes[..., None])[..., 0]
         return replace(self, means=means, log_weights=weights - _logsumexp(weights)[..., None])
 
 
 def mixture_of(network: PixelCNN, parameters: np.ndarray) -> Mixture:
     """The mixture in a network's output, float64 (..., parameters)."""
-    channels, mixtures = network.shape[2], network.mixtures
-    sizes = np.cumsum([mixtures * count for count in parameter_counts(channels)])
-    weights, means, log_scales, links, _ = np.split(parameters, sizes, axis=-1)
-    leading = parameters.shape[:-1]
-    return Mixture(
-        weights - _logsumexp(weights)[..., None],
-        means.reshape(*leading, channels, mixtures),
-        np.maximum(log_scales, LEAST_LOG_SCALE).reshape(*leading, channels, mixtures),
-        links.reshape(*leading, channels * (channels - 1) // 2, mixtures),
-    )
+    weights, means, log_scales, links = split_parameters(network, parameters)
+    return Mixture(weights - _logsumexp(weights)[..., None], means, log_scales, links)
 
 
 def log_likelihoods(network: PixelCNN, codes: np.ndarray) -> np.ndarray:

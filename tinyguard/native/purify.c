@@ -154,13 +154,14 @@ INLINE lanes exponential(lanes x) {
     return pick(x < -708.0, all(0), scaled);
 }
 
-INLINE lanes one_less_exponential(lanes x) {
+/* 1 - exp(-x), `ratio` being exp(-x). */
+INLINE lanes one_less(lanes ratio, lanes x) {
     lanes series = all(1);
 #pragma GCC unroll 15
     for (int k = 16; k > 1; k--) {
         series = 1 - series * x * (1.0 / k);
     }
-    return pick(x < 0.5, series * x, 1 - exponential(-x));
+    return pick(x < 0.5, series * x, 1 - ratio);
 }
 
 /* One component of one channel, as pixel_choice.py names what it has. */
@@ -182,7 +183,7 @@ INLINE void look(const struct window *window, lanes mean, lanes step, struct com
     const lanes left = at_most(at_least(ceiling, least), most);
     k->step = step;
     k->ratio = exponential(-step);
-    k->inner = one_less_exponential(step);
+    k->inner = one_less(k->ratio, step);
     k->place = place;
     k->left = left;
     k->ahead = exponential(at_most((place - left) * step, all(0)));

@@ -65,6 +65,29 @@ class Filter(Operator):
         images = x.reshape(-1, self.height, self.width, self.channels)
         return (self.filtered(images).reshape(x.shape),)
 
+    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        x = inputs[0]
+        assert x is not None
+        if self.gradient == "identity":
+            return (x,)
+        return (self.smooth(x.reshape(-1, self.height, self.width, self.channels)).reshape(x.shape),)
+
+    def number(self, name: str, allowed: range | tuple[int, ...]) -> int:
+        """The filter's parameter `name`, which must be one of `allowed`."""
+        value = self.option(name)
+        known = (
+            f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
+        )
+        self.require(type(value) is int and value in allowed, f"{name} {value}, and it takes {known}")
+        return int(value)
+
+
+class CompiledFilter(Filter):
+    """A filter with values and a gradient of its own in torch, in C where there is a compiler.
+
+    Its smooth function stays within the codes, so that no clamp has a part in the gradient.
+    """
+
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         from tinyguard.operators._filter_gradient import exact
 
@@ -79,25 +102,6 @@ class Filter(Operator):
         codes = self.filtered(images.cpu().numpy().astype(np.int8))
         return torch.from_numpy(codes.astype(np.float32)).to(images.device)
 
+    @abstractmethod
     def slope(self, images: torch.Tensor, values: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-        """The gradient of `smooth`, clamped to the codes, at `images`, whose `values` these are, from that of
-        the filtered codes."""
-        import torch
-
-        from tinyguard.arithmetic.straight_through import clamped
-
-        del values
-        with torch.enable_grad():
-            leaf = images.detach().requires_grad_()
-            real = clamped(self.smooth(leaf), *self.clamp, self.leak)
-            (found,) = torch.autograd.grad(real, leaf, upstream)
-        return found
-
-    def number(self, name: str, allowed: range | tuple[int, ...]) -> int:
-        """The filter's parameter `name`, which must be one of `allowed`."""
-        value = self.option(name)
-        known = (
-            f"{allowed[0]} to {allowed[-1]}" if isinstance(allowed, range) else ", ".join(map(str, allowed))
-        )
-        self.require(type(value) is int and value in allowed, f"{name} {value}, and it takes {known}")
-        return int(value)
+        """The gradient of `smooth` at `images`, whose `values` these are, from that of the filtered codes."""

@@ -1,4 +1,4 @@
-"""A filter in torch: exact codes, and the gradient of its rule."""
+"""A filter with code of its own in torch: exact codes, and the gradient of its rule."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import torch
 from torch.autograd.function import once_differentiable
 
 if TYPE_CHECKING:
-    from tinyguard.operators._filter import Filter
+    from tinyguard.operators._filter import CompiledFilter
 
 
-def exact(filter_: Filter, images: torch.Tensor) -> torch.Tensor:
+def exact(filter_: CompiledFilter, images: torch.Tensor) -> torch.Tensor:
     """The filter's codes (N, height, width, channels) of codes in float32, with its gradient."""
     return _Filtered.apply(images.contiguous(), filter_)
 
 
 class _Filtered(torch.autograd.Function):
     @staticmethod
-    def forward(context: Any, images: torch.Tensor, filter_: Filter) -> torch.Tensor:  # type: ignore[override]
+    def forward(context: Any, images: torch.Tensor, filter_: CompiledFilter) -> torch.Tensor:  # type: ignore[override]
         values = filter_.values(images)
         context.filter = filter_
         if images.requires_grad and filter_.gradient == "smooth":

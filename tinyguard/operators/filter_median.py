@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
+from tinyguard.operators._filter import CompiledFilter
 from tinyguard.operators._filter_window import WindowFilter
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 _MIDDLE = 4  # of nine
 
 
-class MedianFilter(WindowFilter):
+class MedianFilter(CompiledFilter, WindowFilter):
     """The fifth of the nine codes of each window, in order of size."""
 
     names: ClassVar = ("FILTER_MEDIAN",)

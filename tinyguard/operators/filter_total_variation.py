@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._filter import Filter
+from tinyguard.operators._filter import CompiledFilter
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.target import Target
 
@@ -31,7 +31,7 @@ _STEP = 1 / (1 << STEP_BITS)
 _BATCH_ELEMENTS = 1 << 18  # what stays in a processor's cache, in int16
 
 
-class TotalVariationFilter(Filter):
+class TotalVariationFilter(CompiledFilter):
     """`strength` in codes, a power of two; `iterations` of the descent."""
 
     names: ClassVar = ("FILTER_TOTAL_VARIATION",)
