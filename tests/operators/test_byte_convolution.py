@@ -96,6 +96,7 @@ def test_otherwise_float32_serves(cause: str, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(ByteConvolution, "of_bytes", lambda *a: sums(*a) + 1)
     else:
         monkeypatch.setattr(torch.ops, "onednn", None)
+    monkeypatch.setattr(_sums, "multiplies_pairs", lambda: False)
     operator = convolution(1)
     assert type(operator.prepared_map(CPU)) is Convolution
     x = codes(operator, 1)

@@ -92,7 +92,9 @@ def test_training_the_integer_network_makes_it_robust(tmp_path: Path) -> None:
 @pytest.mark.parametrize("recipe", ["trades", "sinkhorn-at", "ensemble-at", "distill"])
 def test_the_other_recipes_train(recipe: str, tmp_path: Path) -> None:
     warm_up = 0 if recipe == "distill" else 2
-    output, record = trained(tmp_path, recipe, warm_up=warm_up, epochs=2, images=640)
+    # How far sinkhorn-at comes in little time depends on how a processor rounds.
+    length = {"epochs": 4, "images": 1280} if recipe == "sinkhorn-at" else {"epochs": 2, "images": 640}
+    output, record = trained(tmp_path, recipe, warm_up=warm_up, **length)
     losses = [epoch["loss"] for epoch in record["epochs"] if epoch["phase"] == recipe]
     assert losses[1] < losses[0]
     clean, _ = float_accuracies(f"{small_network(tmp_path)}:{output}")

@@ -121,14 +121,17 @@ def attack_of(cell: Cell) -> Any:
     return make_attack(find_attack(cell.entry.attack), given, {})
 
 
-@lru_cache(maxsize=8)
 def codes_of(network: NetworkEntry, data: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Input codes (N, *shape) and labels (N,) of a study's data for one of its networks."""
+    return _codes_of(network.model, data, limit)
+
+
+@lru_cache(maxsize=32)  # pieces take turns on the networks
+def _codes_of(model: str, data: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     from tinyguard.data.network_codes import read_codes
     from tinyguard.tflite import read_graph
 
-    model = Path(network.model)
-    codes, labels = read_codes(model, read_graph(model), data, limit)
+    codes, labels = read_codes(Path(model), read_graph(Path(model)), data, limit)
     if labels is None:
         raise TinyguardError(f"data {data} has no labels, and attacks need them")
     return codes, labels

@@ -10,13 +10,7 @@
 #include <stdint.h>
 
 #include "every_cpu.h"
-
-/* One entry a channel. `tilt` may be null: then `addend` holds it. `least` and `most` bound the sums whose
- * unrounded code lies inside the clamp. */
-struct rule {
-    const double *factor, *addend, *tilt, *least, *most;
-    double low, high;
-};
+#include "rule.h"
 
 INLINE float clamped(double y, double low, double high) {
     y = floor(y);
@@ -55,6 +49,7 @@ INLINE float clamped(double y, double low, double high) {
 
 CODES(tg_codes_f32, sums[first + c], const float *sums)
 CODES(tg_codes_f64, sums[first + c], const double *sums)
+CODES(tg_codes_i32, sums[row * pitch + c], const int32_t *sums, size_t pitch)
 CODES(tg_codes_halves, (double)lower[first + c] + 256.0 * (double)upper[first + c], const float *lower,
       const float *upper)
 

@@ -17,7 +17,7 @@ from tinyguard.operators.base import CODE_RANGE, Emission, Operator
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._sums import InHalves, LinearMap
+    from tinyguard.operators._sums import AnyMap, InHalves, LinearMap
 
 FLOAT32_EXACT = 2**24  # integers up to here are exact in float32
 
@@ -74,7 +74,7 @@ class Accumulating(Operator):
         self.multipliers = np.array([p.value for p in pairs], np.int32)
         self.shifts = np.array([p.shift for p in pairs], np.int8)
         self.low, self.high = self.activation_range(output)
-        self._maps: dict[tuple[torch.device, torch.dtype], LinearMap | InHalves] = {}
+        self._maps: dict[tuple[torch.device, torch.dtype], AnyMap] = {}
         self.source, self.channel_axis = source, channel_axis
         self._check_range(source, channel_axis)
 
@@ -205,8 +205,8 @@ class Accumulating(Operator):
 
         return _sums.requantized(x, self.prepared_map(x.device), self.requantization, self.leak)
 
-    def prepared_map(self, device: torch.device) -> LinearMap | InHalves:
-        """`linear_map`, or that of both halves of int16 codes, kept for the next call."""
+    def prepared_map(self, device: torch.device) -> AnyMap:
+        """`linear_map`, that of both halves of int16 codes, or one in pairs, kept for the next call."""
         import torch
 
         from tinyguard.operators import _sums
@@ -215,8 +215,13 @@ class Accumulating(Operator):
         if key not in self._maps:
             with torch.inference_mode(False):  # they may serve outside of that mode next
                 linear = self.linear_map(device)
-                self._maps[key] = _sums.in_halves(linear, self._moving_bias) if self.in_halves else linear
+                whole = _sums.in_halves(linear, self._moving_bias) if self.in_halves else linear
+                self._maps[key] = self.quickest(whole) if device.type == "cpu" else whole
         return self._maps[key]
+
+    def quickest(self, linear: LinearMap | InHalves) -> AnyMap:
+        """The same map, in another form where this processor sums quicker so."""
+        return linear
 
     def torch_weights(
         self, channel_axis: int, device: torch.device

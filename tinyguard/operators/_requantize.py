@@ -76,16 +76,19 @@ class Requantization:
         float32 halves (lower, upper) that mean lower + 256 upper. The sums are overwritten."""
         from tinyguard.native import loops
 
-        if sums[0].shape[1] >= _LEAST_CHANNELS and self.affine_is_exact and loops.serves(*sums):
-            return loops.codes(self._native, sums, outside)
+        if sums[0].shape[1] >= _LEAST_CHANNELS and self.in_c is not None and loops.serves(*sums):
+            return loops.codes(self.in_c, sums, outside)
         joined = _joined_halves(*sums) if len(sums) == 2 else sums[0]
         flags = self.outside(joined) if outside else None
         return self.codes(joined), flags
 
     @functools.cached_property
-    def _native(self) -> Rule:
+    def in_c(self) -> Rule | None:
+        """For the loops in C; None where the one-step form is not exact."""
         from tinyguard.native.loops import Rule
 
+        if not self.affine_is_exact:
+            return None
         factor, addend = (np.ascontiguousarray(x, np.float64) for x in self._affine)
         tilt = np.ascontiguousarray(self._tilts, np.float64) if self._two_sided else None
         return Rule(factor, addend, tilt, *self._inside, self.low, self.high)

@@ -20,6 +20,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from tinyguard.native import loops
+from tinyguard.native.convolution import LARGEST_SUM, PairConvolution, multiplies_pairs
 from tinyguard.operators._accumulate import FLOAT32_EXACT
 from tinyguard.operators._requantize import Requantization, keep_inside
 from tinyguard.operators._window import Axis
@@ -296,6 +297,36 @@ class InHalves:
         return self.lower.gradient(upstream)
 
 
+@dataclass(frozen=True)
+class InPairs:
+    """The convolution that `plain` is, whose codes come from sums in 32 bits, of int16 codes too, in C.
+
+    Gradients, and sums that something else asks for, are `plain`'s.
+    """
+
+    plain: LinearMap | InHalves
+    native: PairConvolution
+
+    def sums(self, x: torch.Tensor) -> Any:
+        return self.plain.sums(x)
+
+    def gradient(self, upstream: torch.Tensor) -> torch.Tensor:
+        return self.plain.gradient(upstream)
+
+
+AnyMap = LinearMap | InHalves | InPairs
+
+
+def in_pairs(
+    plain: LinearMap | InHalves, weights: np.ndarray, bias: np.ndarray, windows: dict[str, int], largest: int
+) -> AnyMap:
+    """The same convolution of weights (O, KH, KW, C), in pairs where that is quicker and sums up to `largest`
+    fit: on processors with AVX2, but not with the dot products of bytes."""
+    if _has_dot_products() or largest > LARGEST_SUM or not multiplies_pairs():
+        return plain
+    return InPairs(plain, PairConvolution(weights, bias, windows))
+
+
 def in_halves(linear: Any, bias: np.ndarray) -> InHalves:
     """Sums with `bias` (int64) by a map of this module in float32, whose own bias is not used."""
     upper = np.rint(bias / 256)
@@ -314,19 +345,20 @@ def _largest_sum(weights: torch.Tensor) -> float:
     return 255 * float(torch.maximum(rows.clamp(min=0).sum(1), -rows.clamp(max=0).sum(1)).max()) + 128
 
 
-def requantized(
-    x: torch.Tensor, linear: LinearMap | InHalves, rule: Requantization, leak: float = 0.0
-) -> torch.Tensor:
+def requantized(x: torch.Tensor, linear: AnyMap, rule: Requantization, leak: float = 0.0) -> torch.Tensor:
     """float32 codes (M, ..., channels) of the map's accumulators, with a straight-through gradient, `leak` of
     it outside the clamp."""
     return _Requantized.apply(x, linear, rule, leak)
 
 
 def requantized_sums(
-    x: torch.Tensor, linear: LinearMap | InHalves, rule: Requantization, outside: bool
+    x: torch.Tensor, linear: AnyMap, rule: Requantization, outside: bool
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """float32 codes (M, ..., channels) without a gradient, and on request whether the clamp holds them,
     bool (rows, channels)."""
+    if isinstance(linear, InPairs) and rule.in_c is not None and loops.serves(x):
+        codes, flags = linear.native.codes(x, rule.in_c, outside)
+        return codes, None if flags is None else flags.view(-1, flags.shape[-1])
     sums = linear.sums(x)
     parts = sums if isinstance(sums, tuple) else (sums,)
     flat = tuple(part.reshape(-1, part.shape[-1]) for part in parts)
@@ -339,7 +371,7 @@ class _Requantized(torch.autograd.Function):
 
     @staticmethod
     def forward(  # type: ignore[override]
-        context: Any, x: torch.Tensor, linear: LinearMap | InHalves, rule: Requantization, leak: float
+        context: Any, x: torch.Tensor, linear: AnyMap, rule: Requantization, leak: float
     ) -> torch.Tensor:
         codes, outside = requantized_sums(x, linear, rule, context.needs_input_grad[0])
         if outside is not None:

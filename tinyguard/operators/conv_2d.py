@@ -13,7 +13,7 @@ from tinyguard.operators.base import Emission, c_shape
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._sums import LinearMap
+    from tinyguard.operators._sums import AnyMap, InHalves, LinearMap
 
 _CHUNK_BYTES = 64 << 20  # patches are unfolded for so many samples at a time
 
@@ -84,6 +84,23 @@ class Conv2D(Accumulating):
         folded = self.folded_bias(bias, zero_point, 0)
         weights, scaled = weights.permute(0, 3, 1, 2), scaled.permute(0, 3, 1, 2)
         return convolution(weights, scaled, (bias, folded), zero_point, self.rows, self.columns, self.groups)
+
+    def quickest(self, linear: LinearMap | InHalves) -> AnyMap:
+        from tinyguard.operators._sums import in_pairs
+
+        if self.groups > 1:
+            return linear
+        windows = {"zero_point": self.input_tensor(0).zero_point}
+        for name, axis in (("height", self.rows), ("width", self.columns)):
+            windows |= {
+                name: axis.input,
+                f"output_{name}": axis.output,
+                f"stride_{name}": axis.stride,
+                f"dilation_{name}": axis.dilation,
+                f"before_{name}": axis.before,
+                f"padded_{name}": axis.padded,
+            }
+        return in_pairs(linear, self.weights, self._moving_bias, windows, self.requantization.largest)
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(0), self.outputs[0]
