@@ -115,6 +115,28 @@ def test_fab_leaves_when_the_budget_holds_its_success() -> None:
     assert outcome.queries[outcome.success].float().mean() < unlimited.queries.float().mean() / 2
 
 
+@pytest.mark.parametrize("norm", ["l2", "linf"])
+def test_fab_under_a_larger_budget_needs_no_second_search(on_grid: Problem, norm: str) -> None:
+    unlimited = FABTargeted(None, norm, steps=10, targets=2).run(on_grid)
+    assert unlimited.success.any()
+    reached = distance(unlimited.x - on_grid.x, norm)[unlimited.success].sort().values
+    small, large = float(reached[len(reached) // 4]), float(reached[-len(reached) // 4])
+    first = FABTargeted(small, norm, steps=10, targets=2).run(on_grid)
+    left = ~first.success
+    assert first.success.any()
+    assert first.nearest is not None
+    again = FABTargeted(large, norm, steps=10, targets=2)
+    alone = again.run(on_grid.select(left))
+    known = again.run(dataclasses.replace(on_grid.select(left), nearest=first.nearest[left]))
+    assert alone.success.any()
+    assert not alone.success.all()
+    assert torch.equal(known.success, alone.success)
+    assert not known.queries.any()
+    assert torch.equal(known.x[~known.success], alone.x[~known.success])
+    clean = on_grid.x[left]
+    assert (distance(known.x - clean, norm) <= distance(alone.x - clean, norm) * (1 + 1e-6)).all()
+
+
 def test_deepfool_takes_no_targets(on_grid: Problem) -> None:
     with pytest.raises(TinyguardError, match="takes no targets"):
         DeepFool().run(dataclasses.replace(on_grid, targets=on_grid.y))

@@ -16,6 +16,7 @@ import torch
 
 from tests.campaigns.studies import MODEL, planned, table, without_times, write_study
 from tinyguard.backends.choose import exact_host_backend
+from tinyguard.campaigns import work
 from tinyguard.campaigns.run import local_workers, run_pieces
 from tinyguard.campaigns.store import Store, unpack
 from tinyguard.evaluation.scoring import score
@@ -83,6 +84,31 @@ def test_equal_budgets_run_once_and_successes_are_inherited(tmp_path):
     assert large.success[kept].all()
     np.testing.assert_array_equal(large.x[kept], small.x[kept])
     assert large.extra["inherited"] == kept.sum()
+
+
+def test_fab_searches_once_for_all_budgets_of_autoattack(tmp_path, monkeypatch):
+    attacks = (
+        '[[attack]]\nattack = "autoattack"\neps = ["8codes", "16codes", "24codes"]\nsteps = 10\nqueries = 9\n'
+    )
+
+    def run(name: str) -> list:
+        folder = tmp_path / name
+        folder.mkdir()
+        _, pieces = planned(write_study(folder, attacks, 20))
+        store = Store(folder / "cells")
+        run_pieces(pieces, store, _Immediate(), 1)
+        return [unpack(store.read(piece.key)) for piece in pieces]
+
+    once = run("once")
+    monkeypatch.setattr(work, "_nearest", lambda inherited, left: None)
+    anew = run("anew")
+    for a, b in zip(once, anew, strict=True):
+        np.testing.assert_array_equal(a.success, b.success)
+    assert not once[-1].success.all()
+    left = ~once[0].success & once[0].correct
+    assert left.any()
+    assert (once[1].queries[left] < anew[1].queries[left]).any()
+    assert (once[1].queries <= anew[1].queries).all()
 
 
 def test_budget_under_one_code_is_no_cell_to_run(tmp_path):

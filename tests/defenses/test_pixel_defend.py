@@ -90,6 +90,9 @@ def test_c_and_numpy_find_the_same_bits(shape, mixtures, factor, eps, monkeypatc
     network, codes = sharpened(random_network(shape, mixtures=mixtures), factor), random_codes(21, shape)
     codes[0], codes[1] = -128, 127
     fast = purify(network, codes, eps)
+    for lanes in (2, 4, 8):
+        if lanes <= compiled.most_lanes():
+            np.testing.assert_array_equal(compiled.purified(network, codes, eps, lanes), fast)
     monkeypatch.setattr(compiled, "available", lambda: False)
     np.testing.assert_array_equal(fast, purify(network, codes, eps))
     if factor < 256:  # beyond it, logarithms of likelihoods are infinite

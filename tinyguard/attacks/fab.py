@@ -28,7 +28,8 @@ class FABTargeted:
     walks of `steps`. With `eps`, in shares of the pixel range, a sample succeeds and leaves at a distance
     of at most `eps` (on a grid, whole codes); with None the nearest success counts. `polish_queries`
     bounds the local search at the end, which takes the successes outside the budget. A failed sample is
-    returned clean.
+    returned clean, with its nearest success beside it: one walk a class goes the same way under every
+    budget, so that with `Problem.nearest` of a smaller one nothing is left to search.
     """
 
     eps: float | None = None
@@ -49,6 +50,8 @@ class FABTargeted:
     def run(self, problem: Problem) -> Outcome:
         radius = None if self.eps is None else problem.space.radius(self.norm, self.eps)
         best = Best(problem)
+        if problem.nearest is not None and radius is not None and self.restarts == 1:
+            return self._judged(problem, best, radius)
         if len(problem):
             classes = self._classes(problem, best)
             for restart in range(self.restarts):
@@ -59,8 +62,16 @@ class FABTargeted:
         won = best.success.clone()
         if radius is not None:
             won[self._open(problem, best, rows, radius)] = False
-        x = torch.where(per_sample(won, best.x), problem.space.round(best.x), problem.x)
-        return Outcome(x, won, best.queries)
+        nearest = torch.where(per_sample(best.success, best.x), problem.space.round(best.x), problem.x)
+        return _found(problem, nearest, won, best.queries)
+
+    def _judged(self, problem: Problem, best: Best, radius: torch.Tensor) -> Outcome:
+        """What the search under a smaller budget comes to under this one."""
+        assert problem.nearest is not None
+        everyone = torch.arange(len(problem))
+        won = (problem.nearest != problem.x).flatten(1).any(dim=1)
+        won &= self._within(problem, everyone, problem.nearest, radius)
+        return _found(problem, problem.nearest, won, best.queries)
 
     def _classes(self, problem: Problem, best: Best) -> torch.Tensor:
         """int64 (N, k): the classes to walk to, the largest logits first."""
@@ -163,6 +174,10 @@ class FABTargeted:
         moved = (x + self.eta * own) * (1 - alpha) + (clean + self.eta * anchor) * alpha
         beyond = (self.eta - 1) * value.abs() + problem.victim.logit_step
         return reach_on_grid(space.clip(moved), clean, normal, level + beyond, space)
+
+
+def _found(problem: Problem, nearest: torch.Tensor, won: torch.Tensor, queries: torch.Tensor) -> Outcome:
+    return Outcome(torch.where(per_sample(won, nearest), nearest, problem.x), won, queries, nearest)
 
 
 def _towards(problem: Problem, rows: torch.Tensor, classes: torch.Tensor) -> Objective:

@@ -21,7 +21,8 @@ class Problem:
 
     `stop_early`: a sample that is fooled leaves (direct attacks); without it a fixed-budget attack
     goes on to the largest loss, as a transfer needs. `on_progress` gets the number of finished samples.
-    `others` are networks beside the victim, for attacks that compare (DIVA: the float source).
+    `others` are networks beside the victim, for attacks that compare (DIVA: the float source). `nearest`:
+    what this attack left in `Outcome.nearest` for these samples under a smaller budget.
     """
 
     victim: Victim
@@ -33,6 +34,7 @@ class Problem:
     stop_early: bool = True
     on_progress: Callable[[int], None] = field(default=lambda done: None)
     others: tuple[Victim, ...] = ()
+    nearest: torch.Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x)
@@ -48,7 +50,9 @@ class Problem:
     def select(self, rows: torch.Tensor) -> Problem:
         """Some of the samples: int64 positions or a bool mask."""
         targets = None if self.targets is None else self.targets[rows]
-        return replace(self, x=self.x[rows], y=self.y[rows], targets=targets, ids=self.ids[rows])
+        nearest = None if self.nearest is None else self.nearest[rows]
+        part = replace(self, x=self.x[rows], y=self.y[rows], ids=self.ids[rows])
+        return replace(part, targets=targets, nearest=nearest)
 
     def fooled(self, decided: torch.Tensor, rows: torch.Tensor | slice = slice(None)) -> torch.Tensor:
         """bool: whether what is decided, int64, for the samples in `rows` is what the attacker wants."""
@@ -62,16 +66,19 @@ class Outcome:
     """Per sample: `x` shares (N, *shape) on the grid, `success` bool, `queries` int64 network runs.
 
     Where an attack failed, a fixed-budget attack leaves its point of largest loss, a minimum-norm attack
-    the clean input.
+    the clean input. `nearest`, shares (N, *shape), of an attack that searches alike under every budget: for
+    a sample that withstood it the nearest success at any distance, the clean input where it found none.
     """
 
     x: torch.Tensor
     success: torch.Tensor
     queries: torch.Tensor
+    nearest: torch.Tensor | None = None
 
     def select(self, rows: torch.Tensor) -> Outcome:
         """Some of the samples: int64 positions or a bool mask."""
-        return Outcome(self.x[rows], self.success[rows], self.queries[rows])
+        nearest = None if self.nearest is None else self.nearest[rows]
+        return Outcome(self.x[rows], self.success[rows], self.queries[rows], nearest)
 
 
 class Attack(Protocol):

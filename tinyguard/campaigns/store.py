@@ -17,6 +17,7 @@ from tinyguard.evaluation.under_seeds import UnderSeeds
 from tinyguard.files import write_atomically
 
 _ARRAYS = ("x", "y", "ids", "correct", "success", "tied", "claimed", "decided", "queries")
+_OPTIONAL = ("targets", "nearest")
 _DISTANCES = tuple(field.name for field in fields(Distances))
 _SEEDS = tuple(field.name for field in fields(UnderSeeds))
 
@@ -52,8 +53,7 @@ def pack(run: AttackRun) -> bytes:
     """An AttackRun as the bytes of an .npz file; `tinyguard attack --replay` reads it too."""
     arrays = {name: getattr(run, name) for name in _ARRAYS}
     arrays |= {f"distance_{name}": run.distances.of(name) for name in _DISTANCES}
-    if run.targets is not None:
-        arrays["targets"] = run.targets
+    arrays |= {name: getattr(run, name) for name in _OPTIONAL if getattr(run, name) is not None}
     if run.under_seeds is not None:
         arrays |= {f"seeds_{name}": getattr(run.under_seeds, name) for name in _SEEDS}
     rest = {"seconds": run.seconds, "outside_budget": run.outside_budget, "extra": dict(run.extra)}
@@ -76,7 +76,7 @@ def unpack(content: bytes) -> AttackRun:
             seconds=rest["seconds"],
             outside_budget=rest["outside_budget"],
             extra=rest["extra"],
-            targets=arrays.get("targets"),
+            **{name: arrays.get(name) for name in _OPTIONAL},
             checks=tuple(Check(**check) for check in rest.get("checks", ())),
             under_seeds=UnderSeeds(**seeds) if seeds else None,
             **{name: arrays[name] for name in _ARRAYS},
@@ -109,6 +109,9 @@ def overlaid(earlier: AttackRun, later: AttackRun, rows: np.ndarray) -> AttackRu
 
     distances = {n: over(earlier.distances.of(n), later.distances.of(n)) for n in _DISTANCES}
     arrays: dict[str, Any] = {name: over(getattr(earlier, name), getattr(later, name)) for name in _ARRAYS}
+    arrays["nearest"] = None
+    if earlier.nearest is not None and later.nearest is not None:
+        arrays["nearest"] = over(earlier.nearest, later.nearest)
     return replace(
         later,
         distances=Distances(**distances),

@@ -57,10 +57,19 @@ def run_piece(piece: Piece, earlier: bytes | None) -> bytes:
         eps=piece.cell.eps,
         seed=piece.seed,
         crafted=_crafted(piece, target, rows, targets) if piece.cell.setting == "transfer" else None,
+        nearest=_nearest(inherited, left),
     )
     if piece.cell.check:
         run = replace(run, checks=masking_checks(target, run, codes[rows], labels[rows]))
     return pack(run if inherited is None else overlaid(inherited, run, left))
+
+
+def _nearest(inherited: AttackRun | None, left: np.ndarray) -> np.ndarray | None:
+    """What the smaller budget's search left for the samples `left`; None where it broke off at a success that
+    the back end did not keep."""
+    if inherited is None or inherited.nearest is None or inherited.claimed[left].any():
+        return None
+    return inherited.nearest[left]
 
 
 def _crafted(piece: Piece, target: Target, rows: np.ndarray, targets: np.ndarray | None) -> Outcome:

@@ -16,7 +16,8 @@ from tinyguard.defenses.pixel_cnn import (
 )
 from tinyguard.native.library import library
 
-_LANES = _COLUMNS = 8
+_COLUMNS = 8  # of outputs, which are padded to these
+_LANES = 8  # the most that `most_lanes` may give
 
 
 class _Layer(ctypes.Structure):
@@ -39,8 +40,18 @@ def available() -> bool:
     return library() is not None
 
 
-def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int) -> np.ndarray:
-    """Int8 codes (N, height, width, channels) within `eps_codes` of those given, as `pixel_defend` has it."""
+def most_lanes() -> int:
+    """How many doubles this processor's vectors hold."""
+    loaded = library()
+    assert loaded is not None
+    return int(loaded.tg_purify_lanes())
+
+
+def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int, lanes: int | None = None) -> np.ndarray:
+    """Int8 codes (N, height, width, channels) within `eps_codes` of those given, as `pixel_defend` has it.
+
+    `lanes`: how many images go through together, by default `most_lanes`.
+    """
     kept: list[np.ndarray] = []  # what the structures point to
 
     def pointer(values: np.ndarray) -> int:
@@ -71,7 +82,8 @@ def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int) -> np.ndarray
     codes, found = np.ascontiguousarray(codes), np.empty(codes.shape, np.int8)
     loaded = library()
     assert loaded is not None
-    loaded.tg_purify(
+    purify = getattr(loaded, f"tg_purify_{lanes or most_lanes()}")
+    purify(
         ctypes.byref(said),
         c_void_p(codes.ctypes.data),
         c_void_p(found.ctypes.data),

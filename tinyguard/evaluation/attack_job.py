@@ -28,13 +28,15 @@ class Job:
     eps: float | None
     seed: int
     crafted: Outcome | None = None
+    nearest: np.ndarray | None = None
 
     def at(self, rows: np.ndarray) -> Job:
         """Some of the samples: int64 positions."""
         targets = None if self.targets is None else self.targets[rows]
         part = {"codes": self.codes[rows], "labels": self.labels[rows], "ids": self.ids[rows]}
         crafted = None if self.crafted is None else self.crafted.select(torch.from_numpy(rows))
-        return replace(self, targets=targets, crafted=crafted, **part)
+        nearest = None if self.nearest is None else self.nearest[rows]
+        return replace(self, targets=targets, crafted=crafted, nearest=nearest, **part)
 
     def check(self) -> None:
         """Raise TinyguardError for a setting, a budget, samples or classes that do not fit."""

@@ -57,8 +57,9 @@ class AttackRun:
     float network was attacked off the grid), labels `y`, `ids`, `correct` before the attack, `success` of
     the attack on the back end (within the budget), `tied` where the label shares the maximum,
     `claimed` what the attack found where it searched, `queries` network runs, `decided` classes, `targets`
-    of a targeted attack. `under_seeds`: figures of a stochastic network whose masks the attack did not know;
-    all others are then those of the file's seed."""
+    of a targeted attack. `nearest`: inputs like `x`, as `Outcome` has them, for the same attack under a
+    larger budget. `under_seeds`: figures of a stochastic network whose masks the attack did not know; all
+    others are then those of the file's seed."""
 
     conditions: Conditions
     x: np.ndarray
@@ -78,6 +79,7 @@ class AttackRun:
     equal_to: float | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
     under_seeds: UnderSeeds | None = None
+    nearest: np.ndarray | None = None
 
     @property
     def samples(self) -> int:

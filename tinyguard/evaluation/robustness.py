@@ -44,6 +44,7 @@ def attack_samples(
     eps: float | None = None,
     seed: int = 0,
     crafted: Outcome | None = None,
+    nearest: np.ndarray | None = None,
     progress: Progress = lambda done, total: None,
 ) -> AttackRun:
     """Attack the samples that `target.backend` gets right; the others count as wrong, undistorted.
@@ -54,6 +55,7 @@ def attack_samples(
     on the back end; transfer crafts on the float source, with the real eps and off the grid, and rounds
     to nearest; black-box queries the back end. `eps`, in shares: for minimum-norm attacks, a success
     counts only within it. `crafted`: what `craft` found for all these samples, for transfer alone.
+    `nearest`: `AttackRun.nearest` of these samples from the same attack under a smaller budget.
     `progress` gets the number of finished samples and how many there are.
 
     Where the attacker does not know the masks of a stochastic target, all samples are attacked, up to the
@@ -73,6 +75,7 @@ def attack_samples(
         eps=getattr(attack, "eps", None) if attack.budgeted else eps,
         seed=seed,
         crafted=crafted,
+        nearest=nearest,
     )
     job.check()
     return _measured(job, _search(job, progress))
@@ -109,6 +112,7 @@ def _problem(
     seed: int,
     stop_early: bool,
     progress: Callable[[int], None],
+    nearest: np.ndarray | None = None,
 ) -> Problem:
     return Problem(
         victim,
@@ -120,7 +124,14 @@ def _problem(
         stop_early=stop_early,
         on_progress=progress,
         others=() if target.float_victim is None else (target.float_victim,),
+        nearest=None if nearest is None else _shares(target, nearest),
     )
+
+
+def _shares(target: Target, inputs: np.ndarray) -> torch.Tensor:
+    """Shares on the grid of inputs as an AttackRun stores them."""
+    space = target.space
+    return space.round(torch.from_numpy(inputs) if inputs.dtype == np.float32 else space.shares(inputs))
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +142,7 @@ class _Found:
     inputs: np.ndarray
     claimed: np.ndarray
     queries: np.ndarray
+    nearest: np.ndarray | None
     started: float
 
 
@@ -139,18 +151,27 @@ def _search(job: Job, progress: Progress) -> _Found:
     clean = score(target.backend, job.codes, job.labels, graph=_marking(target))
     # Which samples are right depends on masks that this attacker does not know.
     attacked = np.flatnonzero((clean.decided == job.labels) | (target.masks is not None))
-    inputs = job.codes if target.space.on_grid else target.space.shares(job.codes).numpy()
-    inputs, claimed = inputs.copy(), np.zeros(len(inputs), bool)
+    given = job.codes if target.space.on_grid else target.space.shares(job.codes).numpy()
+    inputs, claimed = given.copy(), np.zeros(len(given), bool)
+    nearest: np.ndarray | None = None
     queries = np.zeros(len(inputs), np.int64)
     size = max(1, _GROUP_ELEMENTS // max(1, job.codes[:1].size))
     for start in range(0, len(attacked), size):
         rows = attacked[start : start + size]
         outcome = _run(job.at(rows), partial(_report, progress, start, len(attacked)))
-        found = target.space.round(outcome.x)
-        inputs[rows] = target.space.code_array(found) if target.space.on_grid else found.numpy()
+        inputs[rows] = _stored(target, outcome.x)
+        if outcome.nearest is not None and job.setting != "transfer":
+            nearest = given.copy() if nearest is None else nearest
+            nearest[rows] = _stored(target, outcome.nearest)
         claimed[rows], queries[rows] = outcome.success.numpy(), outcome.queries.numpy()
         progress(start + len(rows), len(attacked))
-    return _Found(clean, inputs, claimed, queries, started)
+    return _Found(clean, inputs, claimed, queries, nearest, started)
+
+
+def _stored(target: Target, x: torch.Tensor) -> np.ndarray:
+    """Shares as an AttackRun stores inputs: codes, or off the grid shares."""
+    found = target.space.round(x)
+    return target.space.code_array(found) if target.space.on_grid else found.numpy()
 
 
 def _report(progress: Progress, before: int, total: int, done: int) -> None:
@@ -166,7 +187,8 @@ def _run(job: Job, progress: Callable[[int], None]) -> Outcome:
         return craft(target, job.attack, clean, job.labels, **named)
     victim = target.white_box() if job.setting == "white-box" else target.victim()
     # The first success may be one of these masks alone; the largest mean loss is the best guess about others.
-    problem = _problem(target, victim, clean, job.labels, stop_early=target.masks is None, **named)
+    named |= {"stop_early": target.masks is None, "nearest": job.nearest}
+    problem = _problem(target, victim, clean, job.labels, **named)
     found = job.attack.run(problem)
     return found if target.masks is None else replace(found, x=_at_the_edge(job, problem.x, found.x))
 
@@ -206,6 +228,7 @@ def _measured(job: Job, found: _Found) -> AttackRun:
         targets=job.targets,
         outside_budget=int((correct & fooled & ~within).sum()),
         under_seeds=_under_seeds(job, found.inputs, within & unnoticed),
+        nearest=found.nearest,
     )
 
 
@@ -225,8 +248,7 @@ def measured_distances(target: Target, codes: np.ndarray, inputs: np.ndarray) ->
     """Distances in shares of adversarial `inputs`, as an AttackRun stores them, from the clean `codes`."""
     space = target.space
     clean = space.round(space.shares(codes))
-    moved = torch.from_numpy(inputs) if inputs.dtype == np.float32 else space.shares(inputs)
-    return distances(clean.numpy(), space.round(moved).numpy())
+    return distances(clean.numpy(), _shares(target, inputs).numpy())
 
 
 def _unnoticed(job: Job, inputs: np.ndarray) -> np.ndarray:
