@@ -13,7 +13,7 @@ from tinyguard.native.loops import Rule, call
 
 LARGEST_SUM = 2**31 - 1
 _LANES, _PIXELS = 8, 4  # output channels of one register, and the pixels whose sums are made together
-_KEPT_SUMS = 4096
+_KEPT_SUMS = 4096  # all three as in convolve.c
 
 
 def multiplies_pairs() -> bool:

@@ -31,7 +31,7 @@ int32_t tg_multiplies_pairs(void) {
     return __builtin_cpu_supports("avx2") != 0;
 }
 
-#define AVX2 __attribute__((target("avx2,fma")))
+#define AVX2 __attribute__((target("avx2")))
 
 /* Codes without their zero point in 16 bits, zeros around. */
 AVX2 static void lay_out(const struct convolution *c, const float *x, int16_t *laid) {
