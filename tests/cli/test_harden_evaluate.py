@@ -52,6 +52,21 @@ def test_tables_and_json(tmp_path):
     assert tables == {path.name: path.read_bytes() for path in (tmp_path / "out").glob("table.*")}
 
 
+def test_a_part_of_a_study_is_the_same_as_in_the_whole(tmp_path):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY + '[[attack]]\nattack = "pgd"\neps = ["16codes"]\nsteps = 2\n')
+    options = (str(study), "--no-cost", "--no-check", "-o", str(tmp_path / "out"))
+    part = _evaluate(*options, "--network", "none", "--attack", "pgd", "--json")
+    assert part.exit_code == 0, part.output
+    (row,) = (row for row in json.loads(part.stdout)["attacks"] if row["samples"])
+    assert (row["defense"], row["attack"]) == ("none", "pgd")
+    pieces = {path.name for path in (tmp_path / "out" / "cells").iterdir()}
+    assert len(pieces) == 1
+    whole = _evaluate(*options, "--json")
+    assert row in json.loads(whole.stdout)["attacks"]
+    assert pieces < {path.name for path in (tmp_path / "out" / "cells").iterdir()}
+
+
 def test_bad_input_is_one_line(tmp_path):
     study = tmp_path / "study.toml"
     study.write_text(STUDY)
@@ -59,6 +74,8 @@ def test_bad_input_is_one_line(tmp_path):
         ((str(tmp_path / "none.toml"),), "cannot read"),
         ((str(study), "--board", "nucleo-f746"), "is hardware"),
         ((str(study), "--board", "nano"), "nano"),
+        ((str(study), "--network", "both"), "no network named 'both'; there are: none, stochastic"),
+        ((str(study), "--attack", "pgd"), "no attack named 'pgd'; there are: fgsm"),
     ):
         result = _evaluate(*arguments)
         assert isinstance(result.exception, TinyguardError)

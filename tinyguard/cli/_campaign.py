@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -81,9 +82,15 @@ class Work:
 
 
 def run_cells(
-    study: Study, cells: tuple[Cell, ...], folder: Path, jobs: int, scheduler: str | None = None
+    study: Study,
+    cells: tuple[Cell, ...],
+    folder: Path,
+    jobs: int,
+    scheduler: str | None = None,
+    wanted: Sequence[Cell] | None = None,
 ) -> Work:
-    """Run what of the cells is not kept in `folder` yet, showing progress.
+    """Run what of the cells, or of those among them that are `wanted`, is not kept in `folder` yet, and show
+    progress.
 
     Raises TinyguardError where the user interrupts it; what is done is kept.
     """
@@ -92,15 +99,18 @@ def run_cells(
     from tinyguard.campaigns.store import Store
 
     pieces = pieces_of(study, cells, folder.resolve() / "crafted")
+    wanted = cells if wanted is None else wanted
+    indices = {cell.index for cell in wanted}
+    chosen = tuple(piece for piece in pieces if piece.cell.index in indices)
     store = Store(folder / "cells")
     workers = cluster(scheduler) if scheduler else local_workers(jobs)
     try:
-        with workers as (executor, width), _Shown(cells, pieces) as shown:
-            progress = run_pieces(pieces, store, executor, width, shown)
+        with workers as (executor, width), _Shown(wanted, chosen) as shown:
+            progress = run_pieces(chosen, store, executor, width, shown)
     except KeyboardInterrupt:
-        kept = sum(store.has(piece.key) for piece in pieces)
+        kept = sum(store.has(piece.key) for piece in chosen)
         raise TinyguardError(
-            f"interrupted; {kept} of {len(pieces)} pieces are kept in {folder}; repeat the command to go on"
+            f"interrupted; {kept} of {len(chosen)} pieces are kept in {folder}; repeat the command to go on"
         ) from None
     return Work(pieces, store, progress.failed)
 
@@ -108,7 +118,7 @@ def run_cells(
 class _Shown:
     """Progress of the cells: a live table on a terminal, a line for each finished cell elsewhere."""
 
-    def __init__(self, cells: tuple[Cell, ...], pieces: tuple[Piece, ...]) -> None:
+    def __init__(self, cells: Sequence[Cell], pieces: tuple[Piece, ...]) -> None:
         self._cells = [cell for cell in cells if cell.runs]
         self._pieces = pieces
         self._started = time.monotonic()

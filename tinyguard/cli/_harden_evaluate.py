@@ -8,6 +8,7 @@ from pathlib import Path
 import click
 
 from tinyguard.cli._options import console, json_option, print_json, progress_console
+from tinyguard.errors import TinyguardError
 
 
 @click.command()
@@ -16,6 +17,9 @@ from tinyguard.cli._options import console, json_option, print_json, progress_co
               help="Folder of the results; the study's name without .toml where it is missing.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
+@click.option("--network", "networks", multiple=True, metavar="NAME",
+              help="Run this network alone, or these; the table has what is finished of all.")  # fmt: skip
+@click.option("--attack", "attacks", multiple=True, metavar="LABEL", help="Run this attack alone, or these.")
 @click.option("--board", default="mps2-an500", show_default=True, help="Emulated board that costs are of.")
 @click.option("--no-cost", is_flag=True, help="Leave out what the defenses cost on the board.")
 @click.option("--no-check", is_flag=True, help="Leave out the checks for gradient masking.")
@@ -25,6 +29,8 @@ def command(
     output: Path | None,
     jobs: int,
     limit: int | None,
+    networks: tuple[str, ...],
+    attacks: tuple[str, ...],
     board: str,
     no_cost: bool,
     no_check: bool,
@@ -53,11 +59,18 @@ def command(
     chosen = None if no_cost else check_emulated(boards.load(board))
     read = read_study(study, limit)
     baseline(read)
+    _check_known(study, "network", networks, [network.name for network in read.networks])
+    _check_known(study, "attack", attacks, [entry.label for entry in read.attacks])
     folder = output or study.with_suffix("")
     folder.mkdir(parents=True, exist_ok=True)
     defended = with_hardened_files(read, folder.resolve() / "models")
     cells = defense_cells(defended, checks=not no_check)
-    work = run_cells(defended, cells, folder, jobs)
+    wanted = [
+        cell
+        for cell in cells
+        if (not networks or cell.network.name in networks) and (not attacks or cell.entry.label in attacks)
+    ]
+    work = run_cells(defended, cells, folder, jobs, wanted=wanted)
     costs = {}
     if chosen is not None:
         with progress_console.status(f"measuring on {chosen.title}"):
@@ -70,3 +83,11 @@ def command(
         click.echo((folder / "table.md").read_text(), nl=False)
         console.print(f"written: {', '.join(str(path) for path in paths)}")
     work.check()
+
+
+def _check_known(study: Path, kind: str, asked: tuple[str, ...], known: list[str]) -> None:
+    """Raise TinyguardError for a name that the study does not have."""
+    for name in asked:
+        if name not in known:
+            names = ", ".join(dict.fromkeys(known))
+            raise TinyguardError(f"{study}: no {kind} named {name!r}; there are: {names}")
