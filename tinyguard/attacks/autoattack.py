@@ -40,7 +40,7 @@ class AutoAttack:
 
     def run(self, problem: Problem) -> Outcome:
         x, queries = problem.x.clone(), torch.zeros(len(problem), dtype=torch.int64)
-        nearest = problem.x.clone()
+        nearest: torch.Tensor | None = None
         left = torch.arange(len(problem))
         success = torch.zeros(len(problem), dtype=torch.bool)
         for number, stage in enumerate(self.stages(problem)):
@@ -50,13 +50,14 @@ class AutoAttack:
             found = stage.run(replace(problem.select(left), on_progress=_after(problem, done)))
             queries[left] += found.queries
             if found.nearest is not None:
+                nearest = problem.x.clone()
                 nearest[left] = found.nearest
             # Who withstands every stage keeps the first one's point of largest loss.
             kept = found.success if number else torch.ones_like(found.success)
             x[left[kept]] = found.x[kept]
             success[left] = found.success
             left = left[~found.success]
-        return Outcome(x, success, queries, nearest if self.version == "standard" else None)
+        return Outcome(x, success, queries, nearest)
 
     def stages(self, problem: Problem) -> list[Attack]:
         """The attacks in their order. Raises TinyguardError for an unknown version."""

@@ -17,7 +17,6 @@ from tinyguard.defenses.pixel_cnn import (
 from tinyguard.native.library import library
 
 _COLUMNS = 8  # of outputs, which are padded to these
-_LANES = 8  # the most that `most_lanes` may give
 
 
 class _Layer(ctypes.Structure):
@@ -52,6 +51,7 @@ def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int, lanes: int | 
 
     `lanes`: how many images go through together, by default `most_lanes`.
     """
+    lanes = lanes or most_lanes()
     kept: list[np.ndarray] = []  # what the structures point to
 
     def pointer(values: np.ndarray) -> int:
@@ -66,7 +66,7 @@ def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int, lanes: int | 
             pointer(np.pad(layer.weights, ((0, 0), (0, more)))),
             pointer(np.pad(layer.bias, (0, more))),
             pointer(np.array(layer.taps, np.int32)),
-            pointer(np.zeros((height + reach, width + 2 * reach, _LANES, inputs))) if sees_others else None,
+            pointer(np.zeros((height + reach, width + 2 * reach, lanes, inputs))) if sees_others else None,
             *(len(layer.taps), inputs, outputs + more, reach),
         )
 
@@ -75,14 +75,14 @@ def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int, lanes: int | 
     most = max(layer.outputs for layer in layers)
     said = _Network(
         ctypes.cast((_Layer * len(layers))(*layers), c_void_p),
-        *(pointer(np.zeros((_LANES, most))) for _ in range(3)),
+        *(pointer(np.zeros((lanes, most))) for _ in range(3)),
         *(len(layers), *network.shape, network.mixtures),
         *(1 / ACTIVATION_STEP, LARGEST_ACTIVATION, LEAST_LOG_SCALE),
     )
     codes, found = np.ascontiguousarray(codes), np.empty(codes.shape, np.int8)
     loaded = library()
     assert loaded is not None
-    purify = getattr(loaded, f"tg_purify_{lanes or most_lanes()}")
+    purify = getattr(loaded, f"tg_purify_{lanes}")
     purify(
         ctypes.byref(said),
         c_void_p(codes.ctypes.data),

@@ -12,8 +12,7 @@ from tinyguard.native.library import library
 from tinyguard.native.loops import Rule, call
 
 LARGEST_SUM = 2**31 - 1
-_LANES, _PIXELS = 8, 4  # output channels of one register, and the pixels whose sums are made together
-_KEPT_SUMS = 4096  # all three as in convolve.c
+_LANES = 8  # output channels of one register
 
 
 def multiplies_pairs() -> bool:
@@ -57,9 +56,9 @@ class PairConvolution:
         self._weights = self._packed(weights)
         self._bias = np.zeros(_LANES * self.blocks, np.int32)
         self._bias[:channels] = bias
-        wide = _LANES * self.blocks
-        padded = windows["padded_height"] * windows["padded_width"] * 2 * self.pairs
-        self._scratch = padded + 2 * (_KEPT_SUMS + _PIXELS * wide)
+        loaded = library()
+        assert loaded is not None
+        self._scratch = int(loaded.tg_convolution_scratch(ctypes.byref(self._shape)))
 
     def _packed(self, weights: np.ndarray) -> np.ndarray:
         """int16 pairs of input channels, those of two registers of output channels after each other, then
@@ -74,9 +73,9 @@ class PairConvolution:
         return np.concatenate(laid)
 
     def codes(self, x: torch.Tensor, rule: Rule, outside: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """float32 codes (M, *output), and on request whether the clamp holds each, bool."""
+        """float32 codes (M, *output), and on request whether the clamp holds each, bool (rows, O)."""
         found = torch.empty((len(x), *self.output))
-        flags = torch.empty(found.shape, dtype=torch.bool) if outside else None
+        flags = torch.empty((found[..., 0].numel(), self.output[-1]), dtype=torch.bool) if outside else None
         scratch = torch.empty(self._scratch, dtype=torch.int16)
         arrays = (ctypes.c_void_p(array.ctypes.data) for array in (self._weights, self._bias))
         shape, in_c = ctypes.byref(self._shape), ctypes.byref(rule.in_c)

@@ -139,13 +139,23 @@ AVX2 static void sums_of(const struct convolution *c, const int16_t *laid, const
     }
 }
 
+/* Of int32: what is kept of the sums, and room for the last windows that are made together. */
+static size_t kept_sums(const struct convolution *c) {
+    return CHUNK + (size_t)PIXELS * LANES * c->blocks;
+}
+
+/* The int16 that `laid` of tg_convolve has: the sums, then an image with its padding. */
+int32_t tg_convolution_scratch(const struct convolution *c) {
+    return (int32_t)(2 * kept_sums(c)) + c->padded_height * c->padded_width * 2 * c->pairs;
+}
+
 void tg_convolve(const struct convolution *c, const struct rule *rule, const int16_t *weights,
                  const int32_t *bias, const float *x, float *codes, uint8_t *outside, int16_t *laid,
                  size_t images) {
     const size_t wide = (size_t)LANES * c->blocks, channels = (size_t)c->output_channels;
     const int32_t pixels = c->output_height * c->output_width;
     int32_t *const sums = (int32_t *)laid;
-    laid = (int16_t *)(sums + CHUNK + PIXELS * wide);
+    laid = (int16_t *)(sums + kept_sums(c));
     int32_t chunk = (int32_t)(CHUNK / wide);
     chunk = chunk < PIXELS ? PIXELS : chunk;
     for (size_t image = 0; image < images; image++) {

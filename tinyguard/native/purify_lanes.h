@@ -30,7 +30,7 @@ TARGET INLINE lanes loaded(const double *x) {
 
 /* out (LANES, outputs), on the grid of activations, of each tap's inputs (LANES, inputs). */
 TARGET FUSED static void convolve(const struct pixel_cnn *network, const struct layer *layer,
-                                     const double *const *seen, double *out) {
+                                  const double *const *seen, double *out) {
     const double scale = network->activation_steps, most = network->largest_activation;
     for (int32_t first = 0; first < layer->outputs; first += COLUMNS) {
         lanes sums[LANES][PARTS];
@@ -66,13 +66,13 @@ TARGET FUSED static void convolve(const struct pixel_cnn *network, const struct 
 
 /* Where the layer's inputs of a pixel lie. */
 TARGET INLINE double *place_of(const struct pixel_cnn *network, const struct layer *layer, int32_t row,
-                        int32_t column) {
+                               int32_t column) {
     const int32_t reach = layer->reach, across = network->width + 2 * reach;
     return layer->seen + ((size_t)(row + reach) * across + column + reach) * LANES * layer->inputs;
 }
 
 TARGET INLINE void convolve_at(const struct pixel_cnn *network, const struct layer *layer, int32_t row,
-                        int32_t column, double *out) {
+                               int32_t column, double *out) {
     const double *seen[layer->tap_count];
     for (int32_t tap = 0; tap < layer->tap_count; tap++) {
         seen[tap] = place_of(network, layer, row + layer->taps[2 * tap], column + layer->taps[2 * tap + 1]);
@@ -186,7 +186,7 @@ TARGET INLINE void look(const struct window *window, lanes mean, lanes step, str
 
 /* Add the component's masses, in units of exp(top), to the candidates' `totals`. */
 TARGET INLINE void add_masses(const struct window *window, const struct component *k, lanes top, int32_t candidates,
-                       lanes *apart, lanes *inverse, lanes *totals) {
+                              lanes *apart, lanes *inverse, lanes *totals) {
     const mask below = k->left == 0, above = k->left == window->last + 2;
     const lanes ahead = pick(below, all(1), k->ahead), behind = pick(above, all(1), k->behind);
     const lanes far = pick(below, k->ahead, pick(above, k->behind, all(1)));
@@ -233,7 +233,7 @@ TARGET INLINE lanes gathered(const double *of, int32_t stride) {
 
 /* The most likely codes of a pixel's channels, in place of those given. */
 TARGET INLINE void choose(const struct pixel_cnn *network, int32_t eps_codes, lanes *codes, lanes *means,
-                   struct component *components, lanes *apart, lanes *inverse, lanes *totals) {
+                          struct component *components, lanes *apart, lanes *inverse, lanes *totals) {
     const int32_t channels = network->channels, mixtures = network->mixtures;
     const int32_t stride = network->layers[network->layer_count - 1].outputs;
     const double *const weights = network->wide;
@@ -290,7 +290,7 @@ TARGET INLINE void choose(const struct pixel_cnn *network, int32_t eps_codes, la
 
 /* Purified int8 codes (images, height, width, channels). */
 TARGET void PURIFY(const struct pixel_cnn *network, const int8_t *codes, int8_t *purified,
-                         size_t images, int32_t eps_codes) {
+                   size_t images, int32_t eps_codes) {
     const int32_t channels = network->channels;
     const size_t size = (size_t)network->height * network->width * channels;
     const struct layer *const first = network->layers;

@@ -357,8 +357,7 @@ def requantized_sums(
     """float32 codes (M, ..., channels) without a gradient, and on request whether the clamp holds them,
     bool (rows, channels)."""
     if isinstance(linear, InPairs) and rule.in_c is not None and loops.serves(x):
-        codes, flags = linear.native.codes(x, rule.in_c, outside)
-        return codes, None if flags is None else flags.view(-1, flags.shape[-1])
+        return linear.native.codes(x, rule.in_c, outside)
     sums = linear.sums(x)
     parts = sums if isinstance(sums, tuple) else (sums,)
     flat = tuple(part.reshape(-1, part.shape[-1]) for part in parts)
