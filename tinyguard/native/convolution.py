@@ -25,11 +25,11 @@ class _Shape(ctypes.Structure):
     _fields_ = tuple(
         (name, c_int32)
         for name in (
-            *("height", "width", "channels", "pairs"),
+            *("input_height", "input_width", "channels", "pairs"),
             *("output_height", "output_width", "output_channels", "blocks"),
             *("kernel_height", "kernel_width", "stride_height", "stride_width"),
             *("dilation_height", "dilation_width"),
-            *("before_height", "before_width", "padded_height", "padded_width", "zero_point"),
+            *("pad_top", "pad_left", "padded_height", "padded_width", "zero_point"),
         )
     )
 
@@ -42,12 +42,11 @@ class PairConvolution:
     """
 
     def __init__(self, weights: np.ndarray, bias: np.ndarray, windows: dict[str, int]) -> None:
-        channels, *kernel, depth = weights.shape
+        channels, depth = weights.shape[0], weights.shape[3]
         self.pairs, self.blocks = -(-depth // 2), -(-channels // _LANES)
         self.output = windows["output_height"], windows["output_width"], channels
         self._shape = _Shape(
             **windows,
-            **dict(zip(("kernel_height", "kernel_width"), kernel, strict=True)),
             channels=depth,
             output_channels=channels,
             pairs=self.pairs,

@@ -10,14 +10,13 @@
 #include "every_cpu.h"
 #include "rule.h"
 
-/* Of images (height, width, channels). `pairs` is half the channels, rounded up. `before_*` is the padding
- * above and to the left, `padded_*` the extent with all of it, `blocks` the output channels in eights,
- * rounded up. */
+/* Of images (height, width, channels). `pairs` is half the channels, rounded up, `padded_*` the extent with
+ * the padding on all sides, `blocks` the output channels in eights, rounded up. */
 struct convolution {
-    int32_t height, width, channels, pairs;
+    int32_t input_height, input_width, channels, pairs;
     int32_t output_height, output_width, output_channels, blocks;
     int32_t kernel_height, kernel_width, stride_height, stride_width, dilation_height, dilation_width;
-    int32_t before_height, before_width, padded_height, padded_width;
+    int32_t pad_top, pad_left, padded_height, padded_width;
     int32_t zero_point;
 };
 
@@ -36,16 +35,16 @@ int32_t tg_multiplies_pairs(void) {
 /* Codes without their zero point in 16 bits, zeros around. */
 AVX2 static void lay_out(const struct convolution *c, const float *x, int16_t *laid) {
     const size_t pixel = 2 * (size_t)c->pairs, line = pixel * c->padded_width;
-    const size_t left = pixel * c->before_width, inner = pixel * c->width;
+    const size_t left = pixel * c->pad_left, inner = pixel * c->input_width;
     for (int32_t row = 0; row < c->padded_height; row++, laid += line) {
-        const int32_t y = row - c->before_height;
-        if (y < 0 || y >= c->height) {
+        const int32_t y = row - c->pad_top;
+        if (y < 0 || y >= c->input_height) {
             memset(laid, 0, line * sizeof *laid);
             continue;
         }
         memset(laid, 0, left * sizeof *laid);
         memset(laid + left + inner, 0, (line - left - inner) * sizeof *laid);
-        const float *in = x + (size_t)y * c->width * c->channels;
+        const float *in = x + (size_t)y * c->input_width * c->channels;
         int16_t *out = laid + left;
         if (c->channels % 2 == 0) {
             for (size_t i = 0; i < inner; i++) {
@@ -53,7 +52,7 @@ AVX2 static void lay_out(const struct convolution *c, const float *x, int16_t *l
             }
             continue;
         }
-        for (int32_t column = 0; column < c->width; column++, in += c->channels, out += pixel) {
+        for (int32_t column = 0; column < c->input_width; column++, in += c->channels, out += pixel) {
             for (int32_t k = 0; k < c->channels; k++) {
                 out[k] = (int16_t)((int32_t)in[k] - c->zero_point);
             }
@@ -167,7 +166,7 @@ void tg_convolve(const struct convolution *c, const struct rule *rule, const int
             codes += (size_t)(last - first) * channels;
             outside = outside ? outside + (size_t)(last - first) * channels : NULL;
         }
-        x += (size_t)c->height * c->width * c->channels;
+        x += (size_t)c->input_height * c->input_width * c->channels;
     }
 }
 

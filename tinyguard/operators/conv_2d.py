@@ -90,16 +90,19 @@ class Conv2D(Accumulating):
 
         if self.groups > 1:
             return linear
-        windows = {"zero_point": self.input_tensor(0).zero_point}
-        for name, axis in (("height", self.rows), ("width", self.columns)):
-            windows |= {
-                name: axis.input,
-                f"output_{name}": axis.output,
-                f"stride_{name}": axis.stride,
-                f"dilation_{name}": axis.dilation,
-                f"before_{name}": axis.before,
-                f"padded_{name}": axis.padded,
-            }
+        rows, columns = self.rows, self.columns
+        windows = {
+            "zero_point": self.input_tensor(0).zero_point,
+            "input_height": rows.input,
+            "input_width": columns.input,
+            "output_height": rows.output,
+            "output_width": columns.output,
+            **_window.fields(rows, columns),
+            "dilation_height": rows.dilation,
+            "dilation_width": columns.dilation,
+            "padded_height": rows.padded,
+            "padded_width": columns.padded,
+        }
         return in_pairs(linear, self.weights, self._moving_bias, windows, self.requantization.largest)
 
     def emit(self, c: Emission) -> str:
