@@ -8,6 +8,8 @@ torch = pytest.importorskip("torch")
 
 from tinyguard.attacks.hyperplane import project_onto_plane, reach_on_grid  # noqa: E402
 from tinyguard.attacks.space import continuous, distance  # noqa: E402
+from tinyguard.native import hyperplane as native  # noqa: E402
+from tinyguard.native import loops  # noqa: E402
 
 ELEMENTS = 12
 SPACE = continuous((ELEMENTS,))
@@ -67,6 +69,31 @@ def test_a_plane_beyond_the_box_sends_to_its_corner(norm: str) -> None:
     assert torch.allclose(moved, corner, atol=1e-6)
     still = project_onto_plane(x, torch.zeros_like(x), torch.ones(len(x)), SPACE, norm)
     assert torch.equal(still, x)
+
+
+@pytest.mark.parametrize("shape", [(4, 5, 3), (7,), (1, 1, 1)])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_torch_gives_the_same_points_as_the_loops_in_c(
+    norm: str, shape: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    generator = torch.Generator().manual_seed(5)
+    drawn = torch.rand(5, 200, *shape, generator=generator)
+    low, high = drawn[3, 0, ..., :1] / 4, 1 - drawn[3, 1, ..., :1] / 4
+    space = dataclasses.replace(continuous(shape), low=low, high=high, grid_step=torch.full((1,), 1 / 16))
+    x, clean = space.clip(drawn[0]), space.round(drawn[1])
+    normal = (drawn[2] - 0.5) * (drawn[4] > 0.2)
+    level = (normal * space.clip(drawn[3])).flatten(1).sum(1)
+    level[:5] = torch.tensor([0.0, 1e3, -1e3, 1e-30, float(level[4])])
+
+    def answers() -> tuple[torch.Tensor, torch.Tensor]:
+        projected = project_onto_plane(x, normal, level, space, norm)
+        return projected, reach_on_grid(projected, clean, normal, level, space)
+
+    assert native.serves(x, normal, level)
+    found = answers()
+    monkeypatch.setattr(loops, "library", lambda: None)
+    for one, other in zip(found, answers(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=2e-7)
 
 
 def test_a_step_under_half_a_code_is_stretched_until_its_rounding_arrives() -> None:

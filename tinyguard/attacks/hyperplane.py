@@ -6,6 +6,7 @@ import torch
 
 from tinyguard.attacks.space import Space, per_sample
 from tinyguard.attacks.victim import Victim, jacobian
+from tinyguard.native import hyperplane as native
 
 _DOUBLINGS = 8
 _BISECTIONS = 16
@@ -21,6 +22,8 @@ def project_onto_plane(
     method from 0 stays below the solution and ends where no further element has met its wall: a few
     steps, where the paper sorts all walls. Where the plane does not meet the box, the corner nearest to it.
     """
+    if native.serves(x, normal, level):
+        return native.project_onto_plane((space.low, space.high), x, normal, level, norm == "l2")
     shape = x.shape
     walls = torch.stack([space.low.expand(shape), space.high.expand(shape)]).flatten(2).double()
     points, normals = x.flatten(1).double(), normal.flatten(1).double()
@@ -51,13 +54,16 @@ def reach_on_grid(
     Rounding drops what is under half a code, so that a small step stands still or falls short; how far
     it has to be stretched is known without asking the network. Off the grid `x` itself.
     """
-    if not space.on_grid:
+    if space.grid_step is None:
         return x
+    if native.serves(x, clean, normal, level):
+        box, grid = (space.low, space.high), (space.grid_step, space.grid_offset)
+        return native.reach_on_grid(box, grid, x, clean, normal, level)
     delta = x - clean
 
     def short(stretch: torch.Tensor) -> torch.Tensor:
         points = space.round(clean + delta * per_sample(stretch, delta))
-        return (normal * points).flatten(1).sum(dim=1) < level
+        return (normal * points).flatten(1).sum(dim=1, dtype=torch.float64) < level
 
     low, high = torch.ones(len(x)), torch.ones(len(x))
     for _ in range(_DOUBLINGS):

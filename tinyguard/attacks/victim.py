@@ -17,6 +17,7 @@ import torch
 from tinyguard.attacks.space import Space
 from tinyguard.backends import Backend
 from tinyguard.backends.marks import UNDECIDED, marked
+from tinyguard.backends.parallel import even_parts
 from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
@@ -168,10 +169,8 @@ class FloatVictim:
 
     def query(self, x: torch.Tensor) -> Answer:
         size = max(self.batch_size, _ELEMENTS_A_QUERY // math.prod(self.space.shape))
-        # Parts of one size: a last part of a few samples would cost nearly as much as a whole one.
-        parts = x.tensor_split(max(1, -(-len(x) // size)))
         with torch.no_grad():
-            logits = torch.cat([self.logits(part) for part in parts])
+            logits = torch.cat([self.logits(x[start:end]) for start, end in even_parts(len(x), size)])
         return Answer(logits, logits.argmax(dim=1))
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
@@ -191,11 +190,11 @@ def slope_in_batches(
 ) -> Slope:
     """`Slope` of `network(x) -> (logits with autograd, decided)`, a batch at a time."""
     parts: list[tuple[torch.Tensor, ...]] = []
-    for start in range(0, len(x), batch_size):
-        leaf = x[start : start + batch_size].detach().requires_grad_(backward)
+    for start, end in even_parts(len(x), batch_size):
+        leaf = x[start:end].detach().requires_grad_(backward)
         with torch.set_grad_enabled(backward):
             logits, decided = network(leaf)
-            loss = objective(logits, slice(start, start + len(leaf)))
+            loss = objective(logits, slice(start, end))
         gradient = torch.autograd.grad(loss.sum(), leaf)[0] if backward else torch.zeros_like(leaf)
         parts.append((gradient, loss.detach(), logits.detach(), decided))
     return Slope(*(torch.cat(pieces) for pieces in zip(*parts, strict=True)))

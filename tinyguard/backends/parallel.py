@@ -22,6 +22,14 @@ _LEAST_BATCH = 4  # below, torch's matrix products sum in another order
 _LEAST_SAMPLES = 8  # a part: below, starting a thread costs more than it gains
 
 
+def even_parts(samples: int, most: int) -> Iterator[tuple[int, int]]:
+    """Starts and ends of batches of up to `most` samples, alike in size: a last one of a few samples would
+    cost nearly as much as a whole one. One empty batch where there are no samples."""
+    count = max(1, -(-samples // most))
+    for part in range(count):
+        yield part * samples // count, (part + 1) * samples // count
+
+
 def run_in_parts(
     network: Network, inputs: tuple[torch.Tensor, ...], *, exact: bool = False
 ) -> tuple[torch.Tensor, ...]:

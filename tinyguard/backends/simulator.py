@@ -15,7 +15,7 @@ import torch
 from tinyguard.backends.execute import check_inputs, execute, outputs_of, resume, values_of
 from tinyguard.backends.marks import detects
 from tinyguard.backends.pages import keep_pages
-from tinyguard.backends.parallel import run_in_parts
+from tinyguard.backends.parallel import even_parts, run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import Operator, resolve
@@ -279,8 +279,7 @@ class Simulator(torch.nn.Module):
         """Starts and ends of batches: `batch_size` samples, or more where the inputs are small."""
         elements = sum(math.prod(x.shape[1:]) for x in inputs)
         size = max(self.batch_size, _ELEMENTS_A_BATCH // max(1, elements))
-        for start in range(0, max(1, len(inputs[0])), size):
-            yield start, start + size
+        return even_parts(len(inputs[0]), size)
 
     def tensors(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
         """Every computed tensor by its index, shape (N, *tensor.shape), in its own dtype."""

@@ -18,40 +18,57 @@ INLINE float clamped(double y, double low, double high) {
     return (float)(y > high ? high : y);
 }
 
-/* Codes (rows, channels) of sums; `outside` may be null. */
-#define CODES(NAME, SUM, ...)                                                                              \
+/* Elements that a rule is written out for: several rows where they are narrow, so that the loops are long. */
+enum { WIDE = 256 };
+
+/* Codes (rows, channels) of sums; `outside` may be null. Sums and bounds are compared as BOUND; in float32
+ * both are exact, or the bound is beyond every sum.
+ */
+#define CODES(NAME, BOUND, SUM, PITCH, ...)                                                                \
     EVERY_CPU void NAME(const struct rule *rule, __VA_ARGS__, float *codes, uint8_t *outside, size_t rows, \
                         size_t channels) {                                                                 \
-        const double *const factor = rule->factor, *const addend = rule->addend, *const tilt = rule->tilt; \
-        const double *const least = rule->least, *const most = rule->most;                                 \
+        double factor[WIDE], addend[WIDE], tilt[WIDE];                                                     \
+        BOUND least[WIDE], most[WIDE];                                                                     \
         const double low = rule->low, high = rule->high;                                                   \
-        for (size_t row = 0; row < rows; row++) {                                                          \
-            const size_t first = row * channels;                                                           \
-            if (outside) {                                                                                 \
-                _Pragma("GCC ivdep") for (size_t c = 0; c < channels; c++) {                               \
-                    const double x = SUM;                                                                  \
-                    outside[first + c] = (x < least[c]) | (x > most[c]);                                   \
-                }                                                                                          \
+        for (size_t first = 0; first < channels; first += WIDE) {                                          \
+            const size_t wide = channels - first < WIDE ? channels - first : WIDE;                         \
+            const size_t repeats = (PITCH) == wide ? WIDE / wide : 1;                                      \
+            for (size_t i = 0; i < wide * repeats; i++) {                                                  \
+                const size_t c = first + i % wide;                                                         \
+                factor[i] = rule->factor[c];                                                               \
+                addend[i] = rule->addend[c];                                                               \
+                tilt[i] = rule->tilt ? rule->tilt[c] : 0;                                                  \
+                least[i] = (BOUND)rule->least[c];                                                          \
+                most[i] = (BOUND)rule->most[c];                                                            \
             }                                                                                              \
-            if (tilt) {                                                                                    \
-                _Pragma("GCC ivdep") for (size_t c = 0; c < channels; c++) {                               \
-                    const double x = SUM, y = x * factor[c] + addend[c];                                   \
-                    codes[first + c] = clamped(y + (x < 0 ? -tilt[c] : tilt[c]), low, high);               \
+            for (size_t row = 0; row < rows; row += repeats) {                                             \
+                const size_t count = wide * (rows - row < repeats ? rows - row : repeats);                 \
+                const size_t from = row * (PITCH) + first, to = row * channels + first;                    \
+                if (outside) {                                                                             \
+                    _Pragma("GCC ivdep") for (size_t i = 0; i < count; i++) {                              \
+                        const BOUND x = (BOUND)(SUM);                                                      \
+                        outside[to + i] = (x < least[i]) | (x > most[i]);                                  \
+                    }                                                                                      \
                 }                                                                                          \
-            } else {                                                                                       \
-                _Pragma("GCC ivdep") for (size_t c = 0; c < channels; c++) {                               \
-                    const double x = SUM;                                                                  \
-                    codes[first + c] = clamped(x * factor[c] + addend[c], low, high);                      \
+                if (rule->tilt) {                                                                          \
+                    _Pragma("GCC ivdep") for (size_t i = 0; i < count; i++) {                              \
+                        const double x = SUM, y = x * factor[i] + addend[i];                               \
+                        codes[to + i] = clamped(y + (x < 0 ? -tilt[i] : tilt[i]), low, high);              \
+                    }                                                                                      \
+                } else {                                                                                   \
+                    _Pragma("GCC ivdep") for (size_t i = 0; i < count; i++) {                              \
+                        codes[to + i] = clamped((SUM) * factor[i] + addend[i], low, high);                 \
+                    }                                                                                      \
                 }                                                                                          \
             }                                                                                              \
         }                                                                                                  \
     }
 
-CODES(tg_codes_f32, sums[first + c], const float *sums)
-CODES(tg_codes_f64, sums[first + c], const double *sums)
-CODES(tg_codes_i32, sums[row * pitch + c], const int32_t *sums, size_t pitch)
-CODES(tg_codes_halves, (double)lower[first + c] + 256.0 * (double)upper[first + c], const float *lower,
-      const float *upper)
+CODES(tg_codes_f32, float, (double)sums[from + i], channels, const float *sums)
+CODES(tg_codes_f64, double, sums[from + i], channels, const double *sums)
+CODES(tg_codes_i32, double, (double)sums[from + i], pitch, const int32_t *sums, size_t pitch)
+CODES(tg_codes_halves, double, (double)lower[from + i] + 256.0 * (double)upper[from + i], channels,
+      const float *lower, const float *upper)
 
 /* x = 256 upper + lower, |lower| up to 128. */
 EVERY_CPU void tg_halves(const float *x, float *restrict lower, float *restrict upper, size_t count) {
