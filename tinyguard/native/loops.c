@@ -33,13 +33,19 @@ enum { WIDE = 256 };
         for (size_t first = 0; first < channels; first += WIDE) {                                          \
             const size_t wide = channels - first < WIDE ? channels - first : WIDE;                         \
             const size_t repeats = (PITCH) == wide ? WIDE / wide : 1;                                      \
-            for (size_t i = 0; i < wide * repeats; i++) {                                                  \
-                const size_t c = first + i % wide;                                                         \
-                factor[i] = rule->factor[c];                                                               \
-                addend[i] = rule->addend[c];                                                               \
-                tilt[i] = rule->tilt ? rule->tilt[c] : 0;                                                  \
-                least[i] = (BOUND)rule->least[c];                                                          \
-                most[i] = (BOUND)rule->most[c];                                                            \
+            for (size_t i = 0; i < wide; i++) {                                                            \
+                factor[i] = rule->factor[first + i];                                                       \
+                addend[i] = rule->addend[first + i];                                                       \
+                tilt[i] = rule->tilt ? rule->tilt[first + i] : 0;                                          \
+                least[i] = (BOUND)rule->least[first + i];                                                  \
+                most[i] = (BOUND)rule->most[first + i];                                                    \
+            }                                                                                              \
+            for (size_t i = wide; i < wide * repeats; i++) {                                               \
+                factor[i] = factor[i - wide];                                                              \
+                addend[i] = addend[i - wide];                                                              \
+                tilt[i] = tilt[i - wide];                                                                  \
+                least[i] = least[i - wide];                                                                \
+                most[i] = most[i - wide];                                                                  \
             }                                                                                              \
             for (size_t row = 0; row < rows; row += repeats) {                                             \
                 const size_t count = wide * (rows - row < repeats ? rows - row : repeats);                 \
