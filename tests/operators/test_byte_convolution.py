@@ -5,11 +5,12 @@ import pytest
 import torch
 
 from tests.operators.builder import GraphBuilder
-from tinyguard.operators import _sums, resolve
+from tinyguard.operators import _convolutions, _sums, resolve
 from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._sums import ByteConvolution, Convolution, InHalves
+from tinyguard.operators._convolutions import ByteConvolution, Convolution
+from tinyguard.operators._sums import InHalves
 
-needs_vnni = pytest.mark.skipif(not _sums._has_dot_products(), reason="this processor has no VNNI")
+needs_vnni = pytest.mark.skipif(not _convolutions.has_dot_products(), reason="this processor has no VNNI")
 CPU = torch.device("cpu")
 
 
@@ -90,7 +91,7 @@ def test_sums_of_bytes_beyond_float32_stay_in_halves_of_codes() -> None:
 @pytest.mark.parametrize("cause", ["no instructions", "other sums", "no such function"])
 def test_otherwise_float32_serves(cause: str, monkeypatch: pytest.MonkeyPatch) -> None:
     if cause == "no instructions":
-        monkeypatch.setattr(_sums, "_has_dot_products", lambda: False)
+        monkeypatch.setattr(_convolutions, "has_dot_products", lambda: False)
     elif cause == "other sums":
         sums = ByteConvolution.of_bytes
         monkeypatch.setattr(ByteConvolution, "of_bytes", lambda *a: sums(*a) + 1)

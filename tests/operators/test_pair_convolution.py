@@ -7,9 +7,10 @@ import torch
 from tests.operators.builder import GraphBuilder
 from tests.operators.test_byte_convolution import codes, convolution
 from tinyguard.native import convolution as native
-from tinyguard.operators import _sums, resolve
+from tinyguard.operators import _convolutions, _sums, resolve
 from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._sums import Convolution, InHalves, InPairs
+from tinyguard.operators._convolutions import Convolution
+from tinyguard.operators._sums import InHalves, InPairs
 
 CPU = torch.device("cpu")
 needs_pairs = pytest.mark.skipif(not native.multiplies_pairs(), reason="no AVX2, or no C compiler")
@@ -17,7 +18,8 @@ needs_pairs = pytest.mark.skipif(not native.multiplies_pairs(), reason="no AVX2,
 
 @pytest.fixture(autouse=True)
 def no_better_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_sums, "_has_dot_products", lambda: False)
+    for module in (_sums, _convolutions):
+        monkeypatch.setattr(module, "has_dot_products", lambda: False)
 
 
 def check(operator: Accumulating, x: np.ndarray) -> None:
@@ -113,7 +115,7 @@ def test_otherwise_torch_serves(cause: str, monkeypatch: pytest.MonkeyPatch) -> 
     if cause == "no instructions":
         monkeypatch.setattr(_sums, "multiplies_pairs", lambda: False)
     elif cause == "better instructions":
-        monkeypatch.setattr(_sums, "_has_dot_products", lambda: True)
+        monkeypatch.setattr(_sums, "has_dot_products", lambda: True)
     else:
         monkeypatch.setattr(_sums, "LARGEST_SUM", 0)
     assert isinstance(convolution(1).prepared_map(CPU), Convolution)

@@ -77,7 +77,7 @@ class Conv2D(Accumulating):
         return (codes.reshape(len(x), *self.outputs[0].shape),)
 
     def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.operators._sums import convolution
+        from tinyguard.operators._convolutions import convolution
 
         weights, scaled, bias = self.torch_weights(0, device)
         zero_point = self.input_tensor(0).zero_point

@@ -74,7 +74,7 @@ class DepthwiseConv2D(Accumulating):
         return (codes.reshape(len(x), *self.outputs[0].shape),)
 
     def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.operators._sums import convolution
+        from tinyguard.operators._convolutions import convolution
 
         source = self.input_tensor(0)
         weights, scaled, bias = self.torch_weights(3, device)

@@ -82,7 +82,7 @@ class TransposeConv(Accumulating):
         return (codes.reshape(len(x), *self.outputs[0].shape),)
 
     def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.operators._sums import Transposed
+        from tinyguard.operators._convolutions import Transposed
 
         source, output = self.input_tensor(2), self.outputs[0]
         weights, scaled, bias = self.torch_weights(0, device)
