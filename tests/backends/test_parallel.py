@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from tests.codegen.networks import chain
-from tinyguard.backends.parallel import run_in_parts
+from tinyguard.backends.parallel import even_parts, run_in_parts
 from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite import read_graph
@@ -43,6 +43,16 @@ def test_parts_give_what_the_whole_gives(samples: int) -> None:
 
 
 @pytest.mark.usefixtures("_two_threads")
+@pytest.mark.parametrize(("samples", "most"), [(0, 4), (1, 4), (4, 4), (5, 4), (130, 128), (1000, 7)])
+def test_batches_are_alike_in_size_and_leave_nothing_out(samples: int, most: int) -> None:
+    parts = list(even_parts(samples, most))
+    assert [index for start, end in parts for index in range(start, end)] == list(range(samples))
+    sizes = [end - start for start, end in parts]
+    assert max(sizes) <= most
+    assert max(sizes) - min(sizes) <= 1
+    assert len(parts) == max(1, -(-samples // most))
+
+
 def test_inputs_without_a_gradient_and_outputs_without_one_have_none() -> None:
     def network(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return a * 2 + b.detach(), torch.round(b.detach())
