@@ -2,7 +2,6 @@
  * torch code beside the caller does the same; sums may differ from it in the last place of a double.
  */
 
-#include <float.h>
 #include <math.h>
 #include <stddef.h>
 #include <stdint.h>
