@@ -119,8 +119,10 @@ def test_fab_leaves_when_the_budget_holds_its_success() -> None:
 def test_fab_under_a_larger_budget_needs_no_second_search(on_grid: Problem, norm: str) -> None:
     unlimited = FABTargeted(None, norm, steps=10, targets=2).run(on_grid)
     assert unlimited.success.any()
-    reached = distance(unlimited.x - on_grid.x, norm)[unlimited.success].sort().values
-    small, large = float(reached[len(reached) // 4]), float(reached[-len(reached) // 4])
+    # Of the distances themselves: on a grid there are few in Linf, and a budget of the largest leaves none.
+    reached = distance(unlimited.x - on_grid.x, norm)[unlimited.success].unique()
+    small, large = (float(reached[at]) for at in ((len(reached) - 1) // 3, -max(2, len(reached) // 4)))
+    assert small < large
     first = FABTargeted(small, norm, steps=10, targets=2).run(on_grid)
     left = ~first.success
     assert first.success.any()

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tinyguard.backends.exported import plain
-from tinyguard.backends.inference import for_inference
+from tinyguard.backends.inference import LEAST_BATCH, for_inference
 from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import run_in_parts
 from tinyguard.backends.torch_module import FloatNetwork, WithoutEnding, load_torch_module
@@ -95,10 +95,10 @@ def _samples(tensor: Tensor, normalization: Normalization | None) -> torch.Tenso
 
 
 def _filled_up(real: torch.Tensor) -> torch.Tensor:
-    """The samples, and at most an eighth more: a compiled layer is prepared for every size of batch it meets,
-    which costs as much as a hundred small images."""
+    """The samples, and at most an eighth more, or as many as make LEAST_BATCH: a compiled layer is prepared
+    for every size of batch it meets, which costs as much as a hundred small images."""
     step = 1 << max(0, len(real).bit_length() - 4)
-    missing = -len(real) % step
+    missing = max(-len(real) % step, LEAST_BATCH - len(real)) if len(real) else 0
     return real if not missing else torch.cat([real, real[:1].expand(missing, *real.shape[1:])])
 
 

@@ -12,7 +12,8 @@ from torch import fx
 from tinyguard.backends.torch_module import FloatNetwork
 
 _aten: Any = torch.ops.aten
-_BATCHES = (4, 5, 8, 9)  # `run_in_parts` fills smaller ones up
+LEAST_BATCH = 8  # below, compiled matrix products sum in another order on some processors
+_BATCHES = (LEAST_BATCH, 9, 12, 15)
 _TOLERANCE = 1e-4
 _RESHAPES = {_aten.view.default, _aten.reshape.default}
 _EACH_ELEMENT = {_aten.relu.default, _aten.sigmoid.default, _aten.tanh.default, _aten.hardtanh.default}
@@ -20,7 +21,8 @@ _EACH_ELEMENT = {_aten.relu.default, _aten.sigmoid.default, _aten.tanh.default, 
 
 def for_inference(network: FloatNetwork, real: torch.Tensor) -> FloatNetwork:
     """`network` compiled, where that is possible and gives the same logits, but for rounding, on samples
-    `real` (N, *shape), and a sample the same bits in every batch of four or more. Otherwise `network` itself.
+    `real` (N, *shape), and a sample the same bits in every batch of LEAST_BATCH or more. Otherwise `network`
+    itself.
 
     A network of Python code may branch on what it is given, which a trace would forget; only those that
     torch.export or TorchScript took down are compiled.
