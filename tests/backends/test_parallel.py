@@ -42,7 +42,6 @@ def test_parts_give_what_the_whole_gives(samples: int) -> None:
     assert (found[0][1] != 0).any()
 
 
-@pytest.mark.usefixtures("_two_threads")
 @pytest.mark.parametrize(("samples", "most"), [(0, 4), (1, 4), (4, 4), (5, 4), (130, 128), (1000, 7)])
 def test_batches_are_alike_in_size_and_leave_nothing_out(samples: int, most: int) -> None:
     parts = list(even_parts(samples, most))
@@ -53,6 +52,7 @@ def test_batches_are_alike_in_size_and_leave_nothing_out(samples: int, most: int
     assert len(parts) == max(1, -(-samples // most))
 
 
+@pytest.mark.usefixtures("_two_threads")
 def test_inputs_without_a_gradient_and_outputs_without_one_have_none() -> None:
     def network(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return a * 2 + b.detach(), torch.round(b.detach())

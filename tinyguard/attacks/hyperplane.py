@@ -6,6 +6,7 @@ import torch
 
 from tinyguard.attacks.space import Space, per_sample
 from tinyguard.attacks.victim import Victim, jacobian
+from tinyguard.backends.parallel import even_parts
 from tinyguard.native import hyperplane as native
 
 _DOUBLINGS = 8
@@ -82,6 +83,6 @@ def class_slopes(
     victim: Victim, x: torch.Tensor, classes: torch.Tensor, batch_size: int = 128
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """`jacobian` in batches: logits (N, classes) and the gradients (N, k, *shape) of `classes` (N, k)."""
-    parts = zip(x.split(batch_size), classes.split(batch_size), strict=True)
-    logits, gradients = zip(*(jacobian(victim, *part) for part in parts), strict=True)
+    parts = (slice(*ends) for ends in even_parts(len(x), batch_size))
+    logits, gradients = zip(*(jacobian(victim, x[part], classes[part]) for part in parts), strict=True)
     return torch.cat(logits), torch.cat(gradients)

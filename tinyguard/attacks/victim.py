@@ -106,8 +106,8 @@ class IntegerVictim:
         if self.show == "logits":
             with torch.no_grad():
                 parts = [
-                    self.simulator.taps(self.space.straight_through_codes(part))
-                    for part in x.split(self.batch_size)
+                    self.simulator.taps(self.space.straight_through_codes(x[start:end]))
+                    for start, end in even_parts(len(x), self.batch_size)
                 ]
             logits, decided = zip(*((z, self.decided(y)) for y, z in parts), strict=True)
             return Answer(torch.cat(logits), torch.cat(decided))

@@ -124,7 +124,7 @@ class ByteConvolution(Convolution):
         """Sums of uint8 (M, H, W, C), `zero` being the byte of real 0."""
         (stride, dilation), padding = self._steps, self._even_padding
         if padding is None:
-            edges = [(a.before, a.padded - a.input - a.before) for a in (self.columns, self.rows)]
+            edges = [(axis.before, axis.after) for axis in (self.columns, self.rows)]
             x = functional.pad(x, (0, 0, *edges[0], *edges[1]), value=zero)
         found = torch.ops.onednn.qconv2d_pointwise(
             *(x.permute(0, 3, 1, 2), 1.0, zero),
