@@ -59,7 +59,7 @@ def reach_on_grid(
         return x
     if native.serves(x, clean, normal, level):
         box, grid = (space.low, space.high), (space.grid_step, space.grid_offset)
-        return native.reach_on_grid(box, grid, x, clean, normal, level)
+        return native.reach_on_grid(box, grid, x, clean, normal, level, (_DOUBLINGS, _BISECTIONS))
     delta = x - clean
 
     def short(stretch: torch.Tensor) -> torch.Tensor:

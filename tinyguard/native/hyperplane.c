@@ -14,7 +14,7 @@ struct space {
     size_t elements;
 };
 
-enum { LANES = 16, DOUBLINGS = 8, BISECTIONS = 16 };
+enum { LANES = 16 };
 
 /* LANES sums side by side, so that they can be vectors. */
 #define SUM(TO, VALUE)                                             \
@@ -103,7 +103,7 @@ INLINE int short_of(const struct space *space, const float *clean, const float *
  * `scratch`: elements. */
 EVERY_CPU void tg_reach_on_grid(const struct space *space, const float *x, const float *clean,
                                 const float *normal, const float *level, float *found, float *scratch,
-                                size_t samples) {
+                                size_t samples, int32_t doublings, int32_t bisections) {
     const size_t elements = space->elements;
     float *restrict delta = scratch;
     for (size_t sample = 0; sample < samples; sample++) {
@@ -112,12 +112,12 @@ EVERY_CPU void tg_reach_on_grid(const struct space *space, const float *x, const
         }
         float low = 1, high = 1;
         int still = 1;
-        for (int i = 0; i < DOUBLINGS && still; i++) {
+        for (int32_t i = 0; i < doublings && still; i++) {
             still = short_of(space, clean, delta, normal, level[sample], high);
             low = still ? high : low;
             high = still ? high * 2 : high;
         }
-        for (int i = 0; i < BISECTIONS && low < high; i++) {
+        for (int32_t i = 0; i < bisections && low < high; i++) {
             const float middle = (low + high) / 2;
             still = short_of(space, clean, delta, normal, level[sample], middle);
             low = still ? middle : low;

@@ -51,13 +51,14 @@ def reach_on_grid(
     clean: torch.Tensor,
     normal: torch.Tensor,
     level: torch.Tensor,
+    tries: tuple[int, int],
 ) -> torch.Tensor:
     """clean + c (x - clean), c >= 1 the smallest for which the nearest point on the `grid`, (step, offset),
-    has normal . point >= level (N,)."""
+    has normal . point >= level (N,), after up to so many doublings and bisections."""
     arrays, elements = _whole(x, *box, *grid), math.prod(x.shape[1:])
     space = _Space(*(array.data_ptr() for array in arrays), elements)
     found, scratch = torch.empty_like(x), torch.empty(elements)
-    rest = found, scratch, c_size_t(len(x))
+    rest = found, scratch, c_size_t(len(x)), *map(c_int32, tries)
     call("tg_reach_on_grid", ctypes.byref(space), x, clean, normal, level, *rest)
     return found
 
