@@ -14,10 +14,18 @@ needs_vnni = pytest.mark.skipif(not _convolutions.has_dot_products(), reason="th
 CPU = torch.device("cpu")
 
 
-def convolution(seed: int, dtype: str = "int8", zero_point: int = 0, extreme: bool = False) -> Accumulating:
-    """3x3 or 1x1, any stride and padding, odd channel counts; `extreme` weights are all 127 or -127."""
+def convolution(
+    seed: int,
+    dtype: str = "int8",
+    zero_point: int = 0,
+    extreme: bool = False,
+    **sizes: int,
+) -> Accumulating:
+    """3x3 or 1x1, any stride and padding, odd channel counts, but for `sizes`; `extreme` weights are all 127
+    or -127."""
     rng = np.random.default_rng(seed)
     depth, channels, kernel = int(rng.integers(2, 20)), int(rng.integers(2, 20)), int(rng.choice([1, 3]))
+    depth, kernel = sizes.get("depth", depth), sizes.get("kernel", kernel)
     stride, side = int(rng.integers(1, 3)), int(rng.integers(4, 9))
     b = GraphBuilder()
     x = b.input((1, side, side, depth), dtype, 0.05 if dtype == "int8" else 1e-4, zero_point)
@@ -84,6 +92,17 @@ def test_sums_of_bytes_beyond_float32_stay_in_halves_of_codes() -> None:
     assert isinstance(found, InHalves)
     assert found.of_bytes is None
     x = codes(operator, 0)
+    got = operator.codes_torch(torch.from_numpy(x.astype(np.float32)))
+    np.testing.assert_array_equal(got.numpy(), operator.run(x)[0].reshape(got.shape))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_few_codes_of_16_bits_are_no_bytes(seed: int) -> None:
+    """So few that float32 sums them whole, not in halves."""
+    operator = convolution(seed, "int16", depth=2, kernel=1)
+    assert not operator.in_halves
+    assert operator.torch_dtype == torch.float32
+    x = codes(operator, seed)
     got = operator.codes_torch(torch.from_numpy(x.astype(np.float32)))
     np.testing.assert_array_equal(got.numpy(), operator.run(x)[0].reshape(got.shape))
 

@@ -185,8 +185,10 @@ def convolution(
     rows: Axis,
     columns: Axis,
     groups: int,
+    fits_bytes: bool = True,
 ) -> Convolution | OneChannel:
-    """The convolution of weights (O, C / groups, KH, KW), in the form that is right and fast.
+    """The convolution of weights (O, C / groups, KH, KW), in the form that is right and fast; `fits_bytes`:
+    every code it gets has 8 bits.
 
     `biases` are those for codes without their zero point, and with it where that is exact too: so
     a convolution without padding needs no subtraction.
@@ -200,7 +202,7 @@ def convolution(
     layout = torch.contiguous_format if len(weights) == 1 else torch.channels_last
     weights, scaled = (w.contiguous(memory_format=layout) for w in (weights, scaled))
     found = Convolution(weights, scaled, bias, zero_point, rows, columns, groups)
-    return ByteConvolution.find(found) or found
+    return (ByteConvolution.find(found) if fits_bytes else None) or found
 
 
 @dataclass(frozen=True)

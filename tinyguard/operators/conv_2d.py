@@ -83,7 +83,9 @@ class Conv2D(Accumulating):
         zero_point = self.input_tensor(0).zero_point
         folded = self.folded_bias(bias, zero_point, 0)
         weights, scaled = weights.permute(0, 3, 1, 2), scaled.permute(0, 3, 1, 2)
-        return convolution(weights, scaled, (bias, folded), zero_point, self.rows, self.columns, self.groups)
+        fits_bytes = self.source.dtype == "int8" or self.in_halves
+        biases, axes = (bias, folded), (self.rows, self.columns)
+        return convolution(weights, scaled, biases, zero_point, *axes, self.groups, fits_bytes)
 
     def quickest(self, linear: LinearMap | InHalves) -> AnyMap:
         from tinyguard.operators._sums import in_pairs
