@@ -9,12 +9,16 @@ import torch
 from tests.codegen.networks import chain, convolution
 from tests.operators.builder import GraphBuilder
 from tinyguard.backends.compiled import CompiledBackend
+from tinyguard.backends.execute import execute
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
+from tinyguard.backends.simulator import Simulator, plan_bytes
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.operators import resolve
+from tinyguard.operators._convolutions import has_dot_products
 from tinyguard.tflite import read_graph
 
+RESNET8 = Path(__file__).parents[2] / "models" / "resnet8-cifar10" / "model.tflite"
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 
 
@@ -51,6 +55,20 @@ def test_forward_gives_the_same_codes_with_and_without_a_gradient():
         (plain,) = Simulator(graph)(x)
     (traced,) = Simulator(graph)(x.clone().requires_grad_())
     assert torch.equal(plain, traced.detach())
+
+
+@pytest.mark.skipif(not has_dot_products(), reason="this processor has no VNNI")
+def test_without_a_gradient_codes_travel_as_bytes():
+    """In ResNet-8 from its first layer to its mean."""
+    graph = read_graph(RESNET8)
+    x, operators = torch.from_numpy(_codes(graph, 2).astype(np.float32)), resolve(graph)
+    plan_bytes(graph, operators)
+    with torch.no_grad():
+        steps = execute(graph, operators, "answer", [x], lambda tensor: None)
+        carried = {operator.node.operator: result.dtype for operator, (result,) in steps}
+    floats = {name for name, dtype in carried.items() if dtype != torch.uint8}
+    assert floats == {"MEAN", "FULLY_CONNECTED", "SOFTMAX"}
+    assert carried.keys() - floats == {"CONV_2D", "ADD", "PAD"}
 
 
 def test_a_simulator_first_used_in_inference_mode_still_has_gradients():

@@ -13,6 +13,7 @@ import numpy as np
 from tinyguard.backends.execute import execute
 from tinyguard.codegen.batch import Batch
 from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.native import loops
 from tinyguard.operators import resolve
 from tinyguard.tflite.flatbuffer import decode, encode
 from tinyguard.tflite.reader import read_graph
@@ -95,16 +96,31 @@ def torch_forward(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
     return [_all_samples(r.numpy().astype(d), samples) for r, d in zip(results, dtypes, strict=True)]
 
 
-def torch_outputs(graph: Graph, inputs: Sequence[Any]) -> list[Any]:
-    """The torch outputs of a graph for float tensors (N, *shape) of codes, differentiable."""
+def torch_answer(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
+    """`Operator.answer` node by node on codes of 8 bits as bytes, all samples at once."""
+    import torch
+
+    torch.set_num_threads(1)
+    inputs = [torch.from_numpy(s.astype(np.float32)) for s in samples]
+    inputs = [loops.as_bytes(x) if s.dtype == np.int8 else x for x, s in zip(inputs, samples, strict=True)]
+    with torch.no_grad():
+        results = [loops.as_floats(x) for x in torch_outputs(graph, inputs, "answer")]
+    dtypes = [graph.tensors[i].dtype for i in graph.outputs]
+    return [_all_samples(r.numpy().astype(d), samples) for r, d in zip(results, dtypes, strict=True)]
+
+
+def torch_outputs(graph: Graph, inputs: Sequence[Any], method: str = "forward") -> list[Any]:
+    """The torch outputs of a graph for tensors (N, *shape) of codes, by `forward` differentiable."""
     import torch
 
     def constant(tensor: Tensor) -> Any:
         assert tensor.data is not None
         return torch.from_numpy(tensor.data[None].astype(np.float32))
 
-    found = dict(zip(graph.inputs, inputs, strict=True))
-    for operator, results in execute(graph, resolve(graph), "forward", inputs, constant):
+    found, operators = dict(zip(graph.inputs, inputs, strict=True)), resolve(graph)
+    for operator in operators:
+        operator.gives_bytes = operator.makes_bytes
+    for operator, results in execute(graph, operators, method, inputs, constant):
         for tensor, result in zip(operator.outputs, results, strict=True):
             assert result.shape[1:] == tensor.shape, f"{tensor.name}: {result.shape[1:]} for {tensor.shape}"
             found[tensor.index] = result

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.operators.builder import GraphBuilder
+from tinyguard.native import loops
 from tinyguard.operators import _convolutions, _sums, resolve
 from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators._convolutions import ByteConvolution, Convolution
@@ -63,6 +64,24 @@ def test_sums_are_those_of_float32(seed: int, extreme: bool) -> None:
     plain = Convolution.sums(found, x)
     assert torch.equal(found.sums(x), plain)
     assert found.sums(x[:0]).shape == plain[:0].shape
+
+
+@needs_vnni
+@pytest.mark.parametrize("seed", range(12))
+def test_bytes_in_and_out(seed: int) -> None:
+    """Without a gradient codes are carried as bytes, those of floats too, which the next layer takes."""
+    operator = convolution(seed, zero_point=seed * 23 - 128)
+    assert operator.takes_bytes
+    assert operator.makes_bytes
+    operator.gives_bytes = True
+    x = codes(operator, seed)
+    floats = torch.from_numpy(x.astype(np.float32))
+    for given in (floats, loops.as_bytes(floats)):
+        (found,) = operator.answer(given, None, None)
+        assert found.dtype == torch.uint8
+        np.testing.assert_array_equal(found.numpy() ^ 128, operator.run(x)[0].view(np.uint8))
+    (none,) = operator.answer(floats[:0], None, None)
+    assert none.shape == (0, *operator.outputs[0].shape)
 
 
 @needs_vnni

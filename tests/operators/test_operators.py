@@ -117,12 +117,10 @@ def test_tflite_micro_computes_the_same(name: str, scheme: str, numbers: range) 
 
 @every_operator
 def test_torch_computes_the_same(name: str, scheme: str, numbers: range) -> None:
-    check_against(
-        drawn_cases(name, scheme, numbers),
-        scheme,
-        "torch",
-        lambda case: oracles.torch_forward(case.graph, case.samples),
-    )
+    """In float32, and with codes of 8 bits as bytes."""
+    for run in (oracles.torch_forward, oracles.torch_answer):
+        cases = drawn_cases(name, scheme, numbers)
+        check_against(cases, scheme, "torch", lambda case, run=run: run(case.graph, case.samples))
 
 
 @every_operator

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.operators.builder import GraphBuilder
+from tinyguard.native import loops
 from tinyguard.operators import resolve
 from tinyguard.operators.add import Add
 
@@ -40,6 +41,11 @@ def test_every_pair_of_codes(name: str, activation: str, scales: tuple[float, fl
     np.testing.assert_array_equal(found.detach().numpy(), expected)
     with torch.no_grad():
         assert torch.equal(add.forward(x, y)[0], found)
+    if add.takes_bytes:
+        (in_bytes,) = add.answer(*(loops.as_bytes(v.detach()) for v in (x, y)))
+        assert in_bytes.dtype == torch.uint8
+        np.testing.assert_array_equal(in_bytes.numpy() ^ 128, expected.view(np.uint8))
+    assert add.takes_bytes != ties
 
     upstream = torch.from_numpy(np.random.default_rng(1).normal(size=expected.shape))
     found.backward(upstream.float())

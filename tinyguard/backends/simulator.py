@@ -18,6 +18,7 @@ from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import even_parts, run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
+from tinyguard.native.loops import as_floats
 from tinyguard.operators import Operator, resolve
 from tinyguard.operators._filter import GRADIENTS
 
@@ -46,6 +47,7 @@ class Simulator(torch.nn.Module):
         self.aware = False
         self.before: Callable[[np.ndarray], np.ndarray] | None = None
         self._constants: dict[int, torch.Tensor] = {}
+        self._planned: list[Operator] | None = None
         keep_pages()
 
     def forward(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
@@ -158,10 +160,16 @@ class Simulator(torch.nn.Module):
         return IntegerModule(self, layout, output)
 
     def _outputs(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        return outputs_of(self.graph, self._steps(codes), codes)
+        return tuple(map(as_floats, outputs_of(self.graph, self._steps(codes), codes)))
 
     def _steps(self, codes: Sequence[torch.Tensor]) -> Iterator[tuple[Operator, tuple[torch.Tensor, ...]]]:
-        return execute(self.graph, self.operators, "forward", self._entered(codes), self._constant)
+        """Codes come as float32 tensors, or without a gradient as bytes; `as_floats` makes those of both."""
+        answers = not torch.is_grad_enabled() and all(x.device.type == "cpu" for x in codes)
+        if answers and self._planned is not self.operators:  # a twin has others
+            plan_bytes(self.graph, self.operators)
+            self._planned = self.operators
+        method = "answer" if answers else "forward"
+        return execute(self.graph, self.operators, method, self._entered(codes), self._constant)
 
     def _entered(self, codes: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
         """What the first layer gets."""
@@ -209,7 +217,7 @@ class Simulator(torch.nn.Module):
                 yield operator, results
 
         outputs = outputs_of(self.graph, watched(), codes)
-        return *(y.detach() for y in outputs), self._joined(found)
+        return *(as_floats(y).detach() for y in outputs), self._joined(found)
 
     def _keep_logits(
         self, operator: Operator, results: tuple[torch.Tensor, ...], found: list[torch.Tensor]
@@ -226,7 +234,7 @@ class Simulator(torch.nn.Module):
 
     def _real(self, codes: torch.Tensor) -> torch.Tensor:
         """Codes of the logits tensor (N, ...) to real values (N, classes)."""
-        tensor = self.logits_tensor
+        tensor, codes = self.logits_tensor, as_floats(codes)
         real = (codes - tensor.zero_point) * tensor.scale if tensor.quantization else codes
         return real.reshape(len(real), -1)
 
@@ -287,7 +295,7 @@ class Simulator(torch.nn.Module):
         codes = [torch.from_numpy(x.astype(np.float32)) for x in inputs]
         with torch.no_grad():
             return {
-                index: result.numpy().astype(self.graph.tensors[index].dtype)
+                index: as_floats(result).numpy().astype(self.graph.tensors[index].dtype)
                 for operator, results in self._steps(codes)
                 for index, result in zip(operator.node.outputs, results, strict=True)
             }
@@ -297,6 +305,15 @@ class Simulator(torch.nn.Module):
             assert tensor.data is not None
             self._constants[tensor.index] = torch.from_numpy(tensor.data[None].astype(np.float32))
         return self._constants[tensor.index]
+
+
+def plan_bytes(graph: Graph, operators: Sequence[Operator]) -> None:
+    """Set `gives_bytes` of every operator whose codes are quicker carried so, for `answer`."""
+    takers = {index for operator in operators if operator.takes_bytes for index in operator.node.inputs}
+    others = {index for operator in operators if not operator.takes_bytes for index in operator.node.inputs}
+    quick = takers - others - set(graph.outputs)
+    for operator in operators:
+        operator.gives_bytes = operator.makes_bytes and quick.issuperset(operator.node.outputs)
 
 
 def mean_network(logits: Sequence[torch.Tensor]) -> torch.Tensor:

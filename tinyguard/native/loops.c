@@ -12,20 +12,24 @@
 #include "every_cpu.h"
 #include "rule.h"
 
-INLINE float clamped(double y, double low, double high) {
+INLINE double clamped(double y, double low, double high) {
     y = floor(y);
     y = y < low ? low : y;
-    return (float)(y > high ? high : y);
+    return y > high ? high : y;
 }
+
+/* How a code is written: as a float, or as a byte, 128 more. */
+#define AS_FLOAT(code) ((float)(code))
+#define AS_BYTE(code) ((uint8_t)((int32_t)(code) + 128))
 
 /* Elements that a rule is written out for: several rows where they are narrow, so that the loops are long. */
 enum { WIDE = 256 };
 
-/* Codes (rows, channels) of sums; `outside` may be null. Sums and bounds are compared as BOUND; in float32
- * both are exact, or the bound is beyond every sum.
+/* Codes (rows, channels) of sums, each a CODE; `outside` may be null. Sums and bounds are compared as BOUND; in
+ * float32 both are exact, or the bound is beyond every sum.
  */
-#define CODES(NAME, BOUND, SUM, PITCH, ...)                                                                \
-    EVERY_CPU void NAME(const struct rule *rule, __VA_ARGS__, float *codes, uint8_t *outside, size_t rows, \
+#define CODES(NAME, CODE, AS_CODE, BOUND, SUM, PITCH, ...)                                                 \
+    EVERY_CPU void NAME(const struct rule *rule, __VA_ARGS__, CODE *codes, uint8_t *outside, size_t rows,  \
                         size_t channels) {                                                                 \
         double factor[WIDE], addend[WIDE], tilt[WIDE];                                                     \
         BOUND least[WIDE], most[WIDE];                                                                     \
@@ -59,22 +63,23 @@ enum { WIDE = 256 };
                 if (rule->tilt) {                                                                          \
                     _Pragma("GCC ivdep") for (size_t i = 0; i < count; i++) {                              \
                         const double x = SUM, y = x * factor[i] + addend[i];                               \
-                        codes[to + i] = clamped(y + (x < 0 ? -tilt[i] : tilt[i]), low, high);              \
+                        codes[to + i] = AS_CODE(clamped(y + (x < 0 ? -tilt[i] : tilt[i]), low, high));     \
                     }                                                                                      \
                 } else {                                                                                   \
                     _Pragma("GCC ivdep") for (size_t i = 0; i < count; i++) {                              \
-                        codes[to + i] = clamped((SUM) * factor[i] + addend[i], low, high);                 \
+                        codes[to + i] = AS_CODE(clamped((SUM) * factor[i] + addend[i], low, high));        \
                     }                                                                                      \
                 }                                                                                          \
             }                                                                                              \
         }                                                                                                  \
     }
 
-CODES(tg_codes_f32, float, (double)sums[from + i], channels, const float *sums)
-CODES(tg_codes_f64, double, sums[from + i], channels, const double *sums)
-CODES(tg_codes_i32, double, (double)sums[from + i], pitch, const int32_t *sums, size_t pitch)
-CODES(tg_codes_halves, double, (double)lower[from + i] + 256.0 * (double)upper[from + i], channels,
-      const float *lower, const float *upper)
+CODES(tg_codes_f32, float, AS_FLOAT, float, (double)sums[from + i], channels, const float *sums)
+CODES(tg_code_bytes_f32, uint8_t, AS_BYTE, float, (double)sums[from + i], channels, const float *sums)
+CODES(tg_codes_f64, float, AS_FLOAT, double, sums[from + i], channels, const double *sums)
+CODES(tg_codes_i32, float, AS_FLOAT, double, (double)sums[from + i], pitch, const int32_t *sums, size_t pitch)
+CODES(tg_codes_halves, float, AS_FLOAT, double, (double)lower[from + i] + 256.0 * (double)upper[from + i],
+      channels, const float *lower, const float *upper)
 
 /* x = 256 upper + lower, |lower| up to 128. */
 EVERY_CPU void tg_halves(const float *x, float *restrict lower, float *restrict upper, size_t count) {
@@ -88,7 +93,13 @@ EVERY_CPU void tg_halves(const float *x, float *restrict lower, float *restrict 
 /* Codes of 8 bits as bytes, 128 more. */
 EVERY_CPU void tg_bytes(const float *restrict x, uint8_t *restrict bytes, size_t count) {
     for (size_t i = 0; i < count; i++) {
-        bytes[i] = (uint8_t)((int32_t)x[i] + 128);
+        bytes[i] = AS_BYTE(x[i]);
+    }
+}
+
+EVERY_CPU void tg_floats(const uint8_t *restrict bytes, float *restrict x, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        x[i] = (float)bytes[i] - 128.0F;
     }
 }
 
@@ -102,19 +113,35 @@ EVERY_CPU void tg_byte_halves(const float *restrict x, uint8_t *restrict lower, 
     }
 }
 
+INLINE float weighted(float a, float b, float of_a, float of_b, float addend) {
+    return (a * of_a + addend) + b * of_b;
+}
+
+INLINE float nearest(float real, float low, float high) {
+    const float above = real < low ? low : real, inside = above > high ? high : above;
+    return rintf(inside);
+}
+
 EVERY_CPU void tg_weighted_pair(const float *a, const float *b, float *restrict codes, uint8_t *outside,
                                 size_t count, float of_a, float of_b, float addend, float low, float high) {
     for (size_t i = 0; i < count; i++) {
-        const float real = (a[i] * of_a + addend) + b[i] * of_b;
-        const float above = real < low ? low : real, inside = above > high ? high : above;
-        codes[i] = rintf(inside);
+        codes[i] = nearest(weighted(a[i], b[i], of_a, of_b, addend), low, high);
     }
     if (outside) {
 #pragma GCC ivdep
         for (size_t i = 0; i < count; i++) {
-            const float real = (a[i] * of_a + addend) + b[i] * of_b;
+            const float real = weighted(a[i], b[i], of_a, of_b, addend);
             outside[i] = (real < low) | (real > high);
         }
+    }
+}
+
+EVERY_CPU void tg_weighted_pair_bytes(const uint8_t *restrict a, const uint8_t *restrict b,
+                                      uint8_t *restrict codes, size_t count, float of_a, float of_b,
+                                      float addend, float low, float high) {
+    for (size_t i = 0; i < count; i++) {
+        const float x = (float)a[i] - 128.0F, y = (float)b[i] - 128.0F;
+        codes[i] = AS_BYTE(nearest(weighted(x, y, of_a, of_b, addend), low, high));
     }
 }
 

@@ -14,7 +14,7 @@ from tinyguard.native.library import library
 
 
 def serves(*tensors: torch.Tensor) -> bool:
-    """Whether the loops can run on these."""
+    """Whether the loops can run on these; with none, on any that fit."""
     plain = all(type(x) is torch.Tensor and x.device.type == "cpu" and x.is_contiguous() for x in tensors)
     return plain and library() is not None
 
@@ -64,6 +64,15 @@ def codes(
     return found, flags
 
 
+def code_bytes(rule: Rule, sums: torch.Tensor) -> torch.Tensor:
+    """uint8 codes (rows, channels), 128 more, of sums in float32."""
+    found = torch.empty_like(sums, dtype=torch.uint8)
+    rows, channels = sums.shape
+    in_c = ctypes.byref(rule.in_c)
+    call("tg_code_bytes_f32", in_c, sums, found, None, c_size_t(rows), c_size_t(channels))
+    return found
+
+
 def halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """float32 codes 256 h + l as (l, h), |l| up to 128."""
     lower, upper = torch.empty_like(x), torch.empty_like(x)
@@ -75,6 +84,27 @@ def in_bytes(x: torch.Tensor) -> torch.Tensor:
     """uint8: whole codes from -128 to 127 in float32, 128 more."""
     found = torch.empty_like(x, dtype=torch.uint8)
     call("tg_bytes", x, found, c_size_t(x.numel()))
+    return found
+
+
+def are_bytes(x: torch.Tensor) -> bool:
+    """Whether codes are carried as bytes, not in float32."""
+    return x.dtype == torch.uint8
+
+
+def as_bytes(x: torch.Tensor) -> torch.Tensor:
+    """`in_bytes` of codes that may be bytes already."""
+    plain = x.contiguous()
+    return plain if are_bytes(x) else in_bytes(plain)
+
+
+def as_floats(x: torch.Tensor) -> torch.Tensor:
+    """float32 codes of codes that may be bytes, 128 more."""
+    if not are_bytes(x):
+        return x
+    plain = x.contiguous()
+    found = torch.empty_like(plain, dtype=torch.float32)
+    call("tg_floats", plain, found, c_size_t(x.numel()))
     return found
 
 
@@ -97,6 +127,20 @@ def weighted_pair(
     """Write round(clamp((a * factors[0] + addend) + b * factors[1])) in float32, and what the clamp held."""
     numbers = (c_float(x) for x in (*factors, addend, *clamp))
     call("tg_weighted_pair", a, b, target, outside, c_size_t(a.numel()), *numbers)
+
+
+def weighted_pair_bytes(
+    a: torch.Tensor,
+    b: torch.Tensor,
+    factors: tuple[float, float],
+    addend: float,
+    clamp: tuple[int, int],
+) -> torch.Tensor:
+    """`weighted_pair` of bytes, 128 more than the codes, in such bytes."""
+    found = torch.empty_like(a)
+    numbers = (c_float(x) for x in (*factors, addend, *clamp))
+    call("tg_weighted_pair_bytes", a, b, found, c_size_t(a.numel()), *numbers)
+    return found
 
 
 class _Stages(ctypes.Structure):

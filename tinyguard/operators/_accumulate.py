@@ -84,7 +84,7 @@ class Accumulating(Operator):
         Raises Unsupported where sums may overflow.
         """
         twin = copy(self)
-        for name in ("settled", "_moving_bias", "requantization", "in_halves"):
+        for name in ("settled", "_moving_bias", "requantization", "in_halves", "gives_bytes"):
             twin.__dict__.pop(name, None)
         twin.weights, twin.bias, twin._maps = weights, bias, {}
         twin._check_range(self.source, self.channel_axis)
@@ -204,6 +204,29 @@ class Accumulating(Operator):
         from tinyguard.operators import _sums
 
         return _sums.requantized(x, self.prepared_map(x.device), self.requantization, self.leak)
+
+    @property
+    def sums_to_bytes(self) -> bool:
+        """Whether the loops in C make bytes of the sums, and convolutions are quick on such bytes."""
+        import torch
+
+        from tinyguard.native import loops
+        from tinyguard.operators._convolutions import has_dot_products
+
+        int8, whole = self.outputs[0].dtype == "int8", self.torch_dtype == torch.float32
+        in_c = self.requantization.in_c is not None and loops.serves()
+        return int8 and whole and in_c and has_dot_products()
+
+    def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        from tinyguard.operators import _sums
+
+        if not self.gives_bytes:
+            return self.forward(*inputs) if self.takes_bytes else super().answer(*inputs)
+        x = inputs[0]
+        assert x is not None
+        images = x.reshape(-1, *self.source.shape[1:])
+        codes = _sums.requantized_bytes(images, self.prepared_map(x.device), self.requantization)
+        return (codes.reshape(len(x), *self.outputs[0].shape),)
 
     def prepared_map(self, device: torch.device) -> AnyMap:
         """`linear_map`, that of both halves of int16 codes, or one in pairs, kept for the next call."""

@@ -116,9 +116,10 @@ class ByteConvolution(Convolution):
         return Convolution(*(getattr(self, field.name) for field in dataclasses.fields(Convolution)))
 
     def sums(self, x: torch.Tensor) -> torch.Tensor:
+        """Sums of float32 codes, or of such codes as bytes."""
         if not len(x) or not loops.serves(x):
             return super().sums(x)
-        return self.of_bytes(loops.in_bytes(x), self.zero_point + 128)
+        return self.of_bytes(loops.as_bytes(x), self.zero_point + 128)
 
     def of_bytes(self, x: torch.Tensor, zero: int) -> torch.Tensor:
         """Sums of uint8 (M, H, W, C), `zero` being the byte of real 0."""

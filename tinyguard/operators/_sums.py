@@ -143,6 +143,13 @@ def requantized_sums(
     return codes.view(parts[0].shape), flags
 
 
+def requantized_bytes(x: torch.Tensor, linear: Any, rule: Requantization) -> torch.Tensor:
+    """uint8 codes (M, ..., channels), 128 more, of such codes, by a map in float32 and a rule in C."""
+    sums = linear.sums(x if isinstance(linear, ByteConvolution) else loops.as_floats(x))
+    assert rule.in_c is not None
+    return loops.code_bytes(rule.in_c, sums.reshape(-1, sums.shape[-1])).view(sums.shape)
+
+
 class _Requantized(torch.autograd.Function):
     """Keeps one byte an output for the way back: whether the clamp holds it."""
 

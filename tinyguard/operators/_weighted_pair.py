@@ -64,6 +64,11 @@ class WeightedPair:
             outside.copy_(real.sub_(codes))  # casting to bool outruns comparing
         codes.round_()
 
+    def of_bytes(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        """Codes as bytes, uint8 and 128 more, of codes as bytes."""
+        factors, clamp = (float(self.a), float(self.b)), (self.low, self.high)
+        return loops.weighted_pair_bytes(x, y, factors, float(self.addend), clamp)
+
 
 def find(
     table: np.ndarray, factors: tuple[float, float], addend: float, clamp: tuple[int, int]

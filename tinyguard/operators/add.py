@@ -74,6 +74,24 @@ class Add(Elementwise):
         addend = output.zero_point - factors[0] * a.zero_point - factors[1] * b.zero_point
         return _weighted_pair.find(self.pairs, factors, addend, self.clamp)
 
+    @property
+    def takes_bytes(self) -> bool:
+        from tinyguard.operators._weighted_pair import WeightedPair
+
+        return isinstance(self.weighted_pair, WeightedPair)
+
+    def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        from tinyguard.native import loops
+        from tinyguard.operators._weighted_pair import WeightedPair
+
+        a, b = inputs[:2]
+        assert a is not None
+        assert b is not None
+        in_bytes = loops.are_bytes(a) and loops.are_bytes(b) and a.shape == b.shape
+        if in_bytes and isinstance(self.weighted_pair, WeightedPair):
+            return (self.weighted_pair.of_bytes(a, b),)
+        return super().answer(*inputs)
+
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         a, b = inputs[:2]
         assert a is not None

@@ -73,6 +73,7 @@ class Operator(ABC):
     names: ClassVar[tuple[str, ...]] = ()  # TFLite builtin names; empty on abstract classes
     in_file: ClassVar[bool] = True  # whether a .tflite file may hold it; input filters come from the metadata
     gradient: str = "smooth"  # of input filters; see `Simulator.with_filter_gradient`
+    gives_bytes: bool = False  # whether `answer` gives codes as bytes: all that read them take these
     leak: float = 0.0  # share of the gradient that passes outside the clamp; see `Simulator.leaky`
 
     def __init__(self, graph: Graph, node: Node) -> None:
@@ -105,6 +106,22 @@ class Operator(ABC):
         from tinyguard.arithmetic import straight_through
 
         return straight_through.through(self, inputs)
+
+    @property
+    def takes_bytes(self) -> bool:
+        """Whether `answer` is quick with codes as bytes, uint8 and 128 more than the codes."""
+        return False
+
+    @property
+    def makes_bytes(self) -> bool:
+        """Whether `answer` can give such bytes, once `gives_bytes` is set."""
+        return False
+
+    def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """`forward` without a gradient, on the CPU; int8 codes may come, and go, as bytes."""
+        from tinyguard.native import loops
+
+        return self.forward(*(None if x is None else loops.as_floats(x) for x in inputs))
 
     def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """Differentiable real-valued output codes, before rounding and clamping, from input codes."""

@@ -76,6 +76,18 @@ class Conv2D(Accumulating):
         codes = self.codes_torch(x.reshape(-1, *self.input_tensor(0).shape[1:]))
         return (codes.reshape(len(x), *self.outputs[0].shape),)
 
+    @property
+    def takes_bytes(self) -> bool:
+        import torch
+
+        from tinyguard.operators._convolutions import ByteConvolution
+
+        return isinstance(self.prepared_map(torch.device("cpu")), ByteConvolution)
+
+    @property
+    def makes_bytes(self) -> bool:
+        return self.sums_to_bytes
+
     def linear_map(self, device: torch.device) -> LinearMap:
         from tinyguard.operators._convolutions import convolution
 

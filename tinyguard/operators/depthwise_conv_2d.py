@@ -73,6 +73,10 @@ class DepthwiseConv2D(Accumulating):
         codes = self.codes_torch(x.reshape(-1, *self.input_tensor(0).shape[1:]))
         return (codes.reshape(len(x), *self.outputs[0].shape),)
 
+    @property
+    def makes_bytes(self) -> bool:
+        return self.sums_to_bytes
+
     def linear_map(self, device: torch.device) -> LinearMap:
         from tinyguard.operators._convolutions import convolution
 

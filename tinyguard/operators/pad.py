@@ -49,10 +49,13 @@ class Pad(Moving):
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         from torch.nn import functional
 
+        from tinyguard.native import loops
+
         x = inputs[0]
         assert x is not None
         sides = [side for widths in reversed(self.widths) for side in widths]
-        return (functional.pad(x, sides, value=float(self.fill)),)
+        fill = self.fill + 128 if loops.are_bytes(x) else self.fill
+        return (functional.pad(x, sides, value=fill),)
 
     def emit(self, c: Emission) -> str:
         c.kernel("pad.h")

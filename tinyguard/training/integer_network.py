@@ -62,8 +62,9 @@ class IntegerNetwork:
         return lambda x: simulator.logits(self.space.straight_through_codes(x))
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
+        network = self._trained if torch.is_grad_enabled() else self.simulator
         return logits_in_parts(
-            self._trained.logits, self.space.straight_through_codes(x), [*self._named().values()]
+            network.logits, self.space.straight_through_codes(x), [*self._named().values()]
         )
 
     def weights(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
