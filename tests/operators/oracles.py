@@ -87,24 +87,24 @@ def numpy_reference(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
 
 def torch_forward(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
     """`Operator.forward` node by node on float tensors, all samples at once."""
-    import torch
-
-    torch.set_num_threads(1)
-    with torch.no_grad():
-        results = torch_outputs(graph, [torch.from_numpy(s.astype(np.float32)) for s in samples])
-    dtypes = [graph.tensors[i].dtype for i in graph.outputs]
-    return [_all_samples(r.numpy().astype(d), samples) for r, d in zip(results, dtypes, strict=True)]
+    return _in_torch(graph, samples, "forward")
 
 
 def torch_answer(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
     """`Operator.answer` node by node on codes of 8 bits as bytes, all samples at once."""
+    return _in_torch(graph, samples, "answer")
+
+
+def _in_torch(graph: Graph, samples: Sequence[np.ndarray], method: str) -> Arrays:
     import torch
 
     torch.set_num_threads(1)
     inputs = [torch.from_numpy(s.astype(np.float32)) for s in samples]
-    inputs = [loops.as_bytes(x) if s.dtype == np.int8 else x for x, s in zip(inputs, samples, strict=True)]
+    if method == "answer":
+        pairs = zip(inputs, samples, strict=True)
+        inputs = [loops.as_bytes(x) if s.dtype == np.int8 else x for x, s in pairs]
     with torch.no_grad():
-        results = [loops.as_floats(x) for x in torch_outputs(graph, inputs, "answer")]
+        results = [loops.as_floats(x) for x in torch_outputs(graph, inputs, method)]
     dtypes = [graph.tensors[i].dtype for i in graph.outputs]
     return [_all_samples(r.numpy().astype(d), samples) for r, d in zip(results, dtypes, strict=True)]
 

@@ -124,23 +124,13 @@ def weighted_pair(
     target: torch.Tensor,
     outside: torch.Tensor | None,
 ) -> None:
-    """Write round(clamp((a * factors[0] + addend) + b * factors[1])) in float32, and what the clamp held."""
+    """Write round(clamp((a * factors[0] + addend) + b * factors[1])) in float32, and what the clamp held; or
+    of codes as bytes such bytes alone."""
     numbers = (c_float(x) for x in (*factors, addend, *clamp))
-    call("tg_weighted_pair", a, b, target, outside, c_size_t(a.numel()), *numbers)
-
-
-def weighted_pair_bytes(
-    a: torch.Tensor,
-    b: torch.Tensor,
-    factors: tuple[float, float],
-    addend: float,
-    clamp: tuple[int, int],
-) -> torch.Tensor:
-    """`weighted_pair` of bytes, 128 more than the codes, in such bytes."""
-    found = torch.empty_like(a)
-    numbers = (c_float(x) for x in (*factors, addend, *clamp))
-    call("tg_weighted_pair_bytes", a, b, found, c_size_t(a.numel()), *numbers)
-    return found
+    if are_bytes(a):
+        call("tg_weighted_pair_bytes", a, b, target, c_size_t(a.numel()), *numbers)
+    else:
+        call("tg_weighted_pair", a, b, target, outside, c_size_t(a.numel()), *numbers)
 
 
 class _Stages(ctypes.Structure):

@@ -117,7 +117,7 @@ class ByteConvolution(Convolution):
 
     def sums(self, x: torch.Tensor) -> torch.Tensor:
         """Sums of float32 codes, or of such codes as bytes."""
-        if not len(x) or not loops.serves(x):
+        if not len(x) or not (loops.are_bytes(x) or loops.serves(x)):
             return super().sums(x)
         return self.of_bytes(loops.as_bytes(x), self.zero_point + 128)
 

@@ -66,8 +66,10 @@ class WeightedPair:
 
     def of_bytes(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
         """Codes as bytes, uint8 and 128 more, of codes as bytes."""
-        factors, clamp = (float(self.a), float(self.b)), (self.low, self.high)
-        return loops.weighted_pair_bytes(x, y, factors, float(self.addend), clamp)
+        x, y = x.contiguous(), y.contiguous()
+        codes = torch.empty_like(x)
+        self.fill(x, y, codes)
+        return codes
 
 
 def find(
