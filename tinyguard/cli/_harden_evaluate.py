@@ -39,9 +39,9 @@ def command(
     """Judge the defenses in STUDY, a .toml file, by attackers who know them.
 
     Each [[network]] is a defense. White-box is adaptive: through input filters by both backward rules, the
-    stronger kept; on stochastic networks by expectation over masks, scored under fresh ones, mean and
-    deviation, and once with the seed known. An adaptive attack that leaves more than a transfer is flagged.
-    Pieces are kept as they finish; killed and repeated, the command goes on.
+    stronger kept sample by sample; on stochastic networks by expectation over masks, scored under fresh
+    ones, mean and deviation, and once with the seed known. An adaptive attack that leaves more than a
+    transfer is flagged. Pieces are kept as they finish; killed and repeated, the command goes on.
     """
     from tinyguard.evaluation.target import require_torch
 
