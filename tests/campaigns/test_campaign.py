@@ -17,6 +17,7 @@ import torch
 from tests.campaigns.studies import MODEL, planned, table, without_times, write_study
 from tinyguard.backends.choose import exact_host_backend
 from tinyguard.campaigns import work
+from tinyguard.campaigns.merge import UNFINISHED, finished, markdown, rows
 from tinyguard.campaigns.run import local_workers, run_pieces
 from tinyguard.campaigns.store import Store, unpack
 from tinyguard.evaluation.scoring import score
@@ -84,6 +85,15 @@ def test_equal_budgets_run_once_and_successes_are_inherited(tmp_path):
     assert large.success[kept].all()
     np.testing.assert_array_equal(large.x[kept], small.x[kept])
     assert large.extra["inherited"] == kept.sum()
+
+
+def test_the_markdown_counts_unfinished_rows_and_leaves_them_out(tmp_path):
+    cells, pieces = planned(write_study(tmp_path))
+    records = rows(cells, finished(cells, pieces, Store(tmp_path / "cells")))
+    assert {record["note"] for record in records} == {UNFINISHED}
+    heading, ruler, empty, last = markdown(records).splitlines()
+    assert (heading[0], ruler[0], empty) == ("|", "|", "")
+    assert last == f"{len(records)} rows are not finished and left out here; table.csv has them."
 
 
 def test_fab_searches_once_for_all_budgets_of_autoattack(tmp_path, monkeypatch):

@@ -17,7 +17,7 @@ from tinyguard.campaigns.defense_costs import costs_of
 from tinyguard.campaigns.defense_rows import Table, table_of
 from tinyguard.campaigns.defense_table import markdown, write_defense_tables
 from tinyguard.campaigns.defenses import baseline, with_hardened_files
-from tinyguard.campaigns.merge import finished
+from tinyguard.campaigns.merge import UNFINISHED, finished
 from tinyguard.campaigns.run import run_pieces
 from tinyguard.campaigns.store import Store, unpack
 from tinyguard.campaigns.study import read_study
@@ -233,12 +233,21 @@ def test_interrupted_and_resumed_gives_the_same_bytes(small, tmp_path):
         assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "resumed" / name).read_bytes()
 
 
-def test_unfinished_cells_say_so(small, tmp_path):
-    _, path, _ = small
+def test_unfinished_rows_are_counted_and_left_out(small, tmp_path):
+    _, path, store = small
     study, cells, pieces = planned(path)
-    table = table_of(study, cells, finished(cells, pieces, Store(tmp_path / "cells")), {})
-    assert {row["note"] for row in table.attacks} == {"not finished"}
-    assert "not finished" in markdown(table)
+    nothing = table_of(study, cells, finished(cells, pieces, Store(tmp_path / "cells")), {})
+    assert {row["note"] for row in nothing.attacks} == {UNFINISHED}
+    assert markdown(nothing).count("\n| ") == 1  # the heading of the second table
+    assert f"\n{len(nothing.attacks)} rows are not finished and left out here" in markdown(nothing)
+    own = [cell for cell in cells if cell.network.name == "median"]
+    part = table_of(study, cells, finished(own, pieces, store), {})
+    rows = [row for row in part.attacks if row["defense"] == "median"]
+    assert all(row["worst"] for row in rows)
+    assert markdown(part).count("\n| median |") == 1 + len(rows)
+    assert "| none |" not in markdown(part)
+    whole = table_of(study, cells, finished(cells, pieces, store), {})
+    assert "left out" not in markdown(whole)
 
 
 def test_derived_files_hold_the_defenses(tmp_path):

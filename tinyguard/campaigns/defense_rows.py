@@ -11,6 +11,7 @@ import numpy as np
 from tinyguard.campaigns.cells import Cell
 from tinyguard.campaigns.defense_figures import Figure, doubt, figure_of, strongest
 from tinyguard.campaigns.defenses import ADAPTIVE, baseline, has_filters, is_squeezing, knows_seed
+from tinyguard.campaigns.merge import UNFINISHED
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.evaluation.attack_run import AttackRun
 from tinyguard.evaluation.budget import inside
@@ -139,7 +140,7 @@ def _rounded_up(group: Sequence[Cell], runs: dict[int, AttackRun]) -> bool:
 
 def _note(group: Sequence[Cell], runs: dict[int, AttackRun]) -> str:
     if any(not cell.unreachable and _run(cell, runs) is None for cell in group):
-        return "not finished"
+        return UNFINISHED
     under = any(cell.unreachable for cell in group)
     return "under one code: no direct attack has an input in reach" if under else ""
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from tinyguard.campaigns.defense_rows import SETTINGS, Table
 from tinyguard.campaigns.defenses import ADAPTIVE
+from tinyguard.campaigns.merge import UNFINISHED, left_out
 from tinyguard.files import write_atomically
 
 _FIGURES = (*SETTINGS.values(), "worst")
@@ -50,14 +51,17 @@ def _flat(row: dict[str, Any], defense: dict[str, Any]) -> dict[str, Any]:
 
 def markdown(table: Table) -> str:
     """For people: accuracies in per cent, with the deviation over the scoring seeds of stochastic ones."""
+    defenses = [one for one in table.defenses if one["clean"] or one["cost"] or one["cost_note"]]
+    attacks = [row for row in table.attacks if row["worst"] or row["note"] != UNFINISHED]
     lines = [
         "| defense | clean | instructions | RAM | flash | checks for gradient masking |",
         "|---|---:|---:|---:|---:|---|",
-        *(f"| {' | '.join(_defense(one))} |" for one in table.defenses),
+        *(f"| {' | '.join(_defense(one))} |" for one in defenses),
         "",
         "| defense | attack | eps | codes | samples | transfer | black-box | adaptive | by | worst | |",
         "|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
-        *(f"| {' | '.join(_attack(row))} |" for row in table.attacks),
+        *(f"| {' | '.join(_attack(row))} |" for row in attacks),
+        *left_out(len(table.attacks) - len(attacks)),
     ]
     return "\n".join(lines) + "\n"
 

@@ -35,6 +35,8 @@ _COLUMNS = (
     "seconds",
     "note",
 )
+UNFINISHED = "not finished"
+"""The note of a row that lacks a run. Where it lacks all, the Markdown tables leave it out."""
 
 
 def finished(cells: Sequence[Cell], pieces: Sequence[Piece], store: Store) -> dict[int, AttackRun]:
@@ -63,10 +65,10 @@ def _row(cell: Cell, cells: Sequence[Cell], runs: dict[int, AttackRun]) -> dict[
         return {**head, **_planned(cell), "note": "under one code: no other input is in reach"}
     if cell.equal_to is not None:
         same = runs.get(cell.equal_to)
-        record = _planned(cell) if same is None else {**same.as_dict(), "eps": cell.eps}
-        return {**head, **record, "equal_to": cells[cell.equal_to].eps, "note": "the same codes"}
+        record = {} if same is None else {**same.as_dict(), "eps": cell.eps, "note": "the same codes"}
+        return {**head, **_planned(cell), "note": UNFINISHED, **record, "equal_to": cells[cell.equal_to].eps}
     run = runs.get(cell.index)
-    return {**head, **_planned(cell), "note": "not finished"} if run is None else {**head, **run.as_dict()}
+    return {**head, **_planned(cell), "note": UNFINISHED} if run is None else {**head, **run.as_dict()}
 
 
 def _planned(cell: Cell) -> dict[str, Any]:
@@ -135,8 +137,14 @@ def markdown(records: list[dict[str, Any]]) -> str:
         "queries | median L0 / L1 / L2 / Linf | |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|---:|---|---|",
     ]
-    lines += [f"| {' | '.join(_cells(record))} |" for record in records]
-    return "\n".join(lines) + "\n"
+    shown = [record for record in records if record.get("note") != UNFINISHED]
+    lines += [f"| {' | '.join(_cells(record))} |" for record in shown]
+    return "\n".join([*lines, *left_out(len(records) - len(shown))]) + "\n"
+
+
+def left_out(rows: int) -> list[str]:
+    """The last lines of a Markdown table without its `rows` unfinished rows."""
+    return ["", f"{rows:,} rows are not finished and left out here; table.csv has them."] if rows else []
 
 
 def _cells(record: dict[str, Any]) -> list[str]:
