@@ -5,9 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.attacks.oracle_libraries import need
+
 torch = pytest.importorskip("torch")
-for library in ("art", "foolbox", "torchattacks", "sklearn"):
-    pytest.importorskip(library, reason=f"{library} is not installed: pip install 'tinyguard[oracles]'")
+need("art", "foolbox", "torchattacks", "sklearn")
 
 from tests.attacks import networks, oracle_figures, oracles  # noqa: E402
 from tinyguard.attacks.deepfool import DeepFool  # noqa: E402

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from tests.attacks.oracle_cases import Case, cases
+from tests.attacks.oracle_libraries import need
 
 torch = pytest.importorskip("torch")
-for library in ("art", "foolbox", "torchattacks", "h5py", "sklearn"):
-    pytest.importorskip(library, reason=f"{library} is not installed: pip install 'tinyguard[oracles]'")
+need("art", "foolbox", "torchattacks", "h5py", "sklearn")
 
 from tests.attacks import networks, oracle_figures, oracles  # noqa: E402
 
