@@ -93,7 +93,7 @@ def test_the_markdown_counts_unfinished_rows_and_leaves_them_out(tmp_path):
     assert {record["note"] for record in records} == {UNFINISHED}
     heading, ruler, empty, last = markdown(records).splitlines()
     assert (heading[0], ruler[0], empty) == ("|", "|", "")
-    assert last == f"{len(records)} rows are not finished and left out here; table.csv has them."
+    assert last == f"Rows left out here as not finished: {len(records)} (table.csv has them)."
 
 
 def test_fab_searches_once_for_all_budgets_of_autoattack(tmp_path, monkeypatch):

@@ -239,7 +239,7 @@ def test_unfinished_rows_are_counted_and_left_out(small, tmp_path):
     nothing = table_of(study, cells, finished(cells, pieces, Store(tmp_path / "cells")), {})
     assert {row["note"] for row in nothing.attacks} == {UNFINISHED}
     assert markdown(nothing).count("\n| ") == 1  # the heading of the second table
-    assert f"\n{len(nothing.attacks)} rows are not finished and left out here" in markdown(nothing)
+    assert f"\nRows left out here as not finished: {len(nothing.attacks)} (" in markdown(nothing)
     own = [cell for cell in cells if cell.network.name == "median"]
     part = table_of(study, cells, finished(own, pieces, store), {})
     rows = [row for row in part.attacks if row["defense"] == "median"]

@@ -144,7 +144,7 @@ def markdown(records: list[dict[str, Any]]) -> str:
 
 def left_out(rows: int) -> list[str]:
     """The last lines of a Markdown table without its `rows` unfinished rows."""
-    return ["", f"{rows:,} rows are not finished and left out here; table.csv has them."] if rows else []
+    return ["", f"Rows left out here as not finished: {rows:,} (table.csv has them)."] if rows else []
 
 
 def _cells(record: dict[str, Any]) -> list[str]:
