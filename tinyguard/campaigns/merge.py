@@ -63,12 +63,14 @@ def _row(cell: Cell, cells: Sequence[Cell], runs: dict[int, AttackRun]) -> dict[
     head = {"network": cell.network.name, "label": cell.entry.label}
     if cell.unreachable:
         return {**head, **_planned(cell), "note": "under one code: no other input is in reach"}
-    if cell.equal_to is not None:
-        same = runs.get(cell.equal_to)
-        record = {} if same is None else {**same.as_dict(), "eps": cell.eps, "note": "the same codes"}
-        return {**head, **_planned(cell), "note": UNFINISHED, **record, "equal_to": cells[cell.equal_to].eps}
-    run = runs.get(cell.index)
-    return {**head, **_planned(cell), "note": UNFINISHED} if run is None else {**head, **run.as_dict()}
+    if cell.equal_to is None:
+        run, same = runs.get(cell.index), {}
+    else:
+        run = runs.get(cell.equal_to)
+        same = {"equal_to": cells[cell.equal_to].eps, "eps": cell.eps, "note": "the same codes"}
+    if run is None:
+        return {**head, **_planned(cell), **same, "note": UNFINISHED}
+    return {**head, **run.as_dict(), **same}
 
 
 def _planned(cell: Cell) -> dict[str, Any]:
