@@ -5,6 +5,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 export TINYGUARD_SHARED ?= $(abspath ../shared)
 DEBIAN_PACKAGES := gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm openocd gcc libc6-dev make python3-venv
+# onnx2tf asks for OpenCV with windows, which needs a machine's libGL; the same version without serves.
+CV2 := opencv-python-headless
 
 .PHONY: help setup demo test test-full lint clean
 
@@ -20,6 +22,8 @@ $(VENV)/.ready: pyproject.toml constraints.txt
 	@bash .ci/debian-packages $(DEBIAN_PACKAGES)
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(BIN)/pip uninstall --quiet --yes opencv-python
+	$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt --no-deps --force-reinstall $(CV2)
 	@touch $@
 
 demo: setup

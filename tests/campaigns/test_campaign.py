@@ -18,8 +18,9 @@ from tests.campaigns.studies import MODEL, planned, table, without_times, write_
 from tinyguard.backends.choose import exact_host_backend
 from tinyguard.campaigns import work
 from tinyguard.campaigns.merge import UNFINISHED, finished, markdown, rows
-from tinyguard.campaigns.run import local_workers, run_pieces
+from tinyguard.campaigns.run import run_pieces
 from tinyguard.campaigns.store import Store, unpack
+from tinyguard.campaigns.workers import local_workers
 from tinyguard.evaluation.scoring import score
 from tinyguard.tflite import read_graph
 

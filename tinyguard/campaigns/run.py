@@ -1,26 +1,20 @@
-"""Runs the pieces of a study on local processes or on a Dask cluster, and keeps each as it finishes."""
+"""Runs the pieces of a study on an executor, local or a Dask cluster, and keeps each as it finishes."""
 
 from __future__ import annotations
 
-import os
-import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from typing import Any
 
 from tinyguard.backends.choose import is_port
 from tinyguard.campaigns.cells import Cell, Piece
 from tinyguard.campaigns.store import Store
 from tinyguard.campaigns.work import run_piece
+from tinyguard.campaigns.workers import WorkerDiedError
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import one_line
-
-_PARENT_POLL_S = 1.0
 
 
 @dataclass
@@ -75,10 +69,8 @@ def run_pieces(
 def _finish(piece: Piece, future: Future[bytes], store: Store, progress: Progress) -> None:
     try:
         store.write(piece.key, future.result())
-    except BrokenProcessPool:
-        raise TinyguardError(
-            "a worker was killed, perhaps for memory; what is done is kept: repeat with fewer --jobs"
-        ) from None
+    except WorkerDiedError as error:
+        raise TinyguardError(f"{error}; what is done is kept: repeat with fewer --jobs") from None
     except TinyguardError as error:
         progress.failed[piece.key] = str(error)
     except Exception as error:  # a lost Dask worker, memory: the other pieces are worth going on for
@@ -112,21 +104,6 @@ def _is_port(piece: Piece) -> bool:
 
 
 @contextmanager
-def local_workers(jobs: int) -> Iterator[tuple[Executor, int]]:
-    """`jobs` processes that share the cores torch would use (OMP_NUM_THREADS), and end when this one does."""
-    import torch
-
-    threads = max(1, torch.get_num_threads() // jobs)
-    executor = ProcessPoolExecutor(jobs, get_context("spawn"), _begin_worker, (threads, os.getpid()))
-    try:
-        yield executor, jobs
-    finally:
-        executor.shutdown(wait=False, cancel_futures=True)
-        for process in list((executor._processes or {}).values()):
-            process.terminate()
-
-
-@contextmanager
 def cluster(address: str) -> Iterator[tuple[Executor, int]]:
     """The workers of the Dask scheduler at `address`, each thread of theirs one piece at a time."""
     try:
@@ -146,19 +123,3 @@ def cluster(address: str) -> Iterator[tuple[Executor, int]]:
                 f"the scheduler at {address} has no workers: start one with `dask worker {address}`"
             )
         yield client.get_executor(pure=False), width
-
-
-def _begin_worker(threads: int, parent: int) -> None:
-    import signal
-
-    import torch
-
-    torch.set_num_threads(threads)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_PARENT_POLL_S)
-    os._exit(1)

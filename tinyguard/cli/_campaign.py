@@ -95,8 +95,9 @@ def run_cells(
     Raises TinyguardError where the user interrupts it; what is done is kept.
     """
     from tinyguard.campaigns.cells import pieces_of
-    from tinyguard.campaigns.run import cluster, local_workers, run_pieces
+    from tinyguard.campaigns.run import cluster, run_pieces
     from tinyguard.campaigns.store import Store
+    from tinyguard.campaigns.workers import local_workers
 
     pieces = pieces_of(study, cells, folder.resolve() / "crafted")
     wanted = cells if wanted is None else wanted
