@@ -31,9 +31,9 @@ if TYPE_CHECKING:
 class Model:
     """An int8 or int16x8 network. `graph` is its structure, `metadata` its tinyguard record or None."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
-        self.graph = read_graph(self.path)
+    def __init__(self, path: str | Path, output: str | int | None = None) -> None:
+        self.path, self._output = Path(path), output
+        self.graph = read_graph(self.path, output=output)
         self.metadata = read_metadata(self.path)
 
     @cached_property
@@ -98,7 +98,7 @@ class Model:
         from tinyguard.evaluation.target import open_target
 
         chosen = make_attack(find_attack(name), parameters, {})
-        target = open_target(self.path, backend=backend, source=source)
+        target = open_target(self.path, backend=backend, source=source, output=self._output)
         try:
             return attack_samples(
                 target, chosen, setting or default_setting(chosen), codes, labels, seed=seed
@@ -107,9 +107,10 @@ class Model:
             target.close()
 
 
-def load(path: str | Path) -> Model:
-    """Read a .tflite file. Raises TinyguardError naming everything unsupported at once."""
-    return Model(path)
+def load(path: str | Path, output: str | int | None = None) -> Model:
+    """Read a .tflite file; `output` is the name or number of the output that is the answer, where there are
+    several. Raises TinyguardError naming everything unsupported at once."""
+    return Model(path, output)
 
 
 def compare(model: Model, backend: str | Backend, codes: np.ndarray) -> Agreement:
@@ -118,4 +119,4 @@ def compare(model: Model, backend: str | Backend, codes: np.ndarray) -> Agreemen
     `backend` is "litert", "compiled", "reference", a serial port, or any Backend.
     """
     other = open_backend(backend, model.path, model.graph) if isinstance(backend, str) else backend
-    return agreement(model.simulator.run(codes), other.run(codes))
+    return agreement(model.graph, model.simulator.run(codes), other.run(codes))

@@ -46,8 +46,8 @@ def assert_board_agrees(graph: Graph, board: str, codes: np.ndarray, flashed: Ca
         found = backend.run(codes)
     finally:
         backend.close()
-    assert agreement(ReferenceBackend(graph).run(codes), found).differing_bytes == 0
-    assert agreement(Simulator(graph).run(codes), found).differing_bytes == 0
+    assert agreement(graph, ReferenceBackend(graph).run(codes), found).differing_bytes == 0
+    assert agreement(graph, Simulator(graph).run(codes), found).differing_bytes == 0
 
 
 @pytest.mark.parametrize("board", ["mps2-an385", "mps2-an500", "mps3-an547"])
@@ -64,7 +64,7 @@ def test_a_board_draws_the_masks_of_the_seed_it_is_told(flashed: Callable[..., s
         for seed in (1, 2**63 + 5):
             device.fix_seed(seed)
             found = device.run(codes).outputs
-            assert agreement(Simulator(graph).seeded(seed).run(codes), found).differing_bytes == 0
+            assert agreement(graph, Simulator(graph).seeded(seed).run(codes), found).differing_bytes == 0
 
 
 def test_feature_squeezing_answers_with_distance_and_flag(flashed: Callable[..., str]) -> None:

@@ -28,10 +28,10 @@ def _runtimes_agree(model: str, codes: np.ndarray) -> None:
     path = SHARED / "models" / f"{model}.tflite"
     graph = read_graph(path)
     exact = Simulator(graph).run(codes)
-    assert agreement(exact, LiteRTBackend(path).run(codes)).differing_bytes == 0
-    assert agreement(exact, ReferenceBackend(graph).run(codes)).differing_bytes == 0
+    assert agreement(graph, exact, LiteRTBackend(path).run(codes)).differing_bytes == 0
+    assert agreement(graph, exact, ReferenceBackend(graph).run(codes)).differing_bytes == 0
     micro = tflite_micro(path.read_bytes(), [codes[:, None]], 1)
-    assert agreement(exact, [micro[0].reshape(exact[0].shape)]).differing_bytes == 0
+    assert agreement(graph, exact, [micro[0].reshape(exact[0].shape)]).differing_bytes == 0
 
 
 def _board_agrees(
@@ -43,7 +43,7 @@ def _board_agrees(
         device.connect(expected_sha256=graph.sha256)
         for start in range(0, len(codes), batch):
             answer = device.run(codes[start : start + batch])
-            assert agreement([exact[0][start : start + batch]], answer.outputs).differing_bytes == 0
+            assert agreement(graph, [exact[0][start : start + batch]], answer.outputs).differing_bytes == 0
 
 
 @every_model

@@ -7,15 +7,14 @@ import pytest
 import torch
 
 from tinyguard.attacks import find_attack
-from tinyguard.backends.marks import UNDECIDED, detects, marked, marks
 from tinyguard.backends.simulator import Simulator
 from tinyguard.data.network_codes import read_codes
 from tinyguard.defenses.filters import with_filters
 from tinyguard.defenses.squeezing import with_squeezing
-from tinyguard.evaluation.agreement import predictions
 from tinyguard.evaluation.robustness import attack_samples
 from tinyguard.evaluation.scoring import score
 from tinyguard.evaluation.target import Target, open_target
+from tinyguard.graph.answer import UNDECIDED, VERSION, decide, tensors_of
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.filters import parse_filter
 from tinyguard.tflite.squeezing import Squeezing
@@ -48,10 +47,10 @@ def attacked(target: Target, samples: tuple[np.ndarray, np.ndarray], setting: st
 
 def test_marks_belong_to_networks_that_give_them(squeezed: Path) -> None:
     plain, graph = read_graph(DIGITS), read_graph(squeezed)
-    assert (marks(plain), detects(plain), marks(graph), detects(graph)) == (False, False, True, True)
+    assert (len(tensors_of(plain, VERSION)), len(tensors_of(graph, VERSION))) == (0, 2)
     x = np.zeros((3, *graph.tensors[graph.inputs[0]].shape[1:]), np.int8)
-    assert marked(plain, Simulator(plain).run(x)) is None
-    assert marked(graph, Simulator(graph).run(x)).shape == (3,)
+    assert decide(plain, Simulator(plain).run(x)).marked is None
+    assert decide(graph, Simulator(graph).run(x)).marked.shape == (3,)
 
 
 def test_a_marked_answer_is_undecided(squeezed: Path, samples: tuple[np.ndarray, np.ndarray]) -> None:
@@ -61,12 +60,13 @@ def test_a_marked_answer_is_undecided(squeezed: Path, samples: tuple[np.ndarray,
     outputs = Simulator(graph).run(noisy)
     flags = outputs[1][:, 1] != 0
     assert 0 < flags.sum() < COUNT
-    expected = np.where(flags, UNDECIDED, predictions(outputs))
+    label = outputs[0].argmax(axis=1)
+    expected = np.where(flags, UNDECIDED, label)
     found = score(Simulator(graph), noisy, labels, graph=graph)
     np.testing.assert_array_equal(found.decided, expected)
     assert not (found.tied & flags).any()
     assert not found.fooled(labels, None)[flags].any()
-    np.testing.assert_array_equal(score(Simulator(graph), noisy, labels).decided, predictions(outputs))
+    np.testing.assert_array_equal(decide(graph, outputs).label, label)
 
     for backend in ("simulator", "reference"):
         target = open_target(squeezed, backend=backend)
@@ -82,7 +82,7 @@ def test_only_what_goes_unnoticed_succeeds(
 ) -> None:
     run = attacked(open_target(squeezed), samples, setting)
     outputs = Simulator(read_graph(squeezed)).run(run.x)
-    flags, wrong = outputs[1][:, 1] != 0, predictions(outputs) != samples[1]
+    flags, wrong = outputs[1][:, 1] != 0, outputs[0].argmax(axis=1) != samples[1]
     np.testing.assert_array_equal(run.success, run.correct & wrong & ~flags)
     assert run.success.any()
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from tests.codegen.networks import chain
+from tests.graph.networks import network
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.evaluation import agreement, differences, predictions
+from tinyguard.evaluation import agreement, differences
 
 
 @pytest.fixture
@@ -51,12 +52,14 @@ def test_the_pattern_is_put_in_words(traces, spoil, how):
     assert next(iter(differences(graph, expected, found))).how.startswith(how)
 
 
-def test_ties_go_to_the_lowest_class():
-    assert predictions([np.array([[1, 7, 7], [9, 9, 9]], np.int8)]).tolist() == [1, 0]
-
-
 def test_agreement_counts_bytes_and_predictions():
     first = np.array([[1, 2], [3, 4]], np.int16)
     second = np.array([[1, 258], [5, 4]], np.int16)
-    found = agreement([first], [second])
+    found = agreement(network((1, 2)), [first], [second])
     assert (found.differing_bytes, found.differing_predictions, found.samples) == (2, 1, 2)
+
+
+def test_without_a_meaning_bytes_alone_are_counted():
+    outputs = [np.array([[1], [2]], np.int8)]
+    found = agreement(network((1, 1)), outputs, outputs)
+    assert (found.differing_bytes, found.differing_predictions) == (0, None)

@@ -10,6 +10,7 @@ from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.attacks.space import Space
 from tinyguard.attacks.victim import Answer, IntegerVictim, Objective, Slope, slope_in_batches
 from tinyguard.backends.simulator import Simulator, mean_network
+from tinyguard.graph.answer import decide
 
 
 class EOTVictim:
@@ -30,8 +31,8 @@ class EOTVictim:
     ) -> None:
         self.simulator, self.space, self.masks = simulator, space, masks
         self.show, self.batch_size = show, batch_size
-        self._own = IntegerVictim(simulator, space, None, show, batch_size)
-        self.classes, self.logit_step = self._own.classes, self._own.logit_step
+        own = IntegerVictim(simulator, space, None, show, batch_size)
+        self.classes, self.logit_step = own.classes, own.logit_step
         self._looks, self._queries = itertools.count(), itertools.count()
 
     def query(self, x: torch.Tensor) -> Answer:
@@ -45,7 +46,9 @@ class EOTVictim:
 
         def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             draws = self.simulator.taps_under(seeds, self.space.straight_through_codes(part))
-            logits, decided = zip(*((z, self._own.decided(y)) for y, z in draws), strict=True)
+            logits, decided = zip(
+                *((z, decide(self.simulator.graph, y).decided) for y, z in draws), strict=True
+            )
             return torch.stack(logits, 1), torch.stack(decided, 1)
 
         def losses(logits: torch.Tensor, rows: slice) -> torch.Tensor:

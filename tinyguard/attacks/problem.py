@@ -11,7 +11,7 @@ import torch
 from tinyguard.attacks.draws import Draws
 from tinyguard.attacks.space import Space
 from tinyguard.attacks.victim import Victim
-from tinyguard.backends.marks import UNDECIDED
+from tinyguard.graph.answer import UNDECIDED
 
 
 @dataclass(frozen=True, eq=False)

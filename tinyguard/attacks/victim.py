@@ -7,7 +7,7 @@ sees the rounding. Gradients come straight through that rounding.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,11 +16,11 @@ import torch
 
 from tinyguard.attacks.space import Space
 from tinyguard.backends import Backend
-from tinyguard.backends.marks import UNDECIDED, marked
 from tinyguard.backends.parallel import even_parts
 from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import answer_tensor, class_count, decide
 
 _HALF_CODE = 0.5
 _ELEMENTS_A_QUERY = 1 << 15  # of small inputs, whose batches would otherwise cost more in calls than in sums
@@ -43,7 +43,7 @@ class Slope:
 @dataclass(frozen=True, eq=False)
 class Answer:
     """One query: `scores` (N, classes), logarithms of the outputs or logits, and the classes `decided`,
-    int64 (N,): the lowest index among the maxima of the output, UNDECIDED where the network marks it."""
+    int64 (N,): the lowest index among the maxima of the scores, UNDECIDED where the network marks it."""
 
     scores: torch.Tensor
     decided: torch.Tensor
@@ -94,8 +94,8 @@ class IntegerVictim:
         self.show = show
         self.batch_size = batch_size
         self.graph = simulator.graph
-        output = self.graph.tensors[self.graph.outputs[0]]
         self.classes = check_classes(self.graph)
+        output = answer_tensor(self.graph)
         tap = simulator.logits_tensor
         self.logit_step = tap.scale if tap.quantization else 0.0
         self._probabilities = tap.index != output.index
@@ -109,27 +109,22 @@ class IntegerVictim:
                     self.simulator.taps(self.space.straight_through_codes(x[start:end]))
                     for start, end in even_parts(len(x), self.batch_size)
                 ]
-            logits, decided = zip(*((z, self.decided(y)) for y, z in parts), strict=True)
+            logits, decided = zip(*((z, decide(self.graph, y).decided) for y, z in parts), strict=True)
             return Answer(torch.cat(logits), torch.cat(decided))
         if self.backend is self.simulator:
             outputs = self.simulator.in_batches(self.space.rounded_codes(x))
         else:
             codes = self.backend.run(self.space.code_array(self.space.round(x)))
             outputs = tuple(torch.from_numpy(y.astype(np.float32)) for y in codes)
-        return Answer(self._shown(outputs[0].flatten(1)), self.decided(outputs))
+        found = decide(self.graph, outputs)
+        return Answer(self._shown(found.scores), found.decided)
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
         def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
             outputs, logits = self.simulator.taps(self.space.straight_through_codes(part))
-            return logits, self.decided(outputs)
+            return logits, decide(self.graph, outputs).decided
 
         return slope_in_batches(x, objective, network, self.batch_size, backward)
-
-    def decided(self, outputs: Sequence[torch.Tensor]) -> torch.Tensor:
-        """As `Answer` has it, of the network's outputs (N, ...)."""
-        classes = outputs[0].detach().flatten(1).argmax(dim=1)
-        flags = marked(self.graph, outputs)
-        return classes if flags is None else classes.masked_fill(flags, UNDECIDED)
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
         return self.simulator.logits(self.space.straight_through_codes(x))
@@ -213,8 +208,9 @@ def jacobian(victim: Victim, x: torch.Tensor, classes: torch.Tensor) -> tuple[to
 
 
 def check_classes(graph: Graph) -> int:
-    """The number of classes. Raises TinyguardError for a network that decides between fewer than two."""
-    classes = graph.tensors[graph.outputs[0]].elements
+    """The number of classes. Raises TinyguardError for a network whose outputs say no class, or one of fewer
+    than two."""
+    classes = class_count(graph)
     if len(graph.inputs) != 1 or classes < 2:
         raise TinyguardError(
             f"the network has {len(graph.inputs)} inputs and {classes} classes, and attacks need one input "

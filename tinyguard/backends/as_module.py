@@ -10,6 +10,7 @@ import torch
 from tinyguard.data.codes import CODE_DTYPES
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
+from tinyguard.graph.answer import answer_tensor, decide
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 
 if TYPE_CHECKING:
@@ -52,10 +53,9 @@ class IntegerModule(torch.nn.Module):
         codes = self._codes(x.detach()) + (scaled - scaled.detach())
         if self.output == "logits":
             return self.simulator.logits(codes)
-        tensor = self.simulator.graph.tensors[self.simulator.graph.outputs[0]]
-        (found, *_) = self.simulator(codes)
-        real = (found - tensor.zero_point) * tensor.scale if tensor.quantization else found
-        return real.reshape(len(real), -1)
+        graph = self.simulator.graph
+        scores, tensor = decide(graph, self.simulator(codes)).scores, answer_tensor(graph)
+        return (scores - tensor.zero_point) * tensor.scale if tensor.quantization else scores
 
     def _codes(self, shares: torch.Tensor) -> torch.Tensor:
         """The nearest codes in the box, float32; of whole pixels exactly those of `to_codes`."""

@@ -34,15 +34,15 @@ _AFFINE: dict[Any, Callable[[torch.Tensor, torch.Tensor, Any], tuple[torch.Tenso
 }
 
 
-def plain(module: fx.GraphModule) -> tuple[fx.GraphModule, str]:
+def plain(module: fx.GraphModule, number: int = 0) -> tuple[fx.GraphModule, str]:
     """The network of `torch.export.export(...).module()` without its final softmax or sigmoid.
 
-    Takes one tensor (N, ...) and returns its first output; with "softmax", "sigmoid" or "logits" for how
+    Takes one tensor (N, ...) and returns output `number`; with "softmax", "sigmoid" or "logits" for how
     that ended. Weights are parameters `constant_0`, ...; batch norms and other scales a channel are in the
     convolutions before them.
     """
     work = _Work(module)
-    work.keep_first_output()
+    work.keep_output(number)
     work.drop_checks()
     work.fold_constants()
     if work.without_writing():
@@ -50,6 +50,14 @@ def plain(module: fx.GraphModule) -> tuple[fx.GraphModule, str]:
         work.fold_affine()
     ending = work.strip_ending()
     return work.finished(), ending
+
+
+def _nodes_of(results: Any) -> list[Node]:
+    """What a graph returns, nested or not, in its order."""
+    if isinstance(results, fx.Node):
+        return [results]
+    parts = results.values() if isinstance(results, dict) else results
+    return [node for part in parts for node in _nodes_of(part)]
 
 
 class _Work:
@@ -68,12 +76,10 @@ class _Work:
     def _nodes(self) -> list[Node]:
         return list(self.graph.nodes)
 
-    def keep_first_output(self) -> None:
+    def keep_output(self, number: int) -> None:
         (output,) = (node for node in self._nodes() if node.op == "output")
-        first = output.args[0]
-        while not isinstance(first, fx.Node):
-            first = next(iter(first.values())) if isinstance(first, dict) else first[0]
-        output.args = (first,)
+        results = _nodes_of(output.args[0])
+        output.args = (results[min(number, len(results) - 1)],)
 
     def drop_checks(self) -> None:
         """Guards of the example's sizes and types, casts to the same type, idle dropout."""

@@ -8,7 +8,7 @@ from tinyguard.backends import Backend
 from tinyguard.backends.execute import execute
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import resolve
+from tinyguard.operators import registry, resolve
 from tinyguard.tflite.filters import filters_of
 
 
@@ -41,14 +41,17 @@ class FilteredBackend:
 def behind_filters(inner: Backend, graph: Graph) -> Backend:
     """`inner`, or where `graph` has input filters a back end that applies them first.
 
-    Raises TinyguardError for a network of several passes, which a run-time that ignores the metadata has not.
+    Raises TinyguardError for a network with other layers that the file's metadata adds, which a run-time that
+    ignores the metadata has not.
     """
-    if any(node.operator in ("DROPOUT", "SQUEEZE_DISTANCE") for node in graph.nodes):
+    filters = len(filters_of(graph).nodes)
+    added = [node for node in graph.nodes[filters:] if not registry()[node.operator].in_file]
+    if added:
         raise TinyguardError(
-            f"{inner.name} knows nothing of stochastic passes and feature squeezing: type --backend "
-            "simulator, reference or compiled"
+            f"{inner.name} knows nothing of what the file's metadata adds ({added[0].operator}, ...): type "
+            "--backend simulator, reference or compiled"
         )
-    return FilteredBackend(inner, graph) if filters_of(graph).nodes else inner
+    return FilteredBackend(inner, graph) if filters else inner
 
 
 def _no_constant(tensor: Tensor) -> np.ndarray:

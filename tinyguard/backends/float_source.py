@@ -14,6 +14,7 @@ from tinyguard.data.codes import dequantized
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
+from tinyguard.graph.answer import answer_position, class_count
 from tinyguard.quiet import quiet
 from tinyguard.tflite.metadata import Normalization
 
@@ -69,14 +70,14 @@ def open_float_source(source: str, graph: Graph, normalization: Normalization | 
     """
     if len(graph.inputs) != 1:
         raise TinyguardError(f"a float source takes one input and the network has {len(graph.inputs)}")
-    tensor, output = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]]
-    network = load_torch_module(source, tuple(tensor.shape[1:]))
+    tensor, classes = graph.tensors[graph.inputs[0]], class_count(graph)
+    network = load_torch_module(source, tuple(tensor.shape[1:]), answer_position(graph))
     real = _samples(tensor, normalization)
     with torch.no_grad():
         expected = network(real)
-        if expected.shape[1] != output.elements:
+        if expected.shape[1] != classes:
             raise TinyguardError(
-                f"{source} has {expected.shape[1]} classes and the network {output.elements}: name the "
+                f"{source} has {expected.shape[1]} classes and the network {classes}: name the "
                 "network that the .tflite was made from"
             )
         faster = _exported(network, real)
@@ -113,7 +114,7 @@ def _exported(network: FloatNetwork, real: torch.Tensor) -> FloatNetwork | None:
             batch = {0: torch.export.Dim("batch", min=1)}
             example = (network.laid_out(real),)
             exported = torch.export.export(inner, example, dynamic_shapes=(batch,))
-            folded, ending = plain(exported.module())
+            folded, ending = plain(exported.module(), network.output)
     except Exception:  # torch.export refuses in many ways; the network as it is serves too
         return None
     if ending != (network.ending if network.ending != "probabilities" else "logits"):

@@ -13,11 +13,11 @@ import numpy as np
 import torch
 
 from tinyguard.backends.execute import check_inputs, execute, outputs_of, resume, values_of
-from tinyguard.backends.marks import detects
 from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import even_parts, run_in_parts
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
+from tinyguard.graph import answer as answers
 from tinyguard.native.loops import as_floats
 from tinyguard.operators import Operator, resolve
 from tinyguard.operators._filter import GRADIENTS
@@ -26,15 +26,14 @@ if TYPE_CHECKING:
     from tinyguard.backends.as_module import IntegerModule
 
 _ELEMENTS_A_BATCH = 1 << 15
-_FINAL = ("SOFTMAX", "LOGISTIC")
-_NO_LOGITS = "the network's first output is one of its inputs; there are no logits"
+_NO_LOGITS = "the network's answer is one of its inputs; there are no logits"
 
 
 class Simulator(torch.nn.Module):
     """Input codes to output codes, carried in float32 tensors; backward is straight-through.
 
-    `forward` takes one float32 tensor of whole codes a graph input, shape (N, *tensor.shape[1:]), and
-    returns one a graph output. `logits` stops before a final SOFTMAX or LOGISTIC and dequantizes.
+    `forward` takes one float32 tensor of whole codes per graph input, shape (N, *tensor.shape[1:]), and
+    returns one per graph output. `logits` stops before a final SOFTMAX or LOGISTIC and dequantizes.
     """
 
     name = "simulator"
@@ -55,8 +54,8 @@ class Simulator(torch.nn.Module):
         return run_in_parts(self._outputs, codes, exact=True)
 
     def logits(self, *codes: torch.Tensor) -> torch.Tensor:
-        """Real-valued logits (N, classes): the dequantized input of the final SOFTMAX or LOGISTIC,
-        or the dequantized first output where the network ends otherwise."""
+        """Real-valued logits (N, classes): the dequantized input of the answer's final SOFTMAX or LOGISTIC,
+        or the dequantized answer where it ends otherwise. Of one probability they are (0, x)."""
         check_inputs(self.graph, codes)
         return run_in_parts(self._logits, codes, exact=True)[0]
 
@@ -117,7 +116,7 @@ class Simulator(torch.nn.Module):
 
         Without feature squeezing it is the network itself.
         """
-        if not detects(self.graph):
+        if not answers.tensors_of(self.graph, answers.VERSION):
             return self
         twin = copy.copy(self)
         twin.aware = True
@@ -152,7 +151,7 @@ class Simulator(torch.nn.Module):
         It takes float32 shares of the pixel range, [0, 1]: images (N, C, H, W), or (N, H, W, C) with layout
         "nhwc", inputs of other ranks in their own shape. They are rounded to the nearest codes by the
         normalisation in the file's metadata; without one the codes' whole range is [0, 1]. It returns
-        float32 (N, classes): `logits`, or with output "scores" the dequantized first output. Raises
+        float32 (N, classes): `logits`, or with output "scores" the dequantized answer. Raises
         TinyguardError for other words and for several inputs.
         """
         from tinyguard.backends.as_module import IntegerModule
@@ -236,7 +235,11 @@ class Simulator(torch.nn.Module):
         """Codes of the logits tensor (N, ...) to real values (N, classes)."""
         tensor, codes = self.logits_tensor, as_floats(codes)
         real = (codes - tensor.zero_point) * tensor.scale if tensor.quantization else codes
-        return real.reshape(len(real), -1)
+        real = real.reshape(len(real), -1)
+        if answers.answer_role(self.graph) is not answers.PROBABILITY:
+            return real
+        even = 0.5 if tensor.index == answers.answer_tensor(self.graph).index else 0.0
+        return torch.cat([torch.full_like(real, even), real], 1)
 
     @property
     def logits_tensor(self) -> Tensor:
@@ -245,21 +248,18 @@ class Simulator(torch.nn.Module):
 
     @functools.cached_property
     def _logits_indices(self) -> tuple[int, ...]:
-        """What `logits` reads, a tensor a pass, or one a version of the input."""
-        nodes = self.graph.nodes
-        scores = [node.inputs[0] for node in nodes if node.operator == "MONTE_CARLO_SUM"]
+        """What `logits` reads: a tensor for each pass, or for each version of the input."""
+        answer = answers.answer_tensor(self.graph).index
+        scores = answers.tensors_of(self.graph, answers.PASS) or (answer,)
         if self.aware:
-            scores = [index for node in nodes if node.operator == "SQUEEZE_DISTANCE" for index in node.inputs]
-        return tuple(self._before_softmax(index) for index in scores or self.graph.outputs[:1])
+            scores = (answer, *answers.tensors_of(self.graph, answers.VERSION))
+        return tuple(map(self._before_softmax, scores))
 
     def _before_softmax(self, index: int) -> int:
-        producer = self.graph.producer(index)
-        while producer is not None and producer.operator in ("DEQUANTIZE", *_FINAL):
-            index = producer.inputs[0]
-            if producer.operator in _FINAL:
-                break
-            producer = self.graph.producer(index)
-        return index
+        function, written = answers.last_function(self.graph, index)
+        whole, last = self.graph.tensors[written], self.graph.producer(written)
+        ends = function == "LOGISTIC" or (function == "SOFTMAX" and whole.shape[-1:] == (whole.elements,))
+        return last.inputs[0] if ends and last is not None else written
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """The `Backend` form: integer arrays in and out, a batch at a time."""

@@ -17,6 +17,7 @@ import numpy as np
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import one_line, quiet
 
+OUTPUT = "tinyguard.output"  # in a file of weights: the number of the output that they were trained for
 ENDINGS = (".pt2", ".pt", ".pth", ".ckpt", ".bin", ".safetensors")
 
 
@@ -52,7 +53,7 @@ def _call(text: str) -> Any:
     if not isinstance(network, torch.nn.Module):
         raise TinyguardError(f"{text} returned {type(network).__name__}, not a torch.nn.Module")
     if weights:
-        _load_weights(network, _weights_file(weights, folder))
+        network = _with_weights(network, _weights_file(weights, folder))
     return network.eval()
 
 
@@ -64,10 +65,13 @@ def _weights_file(text: str, folder: str) -> Path:
     return found
 
 
-def _load_weights(network: Any, path: Path) -> None:
-    """Fill the outermost part of `network` whose state has the names and shapes of the file's arrays, or
-    these names without a part in front, where they were written with more around them."""
+def _with_weights(network: Any, path: Path) -> Any:
+    """The network with the file's arrays in the outermost part whose state has their names and shapes, or
+    these names without a part in front, where they were written with more around them. Where OUTPUT stands in
+    the file, the network returns that output alone."""
     import torch
+
+    from tinyguard.backends.one_output import OneOutput
 
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -76,12 +80,13 @@ def _load_weights(network: Any, path: Path) -> None:
         raise TinyguardError(
             f"{path} cannot be read as .npz ({type(error).__name__}): give plain arrays"
         ) from None
+    output = state.pop(OUTPUT, None)
     while state:
         for part in network.modules():
             own = part.state_dict()
             if own.keys() == state.keys() and all(own[name].shape == state[name].shape for name in own):
                 part.load_state_dict(state)
-                return
+                return network if output is None else OneOutput(network, int(output))
         heads = {name.partition(".")[0] for name in state}
         state = {name.partition(".")[2]: value for name, value in state.items()} if len(heads) == 1 else {}
     raise TinyguardError(

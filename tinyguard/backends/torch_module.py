@@ -15,6 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from tinyguard.backends import keras_export
 from tinyguard.backends.exported import plain
+from tinyguard.backends.one_output import output_of, outputs_of
 from tinyguard.backends.torch_files import open_torch
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import SHOWN_LINES, one_line, quiet
@@ -33,7 +34,8 @@ class FloatNetwork(torch.nn.Module):
     """Real values float32 (N, *shape), channels last, to logits (N, classes).
 
     `ending` says what the source ends in: "logits", or a "softmax" or "sigmoid" that is not computed here,
-    or "probabilities" that could not be undone in the network: then the logits are log(p + TINY).
+    or "probabilities" that could not be undone in the network: then the logits are log(p + TINY). One output
+    x says the two classes (0, x). `output` is its number, where the source has several.
     `network` is the source in its own layout, `takes` the shape of its samples; with `one_by_one` it was
     saved for a batch of 1 and is mapped over the batch; `folded` says that batch norms are in the weights.
     """
@@ -47,15 +49,22 @@ class FloatNetwork(torch.nn.Module):
         self.one_by_one = False
         self.folded = False
         self.ending = "logits"
+        self.output = 0
 
     def forward(self, real: torch.Tensor) -> torch.Tensor:
+        found = self.values(real)
+        if self.ending == "probabilities":
+            found = torch.log(found + TINY) - (torch.log(1 - found + TINY) if found.shape[1] == 1 else 0)
+        return two_classes(found)
+
+    def values(self, real: torch.Tensor) -> torch.Tensor:
+        """What the network gives, (N, outputs): without what its ending says."""
         x = self.laid_out(real)
         if self.one_by_one:
-            found = torch.func.vmap(lambda row: first(self.network(row[None]))[0])(x)
+            found = torch.func.vmap(lambda row: output_of(self.network(row[None]), self.output)[0])(x)
         else:
-            found = first(self.network(x))
-        logits = found.reshape(len(found), -1)
-        return torch.log(logits + TINY) if self.ending == "probabilities" else logits
+            found = output_of(self.network(x), self.output)
+        return found.reshape(len(found), -1)
 
     def laid_out(self, real: torch.Tensor) -> torch.Tensor:
         """The samples as `network` takes them, (N, *takes)."""
@@ -64,17 +73,18 @@ class FloatNetwork(torch.nn.Module):
         return real.movedim(-1, 1)
 
 
-def load_torch_module(source: str, shape: tuple[int, ...]) -> FloatNetwork:
+def load_torch_module(source: str, shape: tuple[int, ...], output: int = 0) -> FloatNetwork:
     """The network that `source` names, for samples of `shape`, channels last: Keras `.keras` or `.h5`,
     ONNX, TorchScript or torch.export files, PyTorch MODULE:FUNCTION.
 
     A MODULE:FUNCTION network is the function's own module, in eval mode. Keras and torch.export networks
-    keep their weights as parameters, with the batch norms of inference folded into them. Raises
-    TinyguardError for a source that cannot be read or does not take samples of that shape.
+    keep their weights as parameters, with the batch norms of inference folded into them. `output` is the
+    number of the output that is wanted. Raises TinyguardError for a source that cannot be read, does not take
+    samples of that shape or has fewer outputs.
     """
     path = Path(source)
     if path.suffix in KERAS_ENDINGS and path.is_file():
-        return _checked(*_keras(path, shape), source)
+        return _checked(*_keras(path, shape, output), source)
     if path.suffix in (".onnx", ".pt2", *KERAS_ENDINGS) and not path.exists():
         raise TinyguardError(f"source {source} is not there: give the float network's file")
     if path.is_dir() or path.suffix in (".tflite", *KERAS_ENDINGS):
@@ -84,20 +94,19 @@ def load_torch_module(source: str, shape: tuple[int, ...]) -> FloatNetwork:
     network: Any = _onnx(path) if path.suffix == ".onnx" else open_torch(source)
     raw, ending = network, None
     found = FloatNetwork(network, shape, channels_first=True)
+    found.output = output
     if isinstance(network, torch.jit.ScriptModule):
         found.network = open_torch(source)
         ending = _strip_script(found.network)
     elif path.suffix == ".pt2":
-        found.network, ending = plain(network)
+        found.network, ending = plain(network, output)
         found.folded = True
     return _checked(found, raw, ending, source)
 
 
-def first(outputs: Any) -> torch.Tensor:
-    """The first tensor of what a network returned."""
-    while not isinstance(outputs, torch.Tensor):
-        outputs = next(iter(outputs.values())) if isinstance(outputs, dict) else outputs[0]
-    return outputs
+def two_classes(logits: torch.Tensor) -> torch.Tensor:
+    """Logits (N, classes): a single x, as before a sigmoid, becomes (0, x)."""
+    return logits if logits.shape[1] > 1 else torch.cat([torch.zeros_like(logits), logits], 1)
 
 
 def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str) -> FloatNetwork:
@@ -110,16 +119,22 @@ def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, sour
         x = found.laid_out(real)
         try:
             with quiet(f"running {source}", raw=True):
-                expected = torch.cat([first(raw(row[None])).reshape(1, -1) for row in x])
+                returned = [outputs_of(raw(row[None])) for row in x]
         except Exception as error:
             raise TinyguardError(
                 f"{source} takes no samples of {found.shape} ({one_line(error)}): name the network that the "
                 ".tflite was made from"
             ) from None
+        if found.output >= len(returned[0]):
+            raise TinyguardError(
+                f"{source} has {len(returned[0])} outputs and the answer is output {found.output} (from 0): "
+                "name the network that the .tflite was made from"
+            )
+        expected = torch.cat([outputs[found.output].reshape(1, -1) for outputs in returned])
         if ending is None:
-            ending = _ending(raw, x[:1])
+            ending = _ending(raw, x[:1], found.output)
             if ending != "logits":
-                found.network = WithoutEnding(raw)
+                found.network = WithoutEnding(raw, found.output)
         found.ending = ending
         for one_by_one in (False, True):
             found.one_by_one = one_by_one
@@ -129,15 +144,20 @@ def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, sour
             found.network, found.ending, found.one_by_one = raw, "logits", False
             if not _agrees(found, real, expected):
                 raise TinyguardError(f"{source} takes no batches: save it with an open batch size")
-        sums = expected.sum(1)
-        if found.ending == "logits" and expected.shape[1] > 1 and bool((expected >= 0).all()):
-            found.ending = "probabilities" if bool(((sums - 1).abs() < TOLERANCE).all()) else "logits"
+        if found.ending == "logits" and _are_probabilities(expected):
+            found.ending = "probabilities"
     return found
+
+
+def _are_probabilities(values: torch.Tensor) -> bool:
+    if bool(((values < 0) | (values > 1)).any()):
+        return False
+    return values.shape[1] == 1 or bool(((values.sum(1) - 1).abs() < TOLERANCE).all())
 
 
 def _agrees(found: FloatNetwork, real: torch.Tensor, expected: torch.Tensor) -> bool:
     try:
-        outputs = _UNDONE[found.ending](found(real))
+        outputs = _UNDONE[found.ending](found.values(real))
     except Exception:  # whatever a network made for another batch size raises
         return False
     scale = max(1.0, float(expected.abs().max()))
@@ -145,38 +165,45 @@ def _agrees(found: FloatNetwork, real: torch.Tensor, expected: torch.Tensor) -> 
 
 
 class _Watch(TorchFunctionMode):
-    """Remembers the last softmax or sigmoid: its result, argument and name."""
+    """Remembers every softmax and sigmoid: its result, argument and name."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.last: tuple[Any, Any, str] = (None, None, "logits")
+        self._calls: list[tuple[torch.Tensor, Any, str]] = []
+
+    def of(self, output: torch.Tensor) -> tuple[torch.Tensor, str]:
+        """What was given to the function that returned `output`, and its name; itself, as logits, where none
+        did."""
+        for result, argument, name in self._calls:
+            if result is output:
+                return argument, name
+        return output, "logits"
 
     def __torch_function__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = function(*args, **(kwargs or {}))
         name = getattr(function, "__name__", "")
         if name in ("softmax", "sigmoid"):
-            self.last = (result, args[0] if args else (kwargs or {}).get("input"), name)
+            self._calls.append((result, args[0] if args else (kwargs or {}).get("input"), name))
         return result
 
 
 class WithoutEnding(torch.nn.Module):
-    """`network`, returning what its final softmax or sigmoid was given."""
+    """`network`, returning what the final softmax or sigmoid of one output was given."""
 
-    def __init__(self, network: torch.nn.Module) -> None:
+    def __init__(self, network: torch.nn.Module, output: int = 0) -> None:
         super().__init__()
-        self.network = network
+        self.network, self.output = network, output
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with _Watch() as watch:
-            found = first(self.network(x))
-        result, argument, _ = watch.last
-        return argument if found is result else found
+            found = output_of(self.network(x), self.output)
+        return watch.of(found)[0]
 
 
-def _ending(network: torch.nn.Module, x: torch.Tensor) -> str:
+def _ending(network: torch.nn.Module, x: torch.Tensor, output: int) -> str:
     with _Watch() as watch:
-        found = first(network(x))
-    return watch.last[2] if found is watch.last[0] else "logits"
+        found = output_of(network(x), output)
+    return watch.of(found)[1]
 
 
 def _strip_script(network: Any) -> str:
@@ -193,7 +220,7 @@ def _strip_script(network: Any) -> str:
     return str(name)
 
 
-def _keras(path: Path, shape: tuple[int, ...]) -> tuple[FloatNetwork, torch.nn.Module, str]:
+def _keras(path: Path, shape: tuple[int, ...], output: int) -> tuple[FloatNetwork, torch.nn.Module, str]:
     with tempfile.TemporaryDirectory(prefix="tinyguard-keras-") as folder:
         target = Path(folder) / "network.pt2"
         command = [sys.executable, "-P", str(keras_export.__file__), str(path), str(target)]
@@ -209,8 +236,9 @@ def _keras(path: Path, shape: tuple[int, ...]) -> tuple[FloatNetwork, torch.nn.M
             raw = torch.export.load(target).module()
     sizes = [node.meta["val"].shape[1:] for node in raw.graph.nodes if node.op == "placeholder"]
     takes = tuple(int(size) for size in sizes[0])
-    network, ending = plain(raw)
+    network, ending = plain(raw, output)
     found = FloatNetwork(network, shape, channels_first=False)
+    found.output = output
     if torch.Size(takes).numel() != torch.Size(shape).numel():
         raise TinyguardError(
             f"{path} takes samples of {takes} and the network {shape}: name the network that the .tflite "

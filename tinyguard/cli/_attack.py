@@ -55,6 +55,7 @@ class AttackOptions:
     check: bool
     surface: Path | None
     output: Path | None
+    answer: str | None = None
 
 
 def run_attack(model: Path, options: AttackOptions) -> AttackRun:
@@ -77,6 +78,7 @@ def run_attack(model: Path, options: AttackOptions) -> AttackRun:
         batch_size=options.batch_size,
         filter_gradient=options.filter_gradient,
         detector=options.detector,
+        output=options.answer,
     )
     try:
         return _run(target, cls, setting, options)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinyguard.cli._model import model_argument
-from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._options import answer_option, console, json_option, print_json
 
 if TYPE_CHECKING:
     from tinyguard.evaluation.abstention import Kept
@@ -19,10 +19,16 @@ if TYPE_CHECKING:
 @click.option("--data", "sets", multiple=True, required=True, metavar="[NAME=]DATA",
               help="Labelled samples, also those of `attack -o`. Several are compared.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples of each.")
-@click.option("-o", "--output", metavar="FILE.png", type=click.Path(path_type=Path), help="Draw it.")
+@click.option("-o", "--out", "output", metavar="FILE.png", type=click.Path(path_type=Path), help="Draw it.")
+@answer_option
 @json_option
 def command(
-    model: Path, sets: tuple[str, ...], limit: int | None, output: Path | None, as_json: bool
+    model: Path,
+    sets: tuple[str, ...],
+    limit: int | None,
+    output: Path | None,
+    answer: str | None,
+    as_json: bool,
 ) -> None:
     """Show how often MODEL is right on the answers it keeps, for every `--abstain-above` it could have.
 
@@ -40,7 +46,7 @@ def command(
 
     if output is not None:
         check_plot(output)
-    graph = read_graph(model)
+    graph = read_graph(model, output=answer)
     backend = exact_host_backend(graph)
     curves = {}
     for text in sets:

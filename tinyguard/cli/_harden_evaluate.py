@@ -13,7 +13,7 @@ from tinyguard.errors import TinyguardError
 
 @click.command()
 @click.argument("study", type=click.Path(path_type=Path))
-@click.option("-o", "--output", type=click.Path(path_type=Path),
+@click.option("-o", "--out", "output", type=click.Path(path_type=Path),
               help="Folder of the results; the study's name without .toml where it is missing.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")

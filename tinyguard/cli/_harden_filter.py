@@ -26,7 +26,9 @@ _LISTING = "\n".join(
 )  # fmt: skip
 @click.option("--replace", is_flag=True, help="Put them in the place of filters that MODEL has.")
 @click.option("--remove", is_flag=True, help="Take the filters of MODEL away.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tflite to write.")
+@click.option(
+    "-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="The .tflite to write."
+)
 @json_option
 def command(
     model: Path, filters: tuple[str, ...], replace: bool, remove: bool, output: Path, as_json: bool

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
 @click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True,
               help="Images at a time; changes no result.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .npz to write.")
+@click.option(
+    "-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="The .npz to write."
+)
 @json_option
 def command(
     data: str,

@@ -20,7 +20,9 @@ from tinyguard.cli._rewriting import rewriting
 @click.option("--limit", type=click.IntRange(min=1), default=5000, show_default=True, help="Use the first N.")
 @click.option("--threshold", type=click.IntRange(0, 510), help="Set it yourself, an L1 distance in 1/256.")
 @click.option("--remove", is_flag=True, help="Take the feature squeezing of MODEL away.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tflite to write.")
+@click.option(
+    "-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="The .tflite to write."
+)
 @json_option
 def command(
     model: Path,

@@ -27,7 +27,9 @@ from tinyguard.cli._rewriting import rewriting
 @click.option("--seed", type=click.IntRange(0, 2**64 - 1),
               help="64 bits; by chance where missing. Boards with a generator draw their own.")  # fmt: skip
 @click.option("--remove", is_flag=True, help="Make MODEL deterministic again.")
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The .tflite to write.")
+@click.option(
+    "-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="The .tflite to write."
+)
 @json_option
 def command(
     model: Path,

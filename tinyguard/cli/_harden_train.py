@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tinyguard.cli._options import console, json_option, print_json, progress_console
+from tinyguard.cli._options import answer_option, console, json_option, print_json, progress_console
 from tinyguard.training.recipes import RECIPES, SCHEDULES
 
 if TYPE_CHECKING:
@@ -25,7 +25,9 @@ _LISTING = "\n".join(f"  {recipe.name:12} {recipe.summary}" for recipe in RECIPE
     help="Labelled samples that choose the epoch, or how many of --data to hold out for it. "
     "Default: up to 1,000 of --data. Never give test samples.",
 )  # fmt: skip
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path), help="The file to write.")
+@click.option(
+    "-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="The file to write."
+)
 @click.option(
     "--schedule", type=click.Choice(SCHEDULES), default="cpu", show_default=True,
     help="paper: the whole of it. cpu: 15 fast epochs (int8-at: none), then 5 of the recipe, 3 steps on "
@@ -67,8 +69,9 @@ _LISTING = "\n".join(f"  {recipe.name:12} {recipe.summary}" for recipe in RECIPE
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Threads; torch's own number when left out.")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run stopped.")
+@answer_option
 @json_option
-def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
+def command(source: str, output: Path, answer: str | None, as_json: bool, **options: Any) -> None:
     """Train SOURCE to withstand attacks: a PyTorch MODULE:FUNCTION or a .keras file; with int8-at a .tflite.
 
     Written are a Keras file, the weights of a PyTorch network as .npz (tinyguard quantize
@@ -77,6 +80,8 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
 
     int8-at goes on from what its SOURCE can do: quantize a network that pgd-at made. One that was shown no
     attack needs fast epochs first, --warm-up 15.
+
+    Of a network with several outputs the one that --output names is trained, and the file has that one alone.
     """
     import torch
 
@@ -103,6 +108,7 @@ def command(source: str, output: Path, as_json: bool, **options: Any) -> None:
         PRESETS[options["normalization"]],
         options["auxiliary"],
         options["resume"],
+        answer,
     )
     with sample_progress(f"{settings.recipe}, {source}") as update:
 
@@ -193,4 +199,6 @@ def _show(record: dict[str, Any]) -> None:
     table.add_row("under PGD-10", f"{100 * record['robust_accuracy']:.2f} % {held_out}")
     table.add_row("seconds", f"{record['seconds']:,.0f} on {record['threads']} threads")
     console.print(table)
+    if "output" in record:
+        console.print(f"trained for output {record['output']}, which the file has alone")
     console.print(f"wrote {record['model']} and {Path(record['model']).with_suffix('.training.json').name}")

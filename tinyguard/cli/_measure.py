@@ -44,6 +44,7 @@ def run_measure(measure: str, model: Path, as_json: bool, options: Mapping[str, 
         batch_size=options["batch_size"],
         filter_gradient=options["filter_gradient"],
         detector=options["detector"],
+        output=options["answer"],
     )
     codes, labels = read_codes(model, target.graph, options["data"], options["limit"])
     if labels is None:

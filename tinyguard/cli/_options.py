@@ -11,6 +11,13 @@ progress_console = Console(stderr=True, highlight=False)
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print machine-readable JSON on stdout.")
 
+answer_option = click.option(
+    "--output",
+    "answer",
+    metavar="NAME|N",
+    help="Of a network with several outputs the one that is the answer.",
+)
+
 
 def print_json(result: dict[str, Any] | list[Any]) -> None:
     """One JSON document on stdout, nothing else."""

@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from tinyguard.cli._attacks import listing
-from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._options import answer_option, console, json_option, print_json
 
 _EPILOG = f"\b\nAttacks:\n{listing()}"
 
@@ -48,6 +48,7 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True,
               help="The same seed gives the same bytes.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
+@answer_option
 @click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True,
               help="Samples in one pass of the simulator; changes no result.")  # fmt: skip
 @click.option("--check", is_flag=True, help="Look for gradient masking: does the figure deserve trust?")
@@ -57,7 +58,7 @@ _EPILOG = f"\b\nAttacks:\n{listing()}"
               help="Figures in an attack's place; -o FILE.png draws them.")  # fmt: skip
 @click.option("--replay", metavar="ADV.NPZ", type=click.Path(path_type=Path),
               help="Score stored inputs again and compare with the exact host network.")  # fmt: skip
-@click.option("-o", "--output", type=click.Path(path_type=Path),
+@click.option("-o", "--out", "output", type=click.Path(path_type=Path),
               help="Write the inputs found, .npz; with --config, the folder of results.")  # fmt: skip
 @click.option("--config", type=click.Path(path_type=Path), help="Run the campaign of a study file, .toml.")
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="With --config.")
@@ -91,7 +92,7 @@ def command(
     if options["serial"] is not None and options["backend"] is not None:
         raise click.UsageError("--serial runs the board, --backend the host: give one of them")
     if replay is not None:
-        _replay(model, replay, options["backend"], options["serial"], as_json)
+        _replay(model, replay, options, as_json)
         return
     for name in ("data",) if measure else ("data", "attack"):
         if options[name] is None:
@@ -113,7 +114,7 @@ def command(
         show_attack(console, run, options["output"])
 
 
-def _replay(model: Path, path: Path, backend: str | None, serial: str | None, as_json: bool) -> None:
+def _replay(model: Path, path: Path, options: dict[str, Any], as_json: bool) -> None:
     from tinyguard.backends.choose import exact_host_backend
     from tinyguard.cli._model import board_port
     from tinyguard.cli._progress import sample_progress
@@ -122,11 +123,12 @@ def _replay(model: Path, path: Path, backend: str | None, serial: str | None, as
     from tinyguard.evaluation.target import open_scored
     from tinyguard.tflite import read_graph
 
-    graph = read_graph(model)
+    graph = read_graph(model, output=options["answer"])
     stored = load_adversarial(path)
     check_stored(stored, graph)
     exact = exact_host_backend(graph)
-    name = board_port(serial) if serial is not None else backend or "simulator"
+    serial = options["serial"]
+    name = board_port(serial) if serial is not None else options["backend"] or "simulator"
     scored = exact if name == "simulator" else open_scored(name, model, graph)
     with sample_progress(scored.name, len(stored.y)) as update:
         result = replay(stored, graph, scored, exact, update)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 @click.option("--serial", help="Port of a board that is flashed already, with the same options.")
 @click.option("--data", help="Take the first sample of DATA instead of a random one.")
 @click.option("--compare", type=click.Path(path_type=Path), help="Show a run written by -o beside this one.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Write the run as JSON.")
+@click.option("-o", "--out", "output", type=click.Path(path_type=Path), help="Write the run as JSON.")
 @codegen_options
 @json_option
 def command(

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     "--board",
     help="Board to build for (see `tinyguard boards`); a library without one is portable C.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the generated project.")
+@click.option(
+    "-o", "--out", "output", type=click.Path(path_type=Path), help="Folder of the generated project."
+)
 @click.option(
     "--as",
     "kind",

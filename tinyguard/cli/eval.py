@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tinyguard.cli._model import board_port, image_sizes, model_argument
-from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._options import answer_option, console, json_option, print_json
 from tinyguard.cli._progress import sample_progress
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _RUNS = Path(".tinyguard") / "runs"
 @click.option("--backend", default=None, help="simulator (default), litert, reference or compiled.")
 @click.option("--serial", help="Port of a board: device path, PTY or any pyserial URL; `auto` finds it.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
+@answer_option
 @click.option("--resume", is_flag=True, help="Take up an interrupted run on a board where it stopped.")
 @json_option
 def command(
@@ -34,20 +35,25 @@ def command(
     backend: str | None,
     serial: str | None,
     limit: int | None,
+    answer: str | None,
     resume: bool,
     as_json: bool,
 ) -> None:
     """Evaluate MODEL, a .tflite file, on DATA.
 
-    Every result is compared with the exact host simulation, byte for byte.
+    Every result is compared with the exact host simulation, byte for byte. Accuracy needs labels, and an
+    output that says a class: of several, the one that --output names.
     """
     from tinyguard.data.network_codes import read_codes
+    from tinyguard.graph.answer import check_answer
     from tinyguard.tflite import read_graph
 
     if serial is not None and backend is not None:
         raise click.UsageError("--serial runs the board, --backend the host: give one of them")
-    graph = read_graph(model)
+    graph = read_graph(model, output=answer)
     codes, labels = read_codes(model, graph, data, limit)
+    if labels is not None:
+        check_answer(graph)
     if serial is not None:
         result = _on_board(graph, serial, codes, labels, resume)
     else:
@@ -107,7 +113,9 @@ def _show(result: Evaluation) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("samples", f"{result.samples:,}")
     table.add_row("back end", result.backend)
-    if result.accuracy is not None:
+    if result.accuracy is None:
+        table.add_row("accuracy", "none: the data have no labels")
+    else:
         table.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
         table.add_row("host accuracy", f"{100 * (result.host_accuracy or 0):.2f} %")
     if result.flags is not None:
@@ -117,7 +125,8 @@ def _show(result: Evaluation) -> None:
     agreement = result.agreement
     style = "green" if agreement.differing_bytes == 0 else "bold red"
     table.add_row("differing bytes", f"[{style}]{agreement.differing_bytes:,}[/]")
-    table.add_row("differing predictions", f"[{style}]{agreement.differing_predictions:,}[/]")
+    if agreement.differing_predictions is not None:
+        table.add_row("differing predictions", f"[{style}]{agreement.differing_predictions:,}[/]")
     if result.per_inference is not None:
         table.add_row(f"{result.unit} an inference", f"{result.per_inference:,}")
     table.add_row("throughput", f"{result.samples_per_second:,.1f} samples/s")

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 @click.option("--port", help="Serial port the board answers on; found by its USB ids when left out.")
 @click.option("--runner", help="How to flash; default: the board's first (see `tinyguard boards NAME`).")
 @click.option("--dry-run", is_flag=True, help="Build, then print the command instead of running it.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="Folder of the generated project.")
+@click.option(
+    "-o", "--out", "output", type=click.Path(path_type=Path), help="Folder of the generated project."
+)
 @codegen_options
 @json_option
 def command(

@@ -16,7 +16,12 @@ if TYPE_CHECKING:
 @click.command()
 @click.argument("source")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), required=True, help=".tflite to write."
+    "-o",
+    "--out",
+    "output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    required=True,
+    help=".tflite to write.",
 )
 @click.option(
     "--calibration", "calibration_text", metavar="DATA", required=True, help="Samples that set the ranges."

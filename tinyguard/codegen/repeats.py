@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from tinyguard.graph import Graph, Node
+from tinyguard.graph.answer import PASS, tensors_of
 
 T = TypeVar("T")
 
@@ -58,28 +59,29 @@ class Repeats:
 
 def find_repeats(graph: Graph) -> Repeats | None:
     """The passes of the graph; None where there are not two, or where they differ."""
-    starts: dict[int, int] = {}
-    for step, node in enumerate(graph.nodes):
-        if node.operator == "DROPOUT":
-            starts.setdefault(node.options["run"], step)
-    count = len(starts)
-    if count < 2 or sorted(starts) != list(range(count)):
+    passes = set(tensors_of(graph, PASS))
+    ends = [step for step, node in enumerate(graph.nodes) if passes.intersection(node.inputs)]
+    count = len(passes)
+    if count < 2 or len(ends) != count:
         return None
-    first, period = starts[0], starts[1] - starts[0]
-    if period < 1 or first + count * period > len(graph.nodes):
+    period = ends[1] - ends[0]
+    first = ends[0] + 1 - period
+    if first < 0 or ends != [ends[0] + run * period for run in range(count)]:
         return None
     twins: dict[int, int] = {}
     carried: set[int] = set()
     for run in range(1, count):
         for offset in range(period):
             one, other = graph.nodes[first + offset], graph.nodes[first + run * period + offset]
-            if not _alike(graph, one, other, twins, carried):
+            if not _alike(graph, one, other, twins, carried, passes):
                 return None
             twins.update(zip(other.outputs, one.outputs, strict=True))
     return Repeats(first, period, count, twins, frozenset(carried))
 
 
-def _alike(graph: Graph, one: Node, other: Node, twins: dict[int, int], carried: set[int]) -> bool:
+def _alike(
+    graph: Graph, one: Node, other: Node, twins: dict[int, int], carried: set[int], passes: set[int]
+) -> bool:
     """Whether a layer of a later pass is that of the first; notes what it reads of the pass before it."""
     if one.operator != other.operator or len(one.outputs) != len(other.outputs):
         return False
@@ -89,7 +91,7 @@ def _alike(graph: Graph, one: Node, other: Node, twins: dict[int, int], carried:
             or graph.tensors[a].dtype != graph.tensors[b].dtype
         ):
             return False
-    if one.operator == "MONTE_CARLO_SUM":
+    if passes.intersection(one.inputs):
         carried.add(one.outputs[0])
         return twins.get(other.inputs[0]) == one.inputs[0] and len(other.inputs) == 2
     if len(one.inputs) != len(other.inputs):

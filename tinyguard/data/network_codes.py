@@ -10,6 +10,7 @@ from tinyguard.data.codes import to_codes
 from tinyguard.data.resolve import load_data
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import class_count, has_answer
 from tinyguard.tflite import read_metadata
 
 
@@ -25,6 +26,6 @@ def read_codes(
     tensor = graph.tensors[graph.inputs[0]]
     metadata = read_metadata(model)
     names = metadata.class_names if metadata else None
-    classes = graph.tensors[graph.outputs[0]].elements
+    classes = class_count(graph) if has_answer(graph) else None
     samples = load_data(data, tensor, limit=limit, class_names=names, classes=classes)
     return to_codes(samples, tensor, metadata), samples.y

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from tinyguard.errors import TinyguardError
+from tinyguard.graph.answer import MARK, decide
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
 from tinyguard.tflite.squeezing import Squeezing
 
@@ -40,10 +41,12 @@ def distances(
     """int32 (N,): the distance of each sample (N, *shape) in 1/256."""
     from tinyguard.backends.choose import exact_host_backend
 
-    backend = exact_host_backend(read_graph(with_squeezing(model, squeezing)))
+    graph = read_graph(with_squeezing(model, squeezing))
+    backend = exact_host_backend(graph)
     parts = []
     for start in range(0, len(codes), 256):
-        parts.append(backend.run(codes[start : start + 256])[1].reshape(-1, 2)[:, 0])
+        answer = decide(graph, backend.run(codes[start : start + 256]))
+        parts.append(answer.beside[MARK.name][:, 0])
         progress(min(start + 256, len(codes)))
     return np.concatenate(parts)
 

@@ -1,6 +1,6 @@
 """Accuracy, agreement between back ends, and where they part."""
 
-from tinyguard.evaluation.agreement import Agreement, agreement, predictions
+from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.evaluation.difference import LayerDifference, differences
 from tinyguard.evaluation.evaluate import Evaluation, evaluate_device, evaluate_host
 from tinyguard.evaluation.record import RunRecord, run_key
@@ -14,6 +14,5 @@ __all__ = [
     "differences",
     "evaluate_device",
     "evaluate_host",
-    "predictions",
     "run_key",
 ]

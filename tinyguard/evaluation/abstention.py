@@ -8,8 +8,8 @@ import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.agreement import predictions
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import UNCERTAINTY, decide, tensors_of
 from tinyguard.operators.monte_carlo import UNITS
 
 _BATCH = 256
@@ -33,14 +33,14 @@ def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.nda
     `backend` runs `graph`. Samples of one entropy are kept or not together, so shares are those that can be
     had. Raises TinyguardError for a network without stochastic passes.
     """
-    producer = graph.producer(graph.outputs[1]) if len(graph.outputs) > 1 else None
-    if producer is None or producer.operator != "MONTE_CARLO_MEAN":
+    if not tensors_of(graph, UNCERTAINTY):
         raise TinyguardError(
             "abstention needs the entropies of a stochastic network: type tinyguard harden stochastic first"
         )
-    parts = [backend.run(codes[start : start + _BATCH]) for start in range(0, len(codes), _BATCH)]
-    right = np.concatenate([predictions(part) for part in parts]) == labels
-    entropy = np.concatenate([part[1].reshape(len(part[1]), -1)[:, 0] for part in parts])
+    starts = range(0, len(codes), _BATCH)
+    parts = [decide(graph, backend.run(codes[start : start + _BATCH])) for start in starts]
+    right = np.concatenate([part.label for part in parts]) == labels
+    entropy = np.concatenate([part.beside[UNCERTAINTY.name][:, 0] for part in parts])
     ordered = np.sort(entropy)
     found: dict[int, Kept] = {}
     for share in QUANTILES:

@@ -14,11 +14,12 @@ import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.agreement import Agreement, agreement
+from tinyguard.evaluation.agreement import differing_bytes
 from tinyguard.evaluation.attack_run import AttackRun
 from tinyguard.evaluation.scoring import score, scores_of
 from tinyguard.files import write_atomically
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import class_count
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,13 +89,15 @@ def load_adversarial(path: Path) -> Adversarial:
 class Replay:
     """Stored inputs on a back end, beside the exact host network.
 
-    `accuracy` counts right answers on the back end; `successes` are the stored ones, `survived` those of
-    them that fool the back end. `same_model`: the inputs were found on this very file, None where unknown.
+    `differing_bytes` are those of the scores that decide, `differing_predictions` counts samples. `accuracy`
+    counts right answers on the back end; `successes` are the stored ones, `survived` those of them that fool
+    the back end. `same_model`: the inputs were found on this very file, None where unknown.
     """
 
     samples: int
     backend: str
-    agreement: Agreement
+    differing_bytes: int
+    differing_predictions: int
     accuracy: float
     successes: int
     survived: int
@@ -105,9 +108,9 @@ class Replay:
         return {
             "samples": self.samples,
             "backend": self.backend,
-            "differing_bytes": self.agreement.differing_bytes,
-            "differing_predictions": self.agreement.differing_predictions,
-            "agreement_share": 1 - self.agreement.differing_predictions / max(1, self.samples),
+            "differing_bytes": self.differing_bytes,
+            "differing_predictions": self.differing_predictions,
+            "agreement_share": 1 - self.differing_predictions / max(1, self.samples),
             "accuracy": self.accuracy,
             "successes": self.successes,
             "survived": self.survived,
@@ -128,12 +131,14 @@ def replay(
     """
     check_stored(stored, graph)
     final = score(backend, stored.x, stored.y, progress, graph)
-    host = final.outputs if backend is exact else scores_of(exact.run(stored.x)[0], stored.y).outputs
+    host = final if backend is exact else scores_of(graph, exact.run(stored.x), stored.y)
+    apart = int((host.scores.argmax(axis=1) != final.scores.argmax(axis=1)).sum())
     fooled = final.fooled(stored.y, stored.targets)
     return Replay(
         samples=len(stored.y),
         backend=backend.name,
-        agreement=agreement((host,), (final.outputs,)),
+        differing_bytes=differing_bytes(host.scores, final.scores),
+        differing_predictions=apart,
         accuracy=float((final.decided == stored.y).mean()),
         successes=int(stored.success.sum()),
         survived=int((stored.success & fooled).sum()),
@@ -144,7 +149,7 @@ def replay(
 def check_stored(stored: Adversarial, graph: Graph) -> None:
     """Raise TinyguardError unless the network of `graph` can be given `stored`."""
     tensor = graph.tensors[graph.inputs[0]]
-    classes = graph.tensors[graph.outputs[0]].elements
+    classes = class_count(graph)
     if len(stored.x) == 0:
         raise TinyguardError("the adversarial inputs are none: attack at least one sample")
     if stored.x.dtype == np.float32:

@@ -5,28 +5,29 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinyguard.graph import Graph
+from tinyguard.graph.answer import decide, has_answer
+
 
 @dataclass(frozen=True)
 class Agreement:
-    """`differing_bytes` over all outputs, `differing_predictions` in samples."""
+    """`differing_bytes` over all outputs, `differing_predictions` in samples, None where no class follows
+    from the outputs."""
 
     samples: int
     differing_bytes: int
-    differing_predictions: int
+    differing_predictions: int | None
 
 
-def predictions(outputs: Sequence[np.ndarray]) -> np.ndarray:
-    """Class of each sample, (N,) int64: the lowest index among the maxima of the first output."""
-    scores = outputs[0]
-    return scores.reshape(len(scores), -1).argmax(axis=1)
-
-
-def agreement(first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Agreement:
-    """Compare the outputs of two back ends, arrays (N, ...) of equal dtype and shape."""
+def agreement(graph: Graph, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Agreement:
+    """Compare what two back ends give for the network of `graph`: arrays (N, ...) of one dtype and shape."""
+    apart = None
+    if has_answer(graph):
+        apart = int((decide(graph, first).label != decide(graph, second).label).sum())
     return Agreement(
         samples=len(first[0]),
         differing_bytes=sum(differing_bytes(a, b) for a, b in zip(first, second, strict=True)),
-        differing_predictions=int((predictions(first) != predictions(second)).sum()),
+        differing_predictions=apart,
     )
 
 

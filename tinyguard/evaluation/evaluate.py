@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinyguard.backends import Backend
-from tinyguard.evaluation.agreement import Agreement, agreement, predictions
+from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.evaluation.flags import Flags, flags_of
 from tinyguard.evaluation.record import RunRecord
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import check_answer, decide
 
 if TYPE_CHECKING:
     from tinyguard.device.client import Device
@@ -57,7 +58,12 @@ def evaluate_host(
     labels: np.ndarray | None,
     progress: Progress,
 ) -> Evaluation:
-    """Run `backend` on input codes (N, *shape) and compare it with the `exact` host network of `graph`."""
+    """Run `backend` on input codes (N, *shape) and compare it with the `exact` host network of `graph`.
+
+    Raises TinyguardError for labels int64 (N,) where no class follows from the network's outputs.
+    """
+    if labels is not None:
+        check_answer(graph)
     started = time.monotonic()
     parts: list[Sequence[np.ndarray]] = []
     for start in range(0, len(codes), _HOST_BATCH):
@@ -68,10 +74,10 @@ def evaluate_host(
     reference = outputs if backend is exact else exact.run(codes)
     return Evaluation(
         samples=len(codes),
-        accuracy=_accuracy(outputs, labels),
-        host_accuracy=_accuracy(reference, labels),
+        accuracy=_accuracy(graph, outputs, labels),
+        host_accuracy=_accuracy(graph, reference, labels),
         backend=backend.name,
-        agreement=agreement(reference, outputs),
+        agreement=agreement(graph, reference, outputs),
         per_inference=None,
         unit=None,
         samples_per_second=len(codes) / max(seconds, 1e-9),
@@ -90,8 +96,10 @@ def evaluate_device(
 ) -> Evaluation:
     """Run a connected board on input codes (N, *shape), from where `record` stands.
 
-    Whatever interrupts the run, `record` is saved first.
+    Whatever interrupts the run, `record` is saved first. Raises as `evaluate_host`.
     """
+    if labels is not None:
+        check_answer(graph)
     started, first = time.monotonic(), len(record.outputs)
     try:
         for index in range(first, len(codes)):
@@ -105,10 +113,10 @@ def evaluate_device(
     reference = exact.run(codes)
     return Evaluation(
         samples=len(codes),
-        accuracy=_accuracy(outputs, labels),
-        host_accuracy=_accuracy(reference, labels),
+        accuracy=_accuracy(graph, outputs, labels),
+        host_accuracy=_accuracy(graph, reference, labels),
         backend="device",
-        agreement=agreement(reference, outputs),
+        agreement=agreement(graph, reference, outputs),
         per_inference=_median([count for count in record.counts if count >= 0]),
         unit=device.description.unit,
         samples_per_second=(len(codes) - first) / max(seconds, 1e-9),
@@ -121,5 +129,5 @@ def _median(counts: Sequence[int]) -> int | None:
     return int(np.median(counts)) if counts else None
 
 
-def _accuracy(outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> float | None:
-    return None if labels is None else float((predictions(outputs) == labels).mean())
+def _accuracy(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> float | None:
+    return None if labels is None else float((decide(graph, outputs).label == labels).mean())

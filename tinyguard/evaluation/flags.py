@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguard.backends.marks import marked
-from tinyguard.evaluation.agreement import predictions
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import decide, has_answer
 
 
 @dataclass(frozen=True)
@@ -22,8 +21,9 @@ class Flags:
 
 def flags_of(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> Flags | None:
     """What the marks of outputs (N, ...) come to, with labels (N,) or None; None for networks without any."""
-    found = marked(graph, outputs)
-    if found is None:
+    answer = decide(graph, outputs) if has_answer(graph) else None
+    if answer is None or answer.marked is None:
         return None
-    right = None if labels is None or found.all() else float((predictions(outputs) == labels)[~found].mean())
-    return Flags(float(found.mean()), right)
+    kept = ~answer.marked
+    right = None if labels is None or not kept.any() else float((answer.label == labels)[kept].mean())
+    return Flags(float(answer.marked.mean()), right)

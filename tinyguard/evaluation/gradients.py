@@ -23,6 +23,7 @@ from tinyguard.evaluation.robustness import attack_samples
 from tinyguard.evaluation.scoring import score
 from tinyguard.evaluation.settings import norm_of
 from tinyguard.evaluation.target import FloatBackend, Target
+from tinyguard.graph.answer import decide
 
 _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
@@ -114,7 +115,7 @@ def gradient_figures(
     source. Raises TinyguardError where no sample is right.
     """
     labels = np.asarray(labels, np.int64)
-    right = np.flatnonzero(score(target.simulator, codes, labels).decided == labels)
+    right = np.flatnonzero(score(target.simulator, codes, labels, graph=target.graph).decided == labels)
     if not len(right):
         raise TinyguardError("the network gets no sample right: give samples with their labels")
     codes, labels = codes[right], labels[right]
@@ -192,7 +193,7 @@ def _answers(target: Target, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     with torch.no_grad():
         for part in torch.from_numpy(codes.astype(np.float32)).split(target.batch_size):
             outputs, logits = target.simulator.taps(part)
-            parts.append((outputs[0].reshape(len(part), -1).numpy(), logits.numpy()))
+            parts.append((decide(target.graph, outputs).scores.numpy(), logits.numpy()))
     first, second = zip(*parts, strict=True)
     return np.concatenate(first), np.concatenate(second)
 

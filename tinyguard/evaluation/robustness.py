@@ -148,7 +148,7 @@ class _Found:
 
 def _search(job: Job, progress: Progress) -> _Found:
     target, started = job.target, time.monotonic()
-    clean = score(target.backend, job.codes, job.labels, graph=_marking(target))
+    clean = score(target.backend, job.codes, job.labels, graph=_meaning(target))
     # Which samples are right depends on masks that this attacker does not know.
     attacked = np.flatnonzero((clean.decided == job.labels) | (target.masks is not None))
     given = job.codes if target.space.on_grid else target.space.shares(job.codes).numpy()
@@ -204,7 +204,7 @@ def _at_the_edge(job: Job, clean: torch.Tensor, x: torch.Tensor) -> torch.Tensor
 
 
 def _measured(job: Job, found: _Found) -> AttackRun:
-    final = score(job.target.backend, found.inputs, job.labels, graph=_marking(job.target))
+    final = score(job.target.backend, found.inputs, job.labels, graph=_meaning(job.target))
     correct = found.clean.decided == job.labels
     fooled = final.fooled(job.labels, job.targets)
     unnoticed = _unnoticed(job, found.inputs) if job.attack.name in HIDDEN else np.ones(len(fooled), bool)
@@ -232,8 +232,8 @@ def _measured(job: Job, found: _Found) -> AttackRun:
     )
 
 
-def _marking(target: Target) -> Graph | None:
-    """The network, where its marks count: the float source has none."""
+def _meaning(target: Target) -> Graph | None:
+    """What the back end's outputs mean: a float source answers with logits alone."""
     return None if target.is_float else target.graph
 
 

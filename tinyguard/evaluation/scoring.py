@@ -3,27 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
 from tinyguard.backends import Backend
-from tinyguard.backends.marks import UNDECIDED, marked
-from tinyguard.evaluation.agreement import predictions
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import UNDECIDED, Answer, decide
 
 _BATCH = 64
 
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """`decided` int64 (N,): the lowest index among the maxima of the first output, UNDECIDED where the
-    network marks its answer. `tied` bool (N,): the label's own output is one of the maxima, and another class
-    is decided. `outputs` (N, classes)."""
+    """`decided` int64 (N,): the lowest index among the maxima of `scores`, UNDECIDED where the network marks
+    its answer. `tied` bool (N,): the label's own score is one of the maxima, and another class is decided.
+    `scores` (N, classes)."""
 
     decided: np.ndarray
     tied: np.ndarray
-    outputs: np.ndarray
+    scores: np.ndarray
 
     def fooled(self, labels: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
         """bool (N,): whether that is what an attacker wants; `targets` int64 (N,) or None."""
@@ -39,31 +38,28 @@ def score(
     progress: Callable[[int], None] = lambda done: None,
     graph: Graph | None = None,
 ) -> Scores:
-    """Run `backend` on inputs (N, *shape), as it takes them, with labels int64 (N,). `graph`: that of the
-    network, where its marks count."""
+    """Run `backend` on inputs (N, *shape), as it takes them, with labels int64 (N,). `graph`: what its
+    outputs mean; None for a back end whose one output is scores, as a float source has them."""
     parts: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(inputs), _BATCH):
-        outputs = backend.run(inputs[start : start + _BATCH])
-        parts.append(outputs[:1] if graph is None else outputs)
+        parts.append(backend.run(inputs[start : start + _BATCH]))
         progress(min(start + _BATCH, len(inputs)))
     if not parts:
         return Scores(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros((0, 0), np.int8))
     joined = tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))
-    return scores_of(joined[0], labels) if graph is None else with_marks(graph, joined, labels)
+    if graph is not None:
+        return scores_of(graph, joined, labels)
+    (scores,) = joined
+    return _judged(Answer(scores.argmax(axis=1), scores), labels)
 
 
-def with_marks(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray) -> Scores:
-    """`Scores` of all outputs (N, ...) of the network of `graph`."""
-    scores, flags = scores_of(outputs[0], labels), marked(graph, outputs)
-    if flags is None:
-        return scores
-    return replace(scores, decided=np.where(flags, UNDECIDED, scores.decided), tied=scores.tied & ~flags)
+def scores_of(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray) -> Scores:
+    """`Scores` of outputs (N, ...) of the network of `graph` that are there already."""
+    return _judged(decide(graph, outputs), labels)
 
 
-def scores_of(outputs: np.ndarray, labels: np.ndarray) -> Scores:
-    """`Scores` of first outputs (N, ...) that are there already, marks aside."""
-    outputs = outputs.reshape(len(outputs), -1)
-    decided = predictions((outputs,))
-    own = outputs[np.arange(len(labels)), labels]
-    tied = (own == outputs.max(axis=1)) & (decided != labels)
-    return Scores(decided, tied, outputs)
+def _judged(answer: Answer, labels: np.ndarray) -> Scores:
+    scores, decided = answer.scores, answer.decided
+    own = scores[np.arange(len(labels)), labels]
+    tied = (own == scores.max(axis=1)) & (decided != labels) & (decided != UNDECIDED)
+    return Scores(decided, tied, scores)

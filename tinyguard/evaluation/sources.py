@@ -10,6 +10,7 @@ from tinyguard.attacks.surrogates import EnsembleVictim
 from tinyguard.attacks.victim import FloatVictim, IntegerVictim
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import class_count
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.metadata import Normalization
 
@@ -36,7 +37,7 @@ def _open_float(
 ) -> FloatVictim:
     from tinyguard.backends.float_source import open_float_source
 
-    tensor, classes = graph.tensors[graph.inputs[0]], graph.tensors[graph.outputs[0]].elements
+    tensor, classes = graph.tensors[graph.inputs[0]], class_count(graph)
     opened = open_float_source(source, graph, normalization)
     # real = scale * (code - zero point) and share = offset + step * code
     gain = tensor.scale / space.code_step
@@ -60,6 +61,6 @@ def _open(
     tensor = other.tensors[other.inputs[0]]
     own = metadata.normalization if metadata else None
     victim = IntegerVictim(Simulator(other, batch_size), space_of(tensor, own), batch_size=batch_size)
-    if victim.classes != graph.tensors[graph.outputs[0]].elements:
+    if victim.classes != class_count(graph):
         raise TinyguardError(f"{source} has {victim.classes} classes: name a network of the same task")
     return victim

@@ -14,6 +14,7 @@ from tinyguard.backends import Backend
 from tinyguard.backends.choose import HOST_BACKENDS, open_backend
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import class_count
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.metadata import Metadata, Normalization
 
@@ -63,7 +64,7 @@ class Target:
 
     @property
     def classes(self) -> int:
-        return self.graph.tensors[self.graph.outputs[0]].elements
+        return class_count(self.graph)
 
     def victim(self) -> IntegerVictim | EOTVictim | Source:
         """What direct attacks see: gradients of the simulator (or float source), queries of the back end."""
@@ -122,6 +123,7 @@ def open_target(
     detector: str = DETECTORS[0],
     masks: FreshMasks | None = None,
     purify: Callable[[np.ndarray], np.ndarray] | None = None,
+    output: str | int | None = None,
 ) -> Target:
     """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
 
@@ -131,11 +133,12 @@ def open_target(
     input filters, as `Simulator.with_filter_gradient` has it. `detector`: whether gradients of a network with
     feature squeezing are "aware" of the squeezed versions, or those of the raw input alone ("ignored").
     `masks`: the attacker of a stochastic network does not know the seed of its masks. `purify`: codes to the
-    codes that the simulator is given instead, with a gradient as if it were not there (BPDA). Raises
-    TinyguardError for what is missing or does not fit.
+    codes that the simulator is given instead, with a gradient as if it were not there (BPDA). `output`: the
+    name or number of the output that is the answer, where there are several. Raises TinyguardError for what
+    is missing or does not fit.
     """
     require_torch()
-    graph, metadata = read_graph(path), read_metadata(path)
+    graph, metadata = read_graph(path, output=output), read_metadata(path)
     if show not in SHOWS:
         raise TinyguardError(f"no scores named {show!r}; known: {', '.join(SHOWS)}")
     from tinyguard.attacks.space import space_of

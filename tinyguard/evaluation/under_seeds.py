@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyguard.evaluation.scoring import Scores, with_marks
+from tinyguard.evaluation.scoring import Scores, scores_of
 
 if TYPE_CHECKING:
     from tinyguard.attacks.fresh_masks import FreshMasks
@@ -58,7 +58,7 @@ def under_seeds(
     """
 
     def scored(seeds: Sequence[int], x: np.ndarray) -> list[Scores]:
-        return [with_marks(simulator.graph, y, labels) for y in simulator.run_under(seeds, x)]
+        return [scores_of(simulator.graph, y, labels) for y in simulator.run_under(seeds, x)]
 
     def fooled(seeds: Sequence[int]) -> np.ndarray:
         return valid & np.stack([found.fooled(labels, targets) for found in scored(seeds, inputs)])

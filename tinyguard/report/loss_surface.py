@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinyguard.backends.marks import UNDECIDED
 from tinyguard.evaluation.surface import LossSurface
+from tinyguard.graph.answer import UNDECIDED
 from tinyguard.report.plot import check_plot, new_figure, write_plot
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
+from tinyguard.graph.answer import choose_output
 from tinyguard.tflite.content import read_bytes
 from tinyguard.tflite.filters import insert_filters
 from tinyguard.tflite.flatbuffer import Table, decode
@@ -23,17 +24,18 @@ _FIX_BATCH = "export it with batch 1 (`tinyguard quantize` fixes the batch)"
 _FIX_SHAPE = "export it with a fixed input shape (`tinyguard quantize` fixes the batch)"
 
 
-def read_graph(source: Path | bytes, check: bool = True) -> Graph:
+def read_graph(source: Path | bytes, check: bool = True, output: str | int | None = None) -> Graph:
     """The network in a .tflite file, with what its metadata adds to the network as layers.
 
     With `check`, a file with anything that tinyguard does not run is refused, naming all of it at once;
-    without, such a file is still read. Raises TinyguardError (one line) for both and for damaged files.
+    without, such a file is still read. `output`: the name or number of the output that is the answer, where
+    there are several. Raises TinyguardError (one line) for these and for damaged files.
     """
     graph, unsupported = survey(source)
     if check and unsupported:
         where = "" if isinstance(source, bytes) else f"{source}: "
         raise TinyguardError(f"{where}{len(unsupported)} unsupported: {'; '.join(unsupported)}")
-    return graph
+    return choose_output(graph, output)
 
 
 def survey(source: Path | bytes) -> tuple[Graph, list[str]]:

@@ -15,6 +15,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
+from tinyguard.graph.answer import MARK, VERSION, role_of
 from tinyguard.tflite.filters import KINDS, InputFilter, filter_from_json, filters_of
 
 _MOST = 8
@@ -105,9 +106,13 @@ class _Copies:
         )
         options = MappingProxyType({"threshold": threshold})
         self._node(Node(0, "SQUEEZE_DISTANCE", tuple(self.scores), (detection,), options))
+        answer, *versions = self.scores
+        stated = {answer: role_of(self.origin, answer).name, detection: MARK.name}
+        stated |= dict.fromkeys(versions, VERSION.name)
         return replace(
             self.origin,
             tensors=tuple(self.tensors),
             nodes=tuple(self.nodes),
             outputs=(*self.origin.outputs, detection),
+            roles=MappingProxyType({**self.origin.roles, **stated}),
         )

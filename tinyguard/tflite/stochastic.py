@@ -15,6 +15,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Quantization, Tensor
+from tinyguard.graph.answer import PASS, UNCERTAINTY, role_of
 
 RATES = 256
 UNCERTAINTY_ELEMENTS = 4
@@ -118,7 +119,7 @@ class _Unrolled:
 
     def __init__(self, graph: Graph, one: Stochastic, sites: Sequence[Node]) -> None:
         self.origin, self.one = graph, one
-        self.tensors, self.nodes = list(graph.tensors), list[Node]()
+        self.tensors, self.nodes, self.passes = list(graph.tensors), list[Node](), list[int]()
         self.sites = {node.outputs[0]: number for number, node in enumerate(sites)}
 
         for index in self.sites:
@@ -151,6 +152,7 @@ class _Unrolled:
             self.add(node, read, outputs)
             for old, new in zip(node.outputs, outputs, strict=True):
                 read[old] = self._mask(old, new, run) if old in self.sites else new
+        self.passes.append(read[final])
         return self._sum(read[final], run, total)
 
     def _copy(self, index: int, run: int) -> int:
@@ -194,8 +196,14 @@ class _Unrolled:
         )
         options = {"passes": self.one.passes, "abstain_above": self.one.abstain_above}
         self._node("MONTE_CARLO_MEAN", (total,), (mean, uncertainty), options)
+        stated = {mean: role_of(self.origin, final).name, uncertainty: UNCERTAINTY.name}
+        stated |= dict.fromkeys(self.passes, PASS.name)
         return replace(
-            self.origin, tensors=tuple(self.tensors), nodes=tuple(self.nodes), outputs=(mean, uncertainty)
+            self.origin,
+            tensors=tuple(self.tensors),
+            nodes=tuple(self.nodes),
+            outputs=(mean, uncertainty),
+            roles=MappingProxyType({**self.origin.roles, **stated}),
         )
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from tinyguard.attacks.space import Space, continuous
-from tinyguard.backends.torch_module import WithoutEnding, first
+from tinyguard.backends.one_output import find_output
+from tinyguard.backends.torch_module import WithoutEnding, two_classes
 from tinyguard.data.normalization import UNIT
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import one_line
@@ -23,11 +24,13 @@ class FloatNetwork:
 
     With `channels_first` the module takes (N, channels, ...), PyTorch's layout; `state` gives its variables
     by name, the module's own state where it is None. A final softmax or sigmoid is looked through: logits are
-    what it was given. `bfloat16` runs convolutions and matrices in that precision, twice as fast on a CPU
-    that has it; weights, losses and sums over batches stay float32. Attacks see the network in inference
-    mode, as it is deployed; batch norms take their statistics from the batches trained on, adversarial ones.
+    what it was given; those of a single element x are (0, x). `output` is the name or number of the output
+    that is trained, where there are several, and afterwards its number. `bfloat16` runs convolutions and
+    matrices in that precision, twice as fast on a CPU that has it; weights, losses and sums over batches stay
+    float32. Attacks see the network in inference mode, as it is deployed; batch norms take their statistics
+    from the batches trained on, adversarial ones.
 
-    Raises TinyguardError for a module that does not take such samples.
+    Raises TinyguardError for a module that does not take such samples or has no such output.
     """
 
     def __init__(
@@ -39,6 +42,7 @@ class FloatNetwork:
         normalization: Normalization | None = None,
         bfloat16: bool = False,
         state: Callable[[], State] | None = None,
+        output: str | int | None = None,
     ) -> None:
         self.module, self.shape, self.bfloat16 = module, shape, bfloat16
         self.channels_first = channels_first and len(shape) > 1
@@ -47,7 +51,8 @@ class FloatNetwork:
         self._gain, self._bias = self._affine(normalization or UNIT)
         if self.channels_first and len(shape) == 3:
             module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._network = WithoutEnding(module)
+        self.output = self._find(output)
+        self._network = WithoutEnding(module, self.output)
         self.classes = self._classes()
 
     def laid_out(self, arrays: torch.Tensor) -> torch.Tensor:
@@ -83,7 +88,7 @@ class FloatNetwork:
             parameter.requires_grad_(False)
         try:
             with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-                return self._network(x * self._gain + self._bias).float().flatten(1)
+                return two_classes(self._network(x * self._gain + self._bias).float().flatten(1))
         finally:
             for parameter in trained:
                 parameter.requires_grad_(True)
@@ -99,16 +104,27 @@ class FloatNetwork:
         sizes = (-1, *[1] * (len(self.shape) - 1)) if self.channels_first else (-1,)
         return torch.from_numpy(_PIXELS / std).reshape(sizes), torch.from_numpy(-mean / std).reshape(sizes)
 
-    def _classes(self) -> int:
-        example = self.laid_out(torch.zeros(2, *self.shape, dtype=torch.uint8))
+    def _find(self, wanted: str | int | None) -> int:
+        training = self.module.training
+        self.module.eval()
         try:
             with torch.no_grad():
-                logits = first(self._run(example, training=False))
+                found = self.module(self._example() * self._gain + self._bias)
         except Exception as error:
             raise TinyguardError(
                 f"the network takes no samples of {self.shape} ({one_line(error)}): give data of the "
                 "shape that it was made for"
             ) from None
+        finally:
+            self.module.train(training)
+        return find_output(found, wanted)
+
+    def _example(self) -> torch.Tensor:
+        return self.laid_out(torch.zeros(2, *self.shape, dtype=torch.uint8))
+
+    def _classes(self) -> int:
+        with torch.no_grad():
+            logits = self._run(self._example(), training=False)
         if len(logits) != 2 or logits.shape[1] < 2:
             raise TinyguardError(
                 f"the network returns {tuple(logits.shape)} for two samples: a classifier is needed"

@@ -33,11 +33,18 @@ class KerasSource:
     ending = ".keras"
 
     def __init__(
-        self, path: Path, shape: tuple[int, ...], normalization: Normalization | None, settings: Settings
+        self,
+        path: Path,
+        shape: tuple[int, ...],
+        normalization: Normalization | None,
+        settings: Settings,
+        output: str | None,
     ) -> None:
         self._keras = _keras_on_torch(path)
         with quiet(f"loading {path}"):
             self._model = self._keras.models.load_model(path, compile=False)
+        if output is not None:
+            self._model = self._alone(output)
         self._momenta = {layer.name: layer.momentum for layer in self._batch_norms(self._model)}
         self._shape = shape
         self._options: dict[str, Any] = {"normalization": normalization, "bfloat16": settings.bfloat16}
@@ -70,6 +77,20 @@ class KerasSource:
             with quiet("saving the Keras model"):
                 model.save(path)
             return path.read_bytes()
+
+    def _alone(self, output: str) -> Any:
+        """The model with one of its outputs, by a dictionary's key, the layer's name or its number."""
+        outputs = self._model.output
+        named = (
+            outputs
+            if isinstance(outputs, dict)
+            else dict(zip(self._model.output_names, self._model.outputs, strict=True))
+        )
+        known = {**{str(number): tensor for number, tensor in enumerate(named.values())}, **named}
+        if output not in known:
+            listed = ", ".join(f"{n} {name!r} {tuple(t.shape)}" for n, (name, t) in enumerate(named.items()))
+            raise TinyguardError(f"no output {output!r}; the outputs are {listed}")
+        return self._keras.Model(self._model.inputs, known[output], name=self._model.name)
 
     def _batch_norms(self, model: Any) -> list[Any]:
         kind = self._keras.layers.BatchNormalization

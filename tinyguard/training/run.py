@@ -33,7 +33,8 @@ _SHARE_HELD_OUT = 10  # of the data at most one in so many
 @dataclass(frozen=True)
 class Job:
     """One training run. `validation` are samples that are not trained on, or how many of `training` are held
-    out; None holds out up to 1,000, a tenth at most. `auxiliary` names the static networks of ensemble-at."""
+    out; None holds out up to 1,000, a tenth at most. `auxiliary` names the static networks of ensemble-at.
+    `output_wanted`: the name or number of the output that is trained, and that the file then has alone."""
 
     source: str
     settings: Settings
@@ -43,6 +44,7 @@ class Job:
     normalization: Normalization | None = None
     auxiliary: tuple[str, ...] = ()
     resume: bool = False
+    output_wanted: str | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def run(job: Job, watcher: Watcher | None = None) -> dict[str, Any]:
     """
     watcher = watcher or Watcher()
     began = time.perf_counter()
-    source = open_source(job.source, tuple(job.training.x.shape[1:]), job.normalization, job.settings)
+    shape = tuple(job.training.x.shape[1:])
+    source = open_source(job.source, shape, job.normalization, job.settings, job.output_wanted)
     if job.output.suffix != source.ending:
         raise TinyguardError(
             f"{job.output}: what {job.source} becomes is written as {source.ending}: name it so"
@@ -88,6 +91,7 @@ def run(job: Job, watcher: Watcher | None = None) -> dict[str, Any]:
         "sha256": hashlib.sha256(content).hexdigest(),
         "source": job.source,
         "source_sha256": source.key,
+        **({} if job.output_wanted is None else {"output": job.output_wanted}),
         "settings": asdict(job.settings),
         "step_size": job.settings.ascent_step,
         "auxiliary": list(job.auxiliary),
@@ -185,6 +189,7 @@ def _key(job: Job, source: Source, data: Images, held_out: Images) -> str:
     """Names the run: what decides its result, threads apart."""
     digest = hashlib.sha256()
     parts = [json.dumps(asdict(job.settings)), source.key, str(job.normalization), *job.auxiliary]
+    parts += [] if job.output_wanted is None else [f"output {job.output_wanted}"]
     digest.update("\n".join(parts).encode())
     for images in (data, held_out):
         for array in (images.x, images.y):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tinyguard.backends.torch_files import ENDINGS as TORCH_FILES
-from tinyguard.backends.torch_files import open_torch
+from tinyguard.backends.torch_files import OUTPUT, open_torch
 from tinyguard.backends.torch_module import KERAS_ENDINGS
 from tinyguard.data import Samples, to_codes
 from tinyguard.errors import TinyguardError
@@ -55,10 +55,10 @@ class IntegerSource:
 
     ending = ".tflite"
 
-    def __init__(self, path: Path, settings: Settings) -> None:
+    def __init__(self, path: Path, settings: Settings, output: str | None) -> None:
         self._file = read_bytes(path)
-        self._metadata = read_metadata(path)
-        graph = read_graph(path)
+        self._metadata = read_metadata(self._file)
+        graph = read_graph(self._file, output=output)
         self._tensor = graph.tensors[graph.inputs[0]]
         self._network = IntegerNetwork(graph, self._metadata, settings.rescale)
         self.key = hashlib.sha256(self._file).hexdigest()
@@ -89,11 +89,17 @@ class TorchSource:
     ending = ".npz"
 
     def __init__(
-        self, text: str, shape: tuple[int, ...], normalization: Normalization | None, settings: Settings
+        self,
+        text: str,
+        shape: tuple[int, ...],
+        normalization: Normalization | None,
+        settings: Settings,
+        output: str | None,
     ) -> None:
         self._options: dict[str, Any] = {"normalization": normalization, "bfloat16": settings.bfloat16}
-        self._shape = shape
-        self._network = FloatNetwork(open_torch(text), shape, **self._options)
+        self._shape, self._chosen = shape, output is not None
+        self._network = FloatNetwork(open_torch(text), shape, output=output, **self._options)
+        self._options["output"] = self._network.output
         self.key = _digest(self._network.state())
 
     @property
@@ -116,14 +122,21 @@ class TorchSource:
     def content(self, network: TrainableNetwork) -> bytes:
         stream = io.BytesIO()
         arrays: dict[str, Any] = {name: value.numpy() for name, value in network.state().items()}
+        if self._chosen:
+            arrays[OUTPUT] = np.array(self._network.output)
         np.savez_compressed(stream, **arrays)
         return stream.getvalue()
 
 
 def open_source(
-    text: str, shape: tuple[int, ...], normalization: Normalization | None, settings: Settings
+    text: str,
+    shape: tuple[int, ...],
+    normalization: Normalization | None,
+    settings: Settings,
+    output: str | None = None,
 ) -> Source:
-    """The network that `text` names, for samples of `shape`, channels last.
+    """The network that `text` names, for samples of `shape`, channels last; `output` is the name or number of
+    the output that is trained, and that the file then has alone.
 
     Raises TinyguardError where there is none that can be trained, and where the recipe is for the other kind.
     """
@@ -140,16 +153,16 @@ def open_source(
             "it was made from, or type --recipe int8-at"
         )
     if integer:
-        return IntegerSource(path, settings)
+        return IntegerSource(path, settings, output)
     if path.suffix in (*KERAS_ENDINGS, *TORCH_FILES, ".onnx") and not path.is_file():
         raise TinyguardError(f"source {text} is not there: give the float network's file")
     if path.suffix in KERAS_ENDINGS:
         from tinyguard.training.keras_source import KerasSource
 
-        return KerasSource(path, shape, normalization, settings)
+        return KerasSource(path, shape, normalization, settings, output)
     if path.is_dir() or path.suffix in (*TORCH_FILES, ".onnx"):
         raise TinyguardError(f"{text} cannot be trained: give a .keras file or a PyTorch MODULE:FUNCTION")
-    return TorchSource(text, shape, normalization, settings)
+    return TorchSource(text, shape, normalization, settings, output)
 
 
 def pixels_of(samples: Samples, shape: tuple[int, ...]) -> np.ndarray:

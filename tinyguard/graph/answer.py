@@ -1,0 +1,287 @@
+"""What a network's outputs mean: the role of each, and the answer that they give together.
+
+A role is stated by whoever adds an output (a section of the metadata record, the layers it becomes), or
+follows from what a plain file shows. Nothing else in tinyguard reads an output by its position.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from math import floor, prod
+from types import MappingProxyType
+from typing import Any
+
+from tinyguard.errors import TinyguardError, unknown
+from tinyguard.graph.graph import Graph, Tensor
+
+UNDECIDED = -1
+"""The class of an answer that is marked: neither the label nor what an attacker wants."""
+
+_WITHOUT_MEANING = ("DEQUANTIZE", "RESHAPE")  # between a network's last function and its output
+
+
+@dataclass(frozen=True)
+class Role:
+    """What an output is for. Its functions take codes (N, elements), NumPy arrays and torch tensors alike.
+
+    `scores`: codes and their tensor to scores (N, classes), of which the lowest index among the largest is
+    the class; None where no class follows. `marks`: codes to bool (N,), which answers the network marks
+    itself; None where it never does. `beside`: it says something about the answer and cannot be it.
+    """
+
+    name: str
+    summary: str
+    scores: Callable[[Any, Tensor], Any] | None = None
+    marks: Callable[[Any], Any] | None = None
+    beside: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What outputs of N samples say, in the arrays that they came in.
+
+    `label` int64 (N,), `scores` (N, classes), `marked` bool (N,) or None where the network never marks,
+    `beside`: the codes (N, elements) of outputs that say something about the answer, by their role.
+    """
+
+    label: Any
+    scores: Any
+    marked: Any = None
+    beside: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def decided(self) -> Any:
+        """int64 (N,): `label`, or UNDECIDED where the network marks the answer."""
+        return self.label if self.marked is None else self.label * ~self.marked + UNDECIDED * self.marked
+
+
+def _same(codes: Any, tensor: Tensor) -> Any:
+    del tensor
+    return codes
+
+
+def _pair(codes: Any, tensor: Tensor) -> Any:
+    """Scores of the classes 0 and 1, as far below and above the code of one half, which is class 0."""
+    pair = codes[:, [0, 0]] * 1.0
+    pair[:, 0] = 2 * half(tensor) - pair[:, 0]
+    return pair
+
+
+def half(tensor: Tensor) -> float:
+    """The largest code whose real value is 0.5 or less; 0.5 for a real tensor."""
+    if tensor.quantization is None:
+        return 0.5
+    return tensor.zero_point + floor(Fraction(1, 2) / Fraction(tensor.scale))
+
+
+def _last_element(codes: Any) -> Any:
+    return codes[:, -1] != 0
+
+
+ROLES: dict[str, Role] = {}
+
+
+def register_role(role: Role) -> Role:
+    """Add a role. Raises TinyguardError for a name that is taken."""
+    if role.name in ROLES:
+        raise TinyguardError(f"a role named {role.name!r} is there already")
+    ROLES[role.name] = role
+    return role
+
+
+SCORES = register_role(Role("scores", "one score for each class", _same))
+PROBABILITY = register_role(Role("probability", "of class 1, against class 0", _pair))
+VALUES = register_role(Role("values", "numbers that are no classes"))
+MAP = register_role(Role("map", "something for each place of an image"))
+MARK = register_role(Role("mark", "its last element marks answers", marks=_last_element, beside=True))
+UNCERTAINTY = register_role(
+    Role("uncertainty", "entropies in 1/1024 bit, and a mark", marks=_last_element, beside=True)
+)
+PASS = register_role(Role("pass", "what one of several passes comes to", beside=True))
+VERSION = register_role(Role("version", "the answer to one version of the input", beside=True))
+
+
+def role_of(graph: Graph, index: int) -> Role:
+    """The role of tensor `index`: the stated one, or what its shape and the layer that writes it show.
+
+    One element after LOGISTIC is a probability; more than one place of an image is a map; elements along one
+    axis alone are scores; anything else is values.
+    """
+    stated = graph.roles.get(index)
+    if stated is not None:
+        if stated not in ROLES:
+            raise unknown("role", stated, ROLES)
+        return ROLES[stated]
+    shape = graph.tensors[index].shape
+    if prod(shape) == 1:
+        return PROBABILITY if last_function(graph, index)[0] == "LOGISTIC" else VALUES
+    if len(shape) == 4 and shape[0] == 1 and shape[1] * shape[2] > 1:
+        return MAP
+    return SCORES if sum(size > 1 for size in shape) == 1 else VALUES
+
+
+def last_function(graph: Graph, index: int) -> tuple[str | None, int]:
+    """The operator whose values tensor `index` has, only moved or dequantized, and the tensor it writes."""
+    producer = graph.producer(index)
+    while producer is not None and producer.operator in _WITHOUT_MEANING:
+        index = producer.inputs[0]
+        producer = graph.producer(index)
+    return (None if producer is None else producer.operator), index
+
+
+def tensors_of(graph: Graph, role: Role) -> tuple[int, ...]:
+    """Tensors, outputs or not, that are stated to have the role, in the order of the statement."""
+    return tuple(index for index, name in graph.roles.items() if name == role.name)
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """How the outputs of one graph are read."""
+
+    position: int
+    tensor: Tensor
+    role: Role
+    beside: tuple[tuple[int, Role], ...]
+
+
+_READINGS: weakref.WeakKeyDictionary[Graph, _Reading] = weakref.WeakKeyDictionary()
+
+
+def _reading(graph: Graph) -> _Reading:
+    found = _READINGS.get(graph)
+    if found is None:
+        found = _READINGS[graph] = _read(graph)
+    return found
+
+
+def _read(graph: Graph) -> _Reading:
+    roles = [role_of(graph, index) for index in graph.outputs]
+    beside = tuple((place, role) for place, role in enumerate(roles) if role.beside)
+    candidates = [place for place, role in enumerate(roles) if not role.beside]
+    if len(candidates) > 1:
+        stated = [place for place in candidates if graph.outputs[place] in graph.roles]
+        deciding = [place for place in stated if roles[place].scores is not None]
+        others = [place for place in candidates if place not in stated]
+        if len(deciding) > 1 or (others and not deciding):
+            raise TinyguardError(
+                f"the network has {len(candidates)} outputs, and nothing says which is the answer: "
+                f"{listing(graph)}; type --output NAME|N"
+            )
+        candidates = deciding or candidates
+    for place in candidates:
+        role, index = roles[place], graph.outputs[place]
+        if role.scores is not None:
+            return _Reading(place, graph.tensors[index], role, beside)
+    what = "outputs say" if len(graph.outputs) > 1 else "output says"
+    raise TinyguardError(
+        f"the network's {what} no class: {listing(graph)}; leave the labels out, or state the role with "
+        "tinyguard quantize --role scores"
+    )
+
+
+def listing(graph: Graph) -> str:
+    """The outputs for a message: number, name, shape, role."""
+    return ", ".join(
+        f"{place} {output_name(graph, index)!r} {graph.tensors[index].shape} {role_of(graph, index).name}"
+        for place, index in enumerate(graph.outputs)
+    )
+
+
+def output_name(graph: Graph, index: int) -> str:
+    """The name that people know an output by."""
+    name = graph.tensors[index].name
+    return name if len(name) <= 60 else f"...{name[-57:]}"
+
+
+def check_answer(graph: Graph) -> None:
+    """Raise TinyguardError, in one line that lists the outputs, where no class follows from them."""
+    _reading(graph)
+
+
+def has_answer(graph: Graph) -> bool:
+    """Whether a class follows from the outputs."""
+    try:
+        _reading(graph)
+    except TinyguardError:
+        return False
+    return True
+
+
+def answer_tensor(graph: Graph) -> Tensor:
+    """The output that decides. Raises as `check_answer`."""
+    return _reading(graph).tensor
+
+
+def answer_role(graph: Graph) -> Role:
+    """The role of the output that decides. Raises as `check_answer`."""
+    return _reading(graph).role
+
+
+def answer_position(graph: Graph) -> int:
+    """The number of the output that decides, among those that say nothing about others. Raises as
+    `check_answer`."""
+    reading = _reading(graph)
+    return reading.position - sum(place < reading.position for place, _ in reading.beside)
+
+
+def class_count(graph: Graph) -> int:
+    """Between how many classes the answer decides. Raises as `check_answer`."""
+    reading = _reading(graph)
+    return 2 if reading.role is PROBABILITY else reading.tensor.elements
+
+
+def decide(graph: Graph, outputs: Sequence[Any]) -> Answer:
+    """What `outputs`, one array or tensor (N, ...) for each of the graph's, say.
+
+    NumPy arrays and torch tensors go the same way; so both decide alike, ties included. Raises as
+    `check_answer`.
+    """
+    reading = _reading(graph)
+    scores = reading.role.scores(_flat(outputs[reading.position]), reading.tensor)  # type: ignore[misc]
+    beside = {role.name: _flat(outputs[place]) for place, role in reading.beside}
+    marked = None
+    for place, role in reading.beside:
+        if role.marks is not None:
+            found = role.marks(_flat(outputs[place]))
+            marked = found if marked is None else marked | found
+    return Answer(scores.argmax(1), scores, marked, MappingProxyType(beside))
+
+
+def _flat(output: Any) -> Any:
+    return output.reshape(len(output), -1)
+
+
+def choose_output(graph: Graph, wanted: str | int | None) -> Graph:
+    """The graph with the answer in the output of this name or number; None leaves it as it is.
+
+    Outputs beside the answer keep their roles, the others become values. Raises TinyguardError where there is
+    no such output, and where no class follows from it.
+    """
+    if wanted is None:
+        return graph
+    place = _find(graph, str(wanted))
+    index = graph.outputs[place]
+    role = role_of(graph, index)
+    if role.scores is None:
+        raise TinyguardError(
+            f"output {place} {output_name(graph, index)!r} {graph.tensors[index].shape} is {role.name}, from "
+            f"which no class follows: the outputs are {listing(graph)}"
+        )
+    others = {
+        other: VALUES.name for other in graph.outputs if other != index and not role_of(graph, other).beside
+    }
+    return replace(graph, roles=MappingProxyType({**graph.roles, **others, index: role.name}))
+
+
+def _find(graph: Graph, wanted: str) -> int:
+    names = {graph.tensors[index].name: place for place, index in enumerate(graph.outputs)}
+    names |= {output_name(graph, index): place for place, index in enumerate(graph.outputs)}
+    if wanted in names:
+        return names[wanted]
+    if wanted.isdecimal() and int(wanted) < len(graph.outputs):
+        return int(wanted)
+    hint = ": -o names the file to write" if "/" in wanted or wanted.endswith((".tflite", ".npz")) else ""
+    raise TinyguardError(f"no output {wanted!r}{hint}; the outputs are {listing(graph)}")
