@@ -20,7 +20,7 @@ from tinyguard.defenses.stochastic import find_sites, plain_graph, with_stochast
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.target import open_target
 from tinyguard.tflite import read_graph, read_metadata
-from tinyguard.tflite.stochastic import Stochastic
+from tinyguard.tflite.record.stochastic import Stochastic
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 SAMPLES = 24

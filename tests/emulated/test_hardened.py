@@ -21,9 +21,9 @@ from tinyguard.device.client import Device
 from tinyguard.evaluation import agreement
 from tinyguard.graph import Graph
 from tinyguard.tflite import read_graph
-from tinyguard.tflite.filters import parse_filter
-from tinyguard.tflite.squeezing import Squeezing
-from tinyguard.tflite.stochastic import Stochastic
+from tinyguard.tflite.record.filters import parse_filter
+from tinyguard.tflite.record.squeezing import Squeezing
+from tinyguard.tflite.record.stochastic import Stochastic
 
 DIGITS = Path("models/digits/model.tflite")
 RESNET8 = Path("models/resnet8-cifar10/model.tflite")

@@ -14,7 +14,7 @@ from tinyguard.defenses.stochastic import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.abstention import abstention
 from tinyguard.tflite import read_graph
-from tinyguard.tflite.stochastic import Stochastic
+from tinyguard.tflite.record.stochastic import Stochastic
 
 DIGITS = Path("models/digits/model.tflite")
 

@@ -16,8 +16,8 @@ from tinyguard.evaluation.scoring import score
 from tinyguard.evaluation.target import Target, open_target
 from tinyguard.graph.answer import UNDECIDED, VERSION, decide, tensors_of
 from tinyguard.tflite import read_graph
-from tinyguard.tflite.filters import parse_filter
-from tinyguard.tflite.squeezing import Squeezing
+from tinyguard.tflite.record.filters import parse_filter
+from tinyguard.tflite.record.squeezing import Squeezing
 
 DIGITS = Path("models/digits/model.tflite")
 THRESHOLD = 200

@@ -8,7 +8,7 @@ from tests.operators import oracles
 from tests.operators.builder import GraphBuilder, draw_samples
 from tests.operators.cases_of import Case
 from tinyguard.graph import Graph
-from tinyguard.tflite.filters import KINDS, InputFilter
+from tinyguard.tflite.record.filters import KINDS, InputFilter
 
 PARAMETERS = {
     "bit-depth": {"bits": range(1, 8)},

@@ -14,7 +14,7 @@ from tests.operators.filter_cases import PARAMETERS, draw_shape, filter_case, fi
 from tinyguard.operators import Target, operator_names, registry, resolve
 from tinyguard.operators._filter import GRADIENTS, Filter
 from tinyguard.operators.filter_dct import DCTFilter
-from tinyguard.tflite.filters import KINDS, InputFilter
+from tinyguard.tflite.record.filters import KINDS, InputFilter
 
 NAMES = tuple(KINDS)
 CORES = {

@@ -25,9 +25,9 @@ from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.flags import flags_of
 from tinyguard.graph import Graph
 from tinyguard.tflite import read_graph, read_metadata
-from tinyguard.tflite.filters import parse_filter
-from tinyguard.tflite.squeezing import Squeezing, insert_squeezing, squeezing_from_json
-from tinyguard.tflite.stochastic import Stochastic
+from tinyguard.tflite.record.filters import parse_filter
+from tinyguard.tflite.record.squeezing import Squeezing, insert_squeezing, squeezing_from_json
+from tinyguard.tflite.record.stochastic import Stochastic
 
 DIGITS = Path("models/digits/model.tflite").read_bytes()
 SQUEEZERS = ("bit-depth:2", "median:3", "mean:2", "gaussian:5", "tv:4:3", "dct:20")

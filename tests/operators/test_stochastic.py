@@ -25,7 +25,7 @@ from tinyguard.operators import Target, resolve
 from tinyguard.operators.dropout import kept
 from tinyguard.operators.monte_carlo import UNITS, entropy_table
 from tinyguard.tflite import read_graph
-from tinyguard.tflite.stochastic import Stochastic, insert_passes, site_layers
+from tinyguard.tflite.record.stochastic import Stochastic, insert_passes, site_layers
 
 DIGITS = Path("models/digits/model.tflite")
 CORES = {"m0": "microbit", "m3": "mps2-an385", "m7": "mps2-an500", "m55": "mps3-an547"}

@@ -12,8 +12,8 @@ from tinyguard.backends.simulator import Simulator
 from tinyguard.defenses.filters import filters_in, with_filters
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata, write_graph
-from tinyguard.tflite.filters import KINDS, filters_of, parse_filter
 from tinyguard.tflite.metadata import RECORD_VERSION
+from tinyguard.tflite.record.filters import KINDS, filters_of, parse_filter
 
 DIGITS = Path("models/digits/model.tflite")
 

@@ -14,9 +14,9 @@ from tinyguard.backends.litert import LiteRTBackend
 from tinyguard.backends.simulator import Simulator
 from tinyguard.defenses.filters import with_filters
 from tinyguard.tflite import read_metadata
-from tinyguard.tflite.filters import parse_filter
 from tinyguard.tflite.flatbuffer import decode, encode
 from tinyguard.tflite.reader import read_graph
+from tinyguard.tflite.record.filters import parse_filter
 from tinyguard.training.export import with_constants
 from tinyguard.training.integer_network import IntegerNetwork
 

@@ -9,7 +9,7 @@ from tinyguard.backends.execute import execute
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import registry, resolve
-from tinyguard.tflite.filters import filters_of
+from tinyguard.tflite.record.filters import filters_of
 
 
 class FilteredBackend:

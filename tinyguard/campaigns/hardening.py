@@ -9,7 +9,7 @@ from typing import Any
 
 from tinyguard.campaigns.fields import listed, number, table, text
 from tinyguard.errors import TinyguardError
-from tinyguard.tflite.filters import parse_filter
+from tinyguard.tflite.record.filters import parse_filter
 
 _STOCHASTIC_KEYS = {"sites", "p", "passes", "seed"}
 _SQUEEZING_KEYS = {"squeezers", "threshold"}
@@ -94,8 +94,8 @@ def hardened_file(model: Path, hardening: Hardening, folder: Path) -> Path:
     from tinyguard.defenses.stochastic import dropped_of, find_sites, plain_graph, with_stochastic
     from tinyguard.files import write_atomically
     from tinyguard.tflite.content import read_bytes
-    from tinyguard.tflite.squeezing import Squeezing
-    from tinyguard.tflite.stochastic import Stochastic
+    from tinyguard.tflite.record.squeezing import Squeezing
+    from tinyguard.tflite.record.stochastic import Stochastic
 
     content = read_bytes(model)
     if hardening.filters:

@@ -9,7 +9,7 @@ import click
 from tinyguard.cli._model import model_argument
 from tinyguard.cli._options import console, json_option, print_json
 from tinyguard.cli._rewriting import rewriting
-from tinyguard.tflite.filters import KINDS, parse_filter
+from tinyguard.tflite.record.filters import KINDS, parse_filter
 
 _LISTING = "\n".join(
     f"  {':'.join([name, *(key.upper() for key in kind.defaults)]):26}"

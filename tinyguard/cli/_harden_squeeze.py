@@ -45,8 +45,8 @@ def command(
     from tinyguard.defenses.squeezing import Threshold, distances, threshold_for, with_squeezing
     from tinyguard.files import write_atomically
     from tinyguard.tflite import read_graph
-    from tinyguard.tflite.filters import parse_filter
-    from tinyguard.tflite.squeezing import Squeezing
+    from tinyguard.tflite.record.filters import parse_filter
+    from tinyguard.tflite.record.squeezing import Squeezing
 
     if remove == bool(squeezers):
         raise click.UsageError("name a --squeezer NAME[:NUMBERS], or --remove what is there (see --help)")

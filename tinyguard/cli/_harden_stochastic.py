@@ -56,7 +56,7 @@ def command(
         with_stochastic,
     )
     from tinyguard.files import write_atomically
-    from tinyguard.tflite.stochastic import Stochastic
+    from tinyguard.tflite.record.stochastic import Stochastic
 
     chosen = None
     with rewriting(model, output) as content:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
-from tinyguard.tflite.filters import InputFilter
+from tinyguard.tflite.record.filters import InputFilter
 
 
 def with_filters(model: bytes, filters: Sequence[InputFilter]) -> bytes:

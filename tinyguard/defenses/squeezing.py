@@ -10,7 +10,7 @@ import numpy as np
 from tinyguard.errors import TinyguardError
 from tinyguard.graph.answer import MARK, decide
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
-from tinyguard.tflite.squeezing import Squeezing
+from tinyguard.tflite.record.squeezing import Squeezing
 
 LARGEST = 510  # distance of two softmax outputs in 1/256
 

@@ -10,7 +10,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
 from tinyguard.operators.monte_carlo import UNITS
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
-from tinyguard.tflite.stochastic import RATES, Stochastic, site_layers
+from tinyguard.tflite.record.stochastic import RATES, Stochastic, site_layers
 
 AUTO = "auto"
 

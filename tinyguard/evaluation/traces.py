@@ -36,7 +36,7 @@ def trace_host(name: str, path: Path, graph: Graph, inputs: tuple[np.ndarray, ..
 def _trace_litert(path: Path, graph: Graph, inputs: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
     from tinyguard.backends.filtered import FilteredBackend
     from tinyguard.backends.litert import LiteRTBackend
-    from tinyguard.tflite.filters import filters_of
+    from tinyguard.tflite.record.filters import filters_of
 
     inner, found = LiteRTBackend(path, preserve_all_tensors=True), {}
     if filters_of(graph).nodes:

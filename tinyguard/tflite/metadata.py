@@ -15,10 +15,10 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite.content import read_bytes
-from tinyguard.tflite.filters import InputFilter, filter_from_json
 from tinyguard.tflite.flatbuffer import Table, decode, encode
-from tinyguard.tflite.squeezing import Squeezing, squeezing_from_json
-from tinyguard.tflite.stochastic import Stochastic, stochastic_from_json
+from tinyguard.tflite.record.filters import InputFilter, filter_from_json
+from tinyguard.tflite.record.squeezing import Squeezing, squeezing_from_json
+from tinyguard.tflite.record.stochastic import Stochastic, stochastic_from_json
 
 RECORD_NAME = "tinyguard"
 RECORD_VERSION = 2

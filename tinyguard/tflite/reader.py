@@ -10,12 +10,12 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
 from tinyguard.graph.answer import choose_output
 from tinyguard.tflite.content import read_bytes
-from tinyguard.tflite.filters import insert_filters
 from tinyguard.tflite.flatbuffer import Table, decode
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
+from tinyguard.tflite.record.filters import insert_filters
+from tinyguard.tflite.record.squeezing import insert_squeezing
+from tinyguard.tflite.record.stochastic import insert_passes
 from tinyguard.tflite.schema import ENUMS, TABLES, Field, options_table
-from tinyguard.tflite.squeezing import insert_squeezing
-from tinyguard.tflite.stochastic import insert_passes
 from tinyguard.tflite.support import hardening_problems, problems, shortened
 from tinyguard.tflite.tensors import damaged, read_tensors, readable
 

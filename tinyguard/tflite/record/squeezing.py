@@ -16,7 +16,7 @@ from typing import Any
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
 from tinyguard.graph.answer import MARK, VERSION, role_of
-from tinyguard.tflite.filters import KINDS, InputFilter, filter_from_json, filters_of
+from tinyguard.tflite.record.filters import KINDS, InputFilter, filter_from_json, filters_of
 
 _MOST = 8
 _DETECTION_ELEMENTS = 2

@@ -1,0 +1,1 @@
+"""What the metadata record says, a file a section."""
