@@ -24,7 +24,11 @@ def _graph(normalization: Normalization | None, scale: float = 1 / 32, zero_poin
     index = graph.inputs[0]
     quantization = Quantization((float(np.float32(scale)),), (zero_point,))
     tensors[index] = replace(tensors[index], quantization=quantization)
-    record = {} if normalization is None else {"tinyguard": format_metadata(Metadata(1, normalization))}
+    record = (
+        {}
+        if normalization is None
+        else {"tinyguard": format_metadata(Metadata.of(normalization=normalization))}
+    )
     return replace(graph, tensors=tuple(tensors), metadata=record)
 
 
@@ -44,7 +48,7 @@ def _pixels() -> np.ndarray:
 )
 def test_a_pixel_has_the_code_of_to_codes(normalization, scale, zero_point):
     graph = _graph(normalization, scale, zero_point)
-    metadata = Metadata(normalization=normalization)
+    metadata = Metadata.of(normalization=normalization)
     codes = to_codes(Samples(_pixels()), graph.tensors[graph.inputs[0]], metadata)
     simulator = Simulator(graph)
     expected = simulator.logits(torch.from_numpy(codes.astype(np.float32)))

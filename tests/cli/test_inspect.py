@@ -17,7 +17,7 @@ from tinyguard.cli import group
 from tinyguard.codegen import build_image, default_directory, predict
 from tinyguard.tflite import Metadata, Normalization, read_graph, with_metadata, write_graph
 
-RECORD = Metadata(normalization=Normalization((0.0,), (255.0,)), class_names=("cat", "[dog]"))
+RECORD = Metadata.of(normalization=Normalization((0.0,), (255.0,)), class_names=("cat", "[dog]"))
 
 
 @pytest.fixture

@@ -36,20 +36,20 @@ def test_pixels_without_metadata_are_refused_elsewhere(scale: float, zero_point:
 
 
 def test_metadata_decides_over_the_scale() -> None:
-    metadata = Metadata(normalization=Normalization((127.5,), (127.5,)))
+    metadata = Metadata.of(normalization=Normalization((127.5,), (127.5,)))
     codes = to_codes(Samples(PIXELS), tensor(1 / 128, 0), metadata)
     assert codes.ravel()[[0, 127, 128, 255]].tolist() == [-128, -1, 1, 127]
 
 
 @pytest.mark.parametrize(("preset", "scale"), [("unit", 1 / 255), ("raw", 1.0)])
 def test_presets_keep_the_pixel(preset: str, scale: float) -> None:
-    metadata = Metadata(normalization=PRESETS[preset])
+    metadata = Metadata.of(normalization=PRESETS[preset])
     codes = to_codes(Samples(PIXELS), tensor(scale, -128), metadata)
     assert (codes.astype(int) + 128 == PIXELS).all()
 
 
 def test_pixels_of_an_int16_network() -> None:
-    metadata = Metadata(normalization=PRESETS["unit"])
+    metadata = Metadata.of(normalization=PRESETS["unit"])
     codes = to_codes(Samples(PIXELS), tensor(1 / 32767, 0, "int16"), metadata)
     assert codes.dtype == np.int16
     assert codes.ravel()[[0, 1, 128, 255]].tolist() == [0, 128, 16448, 32767]

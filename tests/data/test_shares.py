@@ -45,7 +45,7 @@ def test_each_channel_has_its_own_step_where_the_normalisation_has():
     scale, zero_point, imagenet = float(np.float32(0.0187)), -14, PRESETS["imagenet"]
     shares = shares_of(_input(scale, zero_point), imagenet)
     pixels = np.broadcast_to(np.array([[0], [255]], np.uint8)[:, None, None], (2, 8, 8, 3))
-    codes = to_codes(Samples(pixels), _input(scale, zero_point), Metadata(normalization=imagenet))
+    codes = to_codes(Samples(pixels), _input(scale, zero_point), Metadata.of(normalization=imagenet))
     assert shares.low_code == tuple(codes[0, 0, 0])
     assert shares.high_code == tuple(codes[1, 0, 0])
     for channel, std in enumerate(imagenet.std):
@@ -63,7 +63,8 @@ def test_every_pixel_lies_in_the_box_and_its_code_shows_it(scale, zero_point, no
     normalization = Normalization((normal[0],), (normal[1],))
     shares = shares_of(tensor, normalization)
     pixels = np.arange(256, dtype=np.uint8).reshape(-1, 1, 1, 1)
-    codes = to_codes(Samples(pixels), tensor, Metadata(normalization=normalization)).reshape(-1).astype(int)
+    metadata = Metadata.of(normalization=normalization)
+    codes = to_codes(Samples(pixels), tensor, metadata).reshape(-1).astype(int)
     assert (codes.min(), codes.max()) == (shares.low_code[0], shares.high_code[0])
     limits = np.iinfo(dtype)
     free = (codes > limits.min) & (codes < limits.max)

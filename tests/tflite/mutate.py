@@ -23,7 +23,7 @@ from tinyguard.tflite import Metadata, Normalization, read_graph, read_metadata,
 from tinyguard.tflite.flatbuffer import Table, decode, encode
 from tinyguard.tflite.schema import field
 
-RECORD = Metadata(normalization=Normalization((0.0,), (255.0,)), class_names=("cat", "dog"))
+RECORD = Metadata.of(normalization=Normalization((0.0,), (255.0,)), class_names=("cat", "dog"))
 NUMBERS = (0, 1, -1, 2, 3, 4, 7, 16, 127, 128, 255, 256, 65535, 65536, 2**24, 2**30, 2**31 - 1, -(2**31))
 
 

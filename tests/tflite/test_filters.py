@@ -12,7 +12,6 @@ from tinyguard.backends.simulator import Simulator
 from tinyguard.defenses.filters import filters_in, with_filters
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata, write_graph
-from tinyguard.tflite.metadata import RECORD_VERSION
 from tinyguard.tflite.record.filters import KINDS, filters_of, parse_filter
 
 DIGITS = Path("models/digits/model.tflite")
@@ -61,12 +60,12 @@ def test_the_chain_is_the_first_layers_in_its_order() -> None:
     assert read_graph(again).nodes[0].operator == "RELU"
     record = read_metadata(hardened)
     assert record is not None
-    assert b'"version":2' in hardened
-    assert RECORD_VERSION == 2
+    assert (record.version, record.requires) == (3, ("filters",))
+    assert b'{"version":3,"requires":["filters"],"filters":[{' in hardened
 
 
 def test_files_without_filters_stay_readable_by_the_first_version() -> None:
-    assert b'"version":1' in with_metadata(network(), Metadata(class_names=("a", "b")))
+    assert b'"version":1' in with_metadata(network(), Metadata.of(class_names=("a", "b")))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
@@ -16,7 +15,7 @@ def with_filters(model: bytes, filters: Sequence[InputFilter]) -> bytes:
     Everything else in the file is kept, and other run-times load it and ignore them. Raises TinyguardError
     when a filter does not fit the network's input.
     """
-    metadata = replace(read_metadata(model) or Metadata(), filters=tuple(filters))
+    metadata = (read_metadata(model) or Metadata()).with_section("filters", tuple(filters) or None)
     hardened = with_metadata(model, metadata)
     read_graph(hardened)
     return hardened

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -29,7 +29,7 @@ def with_squeezing(model: bytes, squeezing: Squeezing | None) -> bytes:
     Everything else in the file is kept, and other run-times load it and ignore it. Raises TinyguardError when
     a squeezer does not fit the input, and for a network that does not end in an int8 softmax.
     """
-    metadata = replace(read_metadata(model) or Metadata(), squeezing=squeezing)
+    metadata = (read_metadata(model) or Metadata()).with_section("squeezing", squeezing)
     hardened = with_metadata(model, metadata)
     read_graph(hardened)
     return hardened

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from dataclasses import replace
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
@@ -21,7 +20,7 @@ def with_stochastic(model: bytes, stochastic: Stochastic | None) -> bytes:
     Everything else in the file is kept, and other run-times load it and ignore it. Raises TinyguardError when
     a site is not there or cannot be one, and for a network that does not end in an int8 softmax.
     """
-    metadata = replace(read_metadata(model) or Metadata(), stochastic=stochastic)
+    metadata = (read_metadata(model) or Metadata()).with_section("stochastic", stochastic)
     hardened = with_metadata(model, metadata)
     read_graph(hardened)
     return hardened

@@ -3,7 +3,9 @@
 import functools
 import importlib
 import pkgutil
+from typing import TypeGuard
 
+from tinyguard import plugins
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.operators.base import Emission, Operator, Unsupported
@@ -24,14 +26,26 @@ __all__ = [
 
 @functools.cache
 def registry() -> dict[str, type[Operator]]:
-    """TFLite builtin name, or that of an input filter -> the class that implements it."""
+    """Name -> the class that implements it: TFLite's builtin name, or that of a layer from the metadata.
+
+    Operators of other packages are among them; those may take no name that is there.
+    """
     found: dict[str, type[Operator]] = {}
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_") and module.name not in ("base", "target"):
             for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
-                if isinstance(value, type) and issubclass(value, Operator):
+                if _is_operator(value):
                     found.update(dict.fromkeys(value.names, value))
+    for one in plugins.brought():
+        names = one.value.names if _is_operator(one.value) else ()
+        for name in names:
+            if found.setdefault(name, one.value) is not one.value:
+                raise plugins.taken("operator", name, one.package)
     return found
+
+
+def _is_operator(value: object) -> TypeGuard[type[Operator]]:
+    return isinstance(value, type) and issubclass(value, Operator)
 
 
 def operator_names() -> list[str]:

@@ -59,7 +59,7 @@ def quantize(
         x = spanning_pixels(x, pixel_values(normalization, x.shape[-1]))
     float_model = to_tflite(network, None)
     conversion_error = _conversion_error(network, float_model, x)
-    metadata = Metadata(normalization=normalization, class_names=class_names)
+    metadata = Metadata.of(normalization=normalization, class_names=class_names)
     model = with_metadata(to_tflite(network, scheme, x), metadata)
     backend = LiteRTBackend(model)
     report = Report(

@@ -1,7 +1,8 @@
 """.tflite files to graphs and back, and the tinyguard metadata record inside them."""
 
-from tinyguard.tflite.metadata import Metadata, Normalization, read_metadata, with_metadata
+from tinyguard.tflite.metadata import Metadata, read_metadata, with_metadata
 from tinyguard.tflite.reader import read_graph, survey
+from tinyguard.tflite.record.normalization import Normalization
 from tinyguard.tflite.writer import write_graph
 
 __all__ = [

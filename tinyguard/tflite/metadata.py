@@ -1,55 +1,98 @@
 """The tinyguard record inside a .tflite file: one metadata buffer named `tinyguard` of versioned JSON.
 
     {"version": 1, "normalization": {"mean": [...], "std": [...]}, "class_names": [...], ...}
+    {"version": 3, "requires": ["filters"], "class_names": [...], "filters": [...], ...}
 
-Sections that this version does not know are kept. A record that changes what the network computes (`filters`,
-`stochastic`, `squeezing`) has version 2, so that a tinyguard that knows nothing of it refuses the file.
+What a section says is in `record/NAME.py`. A record with sections that change what the network computes has
+version 3 and names them in `requires`, so that a tinyguard that lacks one refuses the file; version 2 only
+says that there may be such sections. Other sections that are not known here are kept.
 """
+
+from __future__ import annotations
 
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Self
 
-from tinyguard.errors import TinyguardError
+from tinyguard.errors import TinyguardError, unknown
 from tinyguard.tflite.content import read_bytes
 from tinyguard.tflite.flatbuffer import Table, decode, encode
-from tinyguard.tflite.record.filters import InputFilter, filter_from_json
-from tinyguard.tflite.record.squeezing import Squeezing, squeezing_from_json
-from tinyguard.tflite.record.stochastic import Stochastic, stochastic_from_json
+from tinyguard.tflite.record import RESERVED, in_order, registry
+from tinyguard.tflite.record.filters import InputFilter
+from tinyguard.tflite.record.normalization import Normalization
+from tinyguard.tflite.record.outputs import Output
+from tinyguard.tflite.record.squeezing import Squeezing
+from tinyguard.tflite.record.stochastic import Stochastic
+from tinyguard.tflite.support import shortened
 
 RECORD_NAME = "tinyguard"
-RECORD_VERSION = 2
+RECORD_VERSION = 3
 _PLAIN_VERSION = 1
 _MAX_RECORD_BYTES = 4 << 20
-_MAX_PIXEL = 1e9
-
-
-@dataclass(frozen=True)
-class Normalization:
-    """How pixels 0 to 255 become the real values the network was trained on.
-
-    real = (pixel - mean) / std, in pixel units; one entry for all channels, or one per channel.
-    A network trained on pixel / 255 has mean (0,) and std (255,).
-    """
-
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
 
 
 @dataclass(frozen=True)
 class Metadata:
-    """What a network carries beside its layers. `extra` holds the other sections of the record, as JSON."""
+    """What a network carries beside its layers.
 
-    version: int = _PLAIN_VERSION
-    normalization: Normalization | None = None
-    class_names: tuple[str, ...] | None = None
-    filters: tuple[InputFilter, ...] = ()
-    stochastic: Stochastic | None = None
-    squeezing: Squeezing | None = None
+    `sections` has the values of the sections that are known here, by name; `extra` the other sections of the
+    record, as JSON.
+    """
+
+    sections: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     extra: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+
+    @classmethod
+    def of(cls, **sections: Any) -> Self:
+        """The record of these sections, without those that are None."""
+        record = cls()
+        for name, value in sections.items():
+            record = record.with_section(name, value)
+        return record
+
+    def with_section(self, name: str, value: Any) -> Self:
+        """The record with this section in place of any it had; None takes it away."""
+        if name not in registry():
+            raise unknown("section", name, registry())
+        rest = {known: said for known, said in self.sections.items() if known != name}
+        return replace(self, sections=MappingProxyType(rest if value is None else {**rest, name: value}))
+
+    @property
+    def requires(self) -> tuple[str, ...]:
+        """Names of the sections that change what the network computes, in the order of their layers."""
+        return tuple(section.name for section in in_order(self.sections) if section.computes)
+
+    @property
+    def version(self) -> int:
+        """The number of the record when it is written."""
+        return RECORD_VERSION if self.requires else _PLAIN_VERSION
+
+    @property
+    def normalization(self) -> Normalization | None:
+        return self.sections.get("normalization")
+
+    @property
+    def class_names(self) -> tuple[str, ...] | None:
+        return self.sections.get("class_names")
+
+    @property
+    def filters(self) -> tuple[InputFilter, ...]:
+        return self.sections.get("filters", ())
+
+    @property
+    def stochastic(self) -> Stochastic | None:
+        return self.sections.get("stochastic")
+
+    @property
+    def squeezing(self) -> Squeezing | None:
+        return self.sections.get("squeezing")
+
+    @property
+    def outputs(self) -> tuple[Output, ...] | None:
+        return self.sections.get("outputs")
 
 
 def read_metadata(source: Path | bytes) -> Metadata | None:
@@ -107,38 +150,78 @@ def parse_metadata(content: bytes) -> Metadata:
             f"tinyguard metadata of version {record['version']}, known is version {RECORD_VERSION}; "
             "update tinyguard"
         )
-    known = ("version", "normalization", "class_names", "filters", "stochastic", "squeezing")
-    return Metadata(
-        record["version"],
-        _normalization(record.get("normalization")),
-        _class_names(record.get("class_names")),
-        _filters(record.get("filters", [])),
-        stochastic_from_json(record["stochastic"]) if "stochastic" in record else None,
-        squeezing_from_json(record["squeezing"]) if "squeezing" in record else None,
-        MappingProxyType({name: section for name, section in record.items() if name not in known}),
-    )
+    required = _required(record)
+    sections = {}
+    for name, section in registry().items():
+        value = section.parse(record[name]) if name in record else None
+        if value is not None:
+            sections[name] = value
+    ordered = {name: sections[name] for name in record if name in sections}
+    extra = {name: said for name, said in record.items() if name not in (*RESERVED, *registry())}
+    metadata = Metadata(MappingProxyType(ordered), MappingProxyType(extra))
+    if required is not None:
+        _check_required(metadata, required)
+    return metadata
 
 
 def format_metadata(metadata: Metadata) -> bytes:
-    """The record as compact JSON, the same bytes for the same record."""
-    hardened = metadata.filters or metadata.stochastic or metadata.squeezing
-    version = RECORD_VERSION if hardened else metadata.version
-    record: dict[str, Any] = {"version": version}
-    if metadata.normalization is not None:
-        mean, std = metadata.normalization.mean, metadata.normalization.std
-        record["normalization"] = {"mean": list(mean), "std": list(std)}
-    if metadata.class_names is not None:
-        record["class_names"] = list(metadata.class_names)
-    if metadata.filters:
-        record["filters"] = [one.as_json() for one in metadata.filters]
-    if metadata.stochastic is not None:
-        record["stochastic"] = metadata.stochastic.as_json()
-    if metadata.squeezing is not None:
-        record["squeezing"] = metadata.squeezing.as_json()
+    """The record as compact JSON, the same bytes for the same record.
+
+    Raises TinyguardError for what `parse_metadata` would refuse.
+    """
+    record: dict[str, Any] = {"version": metadata.version}
+    if metadata.requires:
+        record["requires"] = list(metadata.requires)
+    for section in in_order(metadata.sections):
+        record[section.name] = section.as_json(metadata.sections[section.name])
     record.update(metadata.extra)
-    content = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    try:
+        content = json.dumps(record, separators=(",", ":"), allow_nan=False).encode()
+    except (ValueError, RecursionError):
+        raise TinyguardError("tinyguard metadata holds what JSON cannot; quantize the model again") from None
     parse_metadata(content)
     return content
+
+
+def _required(record: Mapping[str, Any]) -> list[str] | None:
+    """What the record requires, all of which is there and known; None for a version that does not say."""
+    if record["version"] < RECORD_VERSION and "requires" not in record:
+        return None
+    names = record.get("requires")
+    if (
+        not isinstance(names, list)
+        or not all(isinstance(name, str) for name in names)
+        or len(set(names)) != len(names)
+    ):
+        raise TinyguardError(
+            "tinyguard metadata: requires is not a list of different names; harden the model again"
+        )
+    for name in names:
+        said = shortened(repr(name))
+        if name not in record or name in RESERVED:
+            raise TinyguardError(
+                f"tinyguard metadata needs the section {said}, which is not there; harden the model again"
+            )
+        if name not in registry():
+            raise TinyguardError(
+                f"tinyguard metadata needs the section {said}, which this tinyguard does not know: update "
+                "tinyguard, or install the package that brings it"
+            )
+    return names
+
+
+def _check_required(metadata: Metadata, required: list[str]) -> None:
+    for name in metadata.requires:
+        if name not in required:
+            raise TinyguardError(
+                f"tinyguard metadata has the section {name!r} and does not require it; harden the model again"
+            )
+    for name in required:
+        if not registry()[name].computes:
+            raise TinyguardError(
+                f"tinyguard metadata needs the section {name!r}, which changes no result; harden the model "
+                "again"
+            )
 
 
 def _find(model: Table) -> bytes | None:
@@ -155,42 +238,3 @@ def _shared(model: Table, buffer: int) -> bool:
     users = [tensor["buffer"] for subgraph in model["subgraphs"] for tensor in subgraph["tensors"]]
     users += [entry["buffer"] for entry in model["metadata"]]
     return users.count(buffer) > 1
-
-
-def _normalization(section: Any) -> Normalization | None:
-    if section is None:
-        return None
-    mean = _numbers(section.get("mean")) if isinstance(section, dict) else None
-    std = _numbers(section.get("std")) if isinstance(section, dict) else None
-    if mean is None or std is None or len(mean) != len(std) or not all(value > 0 for value in std):
-        raise TinyguardError(
-            "tinyguard metadata: normalization needs `mean` and positive `std` of one length; "
-            "quantize the model again"
-        )
-    return Normalization(mean, std)
-
-
-def _numbers(values: Any) -> tuple[float, ...] | None:
-    if not isinstance(values, list) or not values:
-        return None
-    if not all(type(value) in (int, float) and abs(value) <= _MAX_PIXEL for value in values):
-        return None
-    return tuple(float(value) for value in values)
-
-
-def _class_names(section: Any) -> tuple[str, ...] | None:
-    if section is None:
-        return None
-    if not isinstance(section, list) or not all(
-        isinstance(name, str) and name.isprintable() for name in section
-    ):
-        raise TinyguardError(
-            "tinyguard metadata: class_names is not a list of printable names; quantize the model again"
-        )
-    return tuple(section)
-
-
-def _filters(section: Any) -> tuple[InputFilter, ...]:
-    if not isinstance(section, list):
-        raise TinyguardError("tinyguard metadata: filters is not a list; harden the model again")
-    return tuple(filter_from_json(one) for one in section)

@@ -12,9 +12,7 @@ from tinyguard.graph.answer import choose_output
 from tinyguard.tflite.content import read_bytes
 from tinyguard.tflite.flatbuffer import Table, decode
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
-from tinyguard.tflite.record.filters import insert_filters
-from tinyguard.tflite.record.squeezing import insert_squeezing
-from tinyguard.tflite.record.stochastic import insert_passes
+from tinyguard.tflite.record import insert_sections
 from tinyguard.tflite.schema import ENUMS, TABLES, Field, options_table
 from tinyguard.tflite.support import hardening_problems, problems, shortened
 from tinyguard.tflite.tensors import damaged, read_tensors, readable
@@ -79,17 +77,7 @@ def _graph(model: Table, sha256: str) -> Graph:
 def _hardened(graph: Graph) -> Graph:
     """The graph with what its metadata adds to the network."""
     record = graph.metadata.get(RECORD_NAME)
-    if record is None:
-        return graph
-    metadata = parse_metadata(record)
-    graph = insert_filters(graph, metadata.filters)
-    if metadata.stochastic is not None and metadata.squeezing is not None:
-        raise TinyguardError(
-            "stochastic passes and feature squeezing in one file: take one away with --remove"
-        )
-    if metadata.stochastic is not None:
-        return insert_passes(graph, metadata.stochastic)
-    return graph if metadata.squeezing is None else insert_squeezing(graph, metadata.squeezing)
+    return graph if record is None else insert_sections(graph, parse_metadata(record).sections)
 
 
 def _operator_name(code: Table) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError, unknown
 from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.tflite.record.section import Section
 
 
 @dataclass(frozen=True)
@@ -120,3 +121,16 @@ def _kind(name: str) -> FilterKind:
     if name not in KINDS:
         raise unknown("filter", name, KINDS)
     return KINDS[name]
+
+
+def _parse(section: Any) -> tuple[InputFilter, ...] | None:
+    if not isinstance(section, list):
+        raise TinyguardError("tinyguard metadata: filters is not a list; harden the model again")
+    return tuple(filter_from_json(one) for one in section) or None
+
+
+def _as_json(filters: Sequence[InputFilter]) -> list[dict[str, Any]]:
+    return [one.as_json() for one in filters]
+
+
+SECTION = Section("filters", "input filters", _parse, _as_json, insert=insert_filters, place="input")

@@ -17,6 +17,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
 from tinyguard.graph.answer import MARK, VERSION, role_of
 from tinyguard.tflite.record.filters import KINDS, InputFilter, filter_from_json, filters_of
+from tinyguard.tflite.record.section import Section
 
 _MOST = 8
 _DETECTION_ELEMENTS = 2
@@ -116,3 +117,13 @@ class _Copies:
             outputs=(*self.origin.outputs, detection),
             roles=MappingProxyType({**self.origin.roles, **stated}),
         )
+
+
+SECTION = Section(
+    "squeezing",
+    "feature squeezing",
+    squeezing_from_json,
+    Squeezing.as_json,
+    insert=insert_squeezing,
+    place="network",
+)

@@ -8,7 +8,7 @@ and two more layers take the mean of the outputs and their entropies (`operators
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Quantization, Tensor
 from tinyguard.graph.answer import PASS, UNCERTAINTY, role_of
+from tinyguard.tflite.record.section import Section
 
 RATES = 256
 UNCERTAINTY_ELEMENTS = 4
@@ -207,6 +208,11 @@ class _Unrolled:
         )
 
 
+def _moved(said: Mapping[int, str], old: int, new: int) -> Mapping[int, str]:
+    """What is said of output `old`, said of `new`, which takes its place."""
+    return MappingProxyType({new if index == old else index: text for index, text in said.items()})
+
+
 def _site(graph: Graph, name: str) -> Node:
     node = next((node for node in graph.nodes if graph.node_name(node) == name), None)
     if node is None:
@@ -227,3 +233,13 @@ def _behind(graph: Graph, sites: set[int]) -> list[Node]:
             reached.update(node.outputs)
             found.append(node)
     return found
+
+
+SECTION = Section(
+    "stochastic",
+    "stochastic passes",
+    stochastic_from_json,
+    Stochastic.as_json,
+    insert=insert_passes,
+    place="network",
+)
