@@ -1,0 +1,6 @@
+"""A package of somebody else's: what it brings to tinyguard is named here."""
+
+from tinyguard_toy.mark import ToyMark
+from tinyguard_toy.section import SECTION
+
+__all__ = ["SECTION", "ToyMark"]

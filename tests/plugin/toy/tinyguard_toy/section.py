@@ -1,0 +1,44 @@
+"""The section of the record: {"toy_mark": {"above": 40}}."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.tflite.record import Section
+
+
+@dataclass(frozen=True)
+class Mark:
+    """`above`: the code that the largest score must reach, else the answer is marked."""
+
+    above: int
+
+    def as_json(self) -> dict[str, int]:
+        return {"above": self.above}
+
+
+def parse_mark(section: Any) -> Mark:
+    if not isinstance(section, dict) or set(section) != {"above"} or type(section["above"]) is not int:
+        raise TinyguardError("tinyguard metadata: toy_mark is not an object with the whole number `above`")
+    return Mark(section["above"])
+
+
+def insert_mark(graph: Graph, mark: Mark) -> Graph:
+    """The graph with one more output, the mark of its first."""
+    tensor = Tensor(len(graph.tensors), "toy mark", (1, 1), "int32")
+    options = MappingProxyType({"above": mark.above})
+    node = Node(len(graph.nodes), "TOY_MARK", (graph.outputs[0],), (tensor.index,), options)
+    return replace(
+        graph,
+        tensors=(*graph.tensors, tensor),
+        nodes=(*graph.nodes, node),
+        outputs=(*graph.outputs, tensor.index),
+        roles=MappingProxyType({**graph.roles, tensor.index: "mark"}),
+    )
+
+
+SECTION = Section("toy_mark", "toy marks", parse_mark, Mark.as_json, insert=insert_mark, place="answer")
