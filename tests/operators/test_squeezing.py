@@ -128,7 +128,7 @@ def test_a_hardened_file_runs_in_plain_litert_but_not_as_if_it_were_the_network(
     hardened = with_squeezing(DIGITS, Squeezing((parse_filter("median"),)))
     x = samples(read_graph(DIGITS), 4)
     np.testing.assert_array_equal(LiteRTBackend(hardened).run(x)[0], LiteRTBackend(DIGITS).run(x)[0])
-    with pytest.raises(TinyguardError, match="knows nothing of stochastic passes and feature squeezing"):
+    with pytest.raises(TinyguardError, match="knows nothing of feature squeezing: type --backend"):
         behind_filters(LiteRTBackend(hardened), read_graph(hardened))
 
 

@@ -11,6 +11,7 @@ import pytest
 
 from tests.plugin.conftest import TOY
 from tinyguard import passes
+from tinyguard.backends.choose import open_backend
 from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.backends.simulator import Simulator
@@ -86,6 +87,14 @@ def test_it_stands_behind_a_section_that_replays_the_network() -> None:
     x = samples(10)
     for found, wanted in zip(CompiledBackend(graph).run(x), ReferenceBackend(graph).run(x), strict=True):
         np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_run_time_that_ignores_the_metadata_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "marked.tflite"
+    path.write_bytes(marked(120, with_filters(DIGITS, [parse_filter("median")])))
+    with pytest.raises(TinyguardError, match="knows nothing of toy marks: type --backend"):
+        open_backend("litert", path, read_graph(path))
 
 
 @pytest.mark.usefixtures("toy")

@@ -9,6 +9,8 @@ from tinyguard.backends.execute import execute
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import registry, resolve
+from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
+from tinyguard.tflite.record import in_order
 from tinyguard.tflite.record.filters import filters_of
 
 
@@ -41,17 +43,20 @@ class FilteredBackend:
 def behind_filters(inner: Backend, graph: Graph) -> Backend:
     """`inner`, or where `graph` has input filters a back end that applies them first.
 
-    Raises TinyguardError for a network with other layers that the file's metadata adds, which a run-time that
-    ignores the metadata has not.
+    Raises TinyguardError where the metadata adds other layers, which a run-time that ignores it has not.
     """
-    filters = len(filters_of(graph).nodes)
-    added = [node for node in graph.nodes[filters:] if not registry()[node.operator].in_file]
-    if added:
+    filters = filters_of(graph).nodes
+    if any(not registry()[node.operator].in_file for node in graph.nodes[len(filters) :]):
         raise TinyguardError(
-            f"{inner.name} knows nothing of what the file's metadata adds ({added[0].operator}, ...): type "
-            "--backend simulator, reference or compiled"
+            f"{inner.name} knows nothing of {_added(graph)}: type --backend simulator, reference or compiled"
         )
     return FilteredBackend(inner, graph) if filters else inner
+
+
+def _added(graph: Graph) -> str:
+    """What the metadata puts behind the input filters, in words."""
+    sections = in_order(parse_metadata(graph.metadata[RECORD_NAME]).requires)
+    return " and ".join(one.title for one in sections if one.name != "filters")
 
 
 def _no_constant(tensor: Tensor) -> np.ndarray:
