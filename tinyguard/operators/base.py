@@ -41,7 +41,7 @@ class Emission(Protocol):
         """Declare a constant array of this layer (int8, uint8, int16, int32, int64, float32); its C name."""
 
     def kernel(self, header: str) -> None:
-        """Include a header of firmware/kernels."""
+        """Include a header of firmware/kernels; an operator of another package uses `function`."""
 
     def seed(self, default: int) -> str:
         """C expression, a `uint32_t *`, of the 64-bit seed, low word first; `default` until one is set."""
