@@ -4,13 +4,11 @@
 #include "tinyguard/batch.h"
 
 #include "stream.h"
+#include "tinyguard/settings.h"
 
 static void run(const tg_model *model)
 {
-    if (model->seed != 0) { /* models share the arena */
-        model->seed[0] = model->default_seed[0];
-        model->seed[1] = model->default_seed[1];
-    }
+    tg_settings_to_file(model); /* models share the arena */
     for (uint32_t i = 0; i < model->layer_count; i++) {
         model->layers[i].run();
     }

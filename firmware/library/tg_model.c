@@ -1,17 +1,51 @@
 #include "tg_model.h"
 
+#include "tinyguard/settings.h"
+
 void tg_model_init(void)
 {
-    /* Weights are constant and every layer writes before it reads: there is a seed to set, at most. */
-    tg_model_seed(tg_the_model.default_seed[0], tg_the_model.default_seed[1]);
+    /* Weights are constant and every layer writes before it reads: there are settings, at most. */
+    tg_settings_to_file(&tg_the_model);
+}
+
+int tg_model_set(uint32_t setting, const uint32_t *value, uint32_t words)
+{
+    if (setting >= tg_the_model.setting_count) {
+        return 0;
+    }
+
+    const tg_setting *one = &tg_the_model.settings[setting];
+    if (words != tg_setting_words(one) || !tg_setting_accepts(one, (const uint8_t *)value)) {
+        return 0;
+    }
+    tg_setting_put(one, value);
+    return 1;
+}
+
+int tg_model_get(uint32_t setting, uint32_t *value, uint32_t words)
+{
+    if (setting >= tg_the_model.setting_count) {
+        return 0;
+    }
+
+    const tg_setting *one = &tg_the_model.settings[setting];
+    if (words != tg_setting_words(one)) {
+        return 0;
+    }
+    memcpy(value, one->value, words * sizeof(*value));
+    return 1;
 }
 
 void tg_model_seed(uint32_t low, uint32_t high)
 {
-    if (tg_the_model.seed != 0) {
-        tg_the_model.seed[0] = low;
-        tg_the_model.seed[1] = high;
-    }
+#ifdef TG_MODEL_SETTING_SEED
+    const uint32_t words[2] = {low, high};
+
+    (void)tg_model_set(TG_MODEL_SETTING_SEED, words, 2);
+#else
+    (void)low;
+    (void)high;
+#endif
 }
 
 void tg_model_invoke(void)

@@ -4,6 +4,7 @@
 
 #include "inference.h"
 #include "link.h"
+#include "settings.h"
 #include "stack.h"
 #include "tinyguard/model.h"
 #include "tinyguard/port.h"
@@ -16,16 +17,6 @@ _Static_assert(sizeof(tg_status_reply) <= TG_CHUNK_MIN + TG_FIXED_BYTES, "fits e
 _Static_assert(sizeof(TG_BOARD_NAME) <= sizeof(((tg_board_info *)0)->board), "board name too long");
 _Static_assert(sizeof(TG_CORE_NAME) <= sizeof(((tg_board_info *)0)->core), "core name too long");
 _Static_assert(sizeof(TG_BUILD_ID) <= sizeof(((tg_board_info *)0)->build) + 1, "build id too long");
-
-static tg_result done(void)
-{
-    return (tg_result){.code = TG_OK, .layer = TG_NO_LAYER, .detail = 0};
-}
-
-static tg_result failed(uint8_t code, uint32_t detail)
-{
-    return (tg_result){.code = code, .layer = TG_NO_LAYER, .detail = detail};
-}
 
 static tg_result out_of_order(uint32_t asked)
 {
@@ -52,11 +43,11 @@ static tg_result give_slice(tg_exchange *exchange, const uint8_t *data, uint32_t
                             uint32_t count)
 {
     if (count > TG_CHUNK_BYTES || offset > size || count > size - offset) {
-        return failed(TG_ERROR_RANGE, offset + count);
+        return tg_failed(TG_ERROR_RANGE, offset + count);
     }
     memcpy(exchange->reply + exchange->reply_count, data + offset, count);
     exchange->reply_count += count;
-    return done();
+    return tg_done();
 }
 
 static void give_outputs(tg_exchange *exchange, uint32_t max)
@@ -76,7 +67,7 @@ static tg_result hello(tg_exchange *exchange)
 
     /* The length of the request is the business of the host's version. */
     give(exchange, &reply, sizeof(reply));
-    return done();
+    return tg_done();
 }
 
 static tg_result info(tg_exchange *exchange)
@@ -98,7 +89,7 @@ static tg_result info(tg_exchange *exchange)
     tg_info_request request;
 
     if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     memcpy(all.model_sha256, tg_the_model.sha256, sizeof(all.model_sha256));
     return give_slice(exchange, (const uint8_t *)&all, sizeof(all), request.offset, request.count);
@@ -111,11 +102,11 @@ static tg_result describe(tg_exchange *exchange)
     tg_describe_request request;
 
     if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     if (request.kind == TG_DESCRIBE_LAYER) {
         if (request.layer >= tg_the_model.layer_count) {
-            return failed(TG_ERROR_INDEX, request.layer);
+            return tg_failed(TG_ERROR_INDEX, request.layer);
         }
         tensors = tg_the_model.layers[request.layer].outputs;
         count = tg_the_model.layers[request.layer].output_count;
@@ -127,7 +118,7 @@ static tg_result describe(tg_exchange *exchange)
         count = request.kind == TG_DESCRIBE_OUTPUT ? tg_the_model.output_count : 0;
     }
     if (request.index >= count) {
-        return failed(TG_ERROR_INDEX, request.index);
+        return tg_failed(TG_ERROR_INDEX, request.index);
     }
 
     const tg_tensor *tensor = &tensors[request.index];
@@ -137,11 +128,12 @@ static tg_result describe(tg_exchange *exchange)
         .zero_point = tensor->zero_point,
         .dtype = tensor->dtype,
         .rank = tensor->rank,
+        .variable = request.kind == TG_DESCRIBE_OUTPUT && tg_inference_counts_used(request.index),
     };
     _Static_assert(sizeof(reply.shape) == sizeof(tensor->shape), "ranks agree");
     memcpy(reply.shape, tensor->shape, sizeof(reply.shape));
     give(exchange, &reply, sizeof(reply));
-    return done();
+    return tg_done();
 }
 
 static tg_result layer_info(tg_exchange *exchange)
@@ -149,15 +141,15 @@ static tg_result layer_info(tg_exchange *exchange)
     tg_layer_info_request request;
 
     if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     if (request.layer >= tg_the_model.layer_count) {
-        return failed(TG_ERROR_INDEX, request.layer);
+        return tg_failed(TG_ERROR_INDEX, request.layer);
     }
 
     const tg_layer_info_reply reply = {.output_count = tg_the_model.layers[request.layer].output_count};
     give(exchange, &reply, sizeof(reply));
-    return done();
+    return tg_done();
 }
 
 static tg_result write_input(tg_exchange *exchange)
@@ -165,22 +157,22 @@ static tg_result write_input(tg_exchange *exchange)
     tg_write_request request;
 
     if (exchange->count < sizeof(request)) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     memcpy(&request, exchange->payload, sizeof(request));
     if (request.index >= tg_the_model.input_count) {
-        return failed(TG_ERROR_INDEX, request.index);
+        return tg_failed(TG_ERROR_INDEX, request.index);
     }
 
     const uint32_t size = tg_the_model.inputs[request.index].size_bytes;
     const uint32_t count = exchange->count - (uint32_t)sizeof(request);
     if (request.offset > size || count > size - request.offset) {
-        return failed(TG_ERROR_RANGE, request.offset + count);
+        return tg_failed(TG_ERROR_RANGE, request.offset + count);
     }
     if (!tg_inference_write(request.index, request.offset, exchange->payload + sizeof(request), count)) {
         return out_of_order(request.index);
     }
-    return done();
+    return tg_done();
 }
 
 static tg_result invoke(tg_exchange *exchange)
@@ -188,24 +180,24 @@ static tg_result invoke(tg_exchange *exchange)
     tg_invoke_request request;
 
     if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     if (request.last_layer >= tg_the_model.layer_count || request.first_layer > request.last_layer) {
-        return failed(TG_ERROR_INDEX, request.last_layer);
+        return tg_failed(TG_ERROR_INDEX, request.last_layer);
     }
     if (request.output_bytes > TG_CHUNK_BYTES) {
-        return failed(TG_ERROR_RANGE, request.output_bytes);
+        return tg_failed(TG_ERROR_RANGE, request.output_bytes);
     }
     if (request.first_layer != tg_link.layers_done) {
         return out_of_order(request.first_layer);
     }
     if (request.first_layer == 0) {
         if (!tg_inference_inputs_complete()) {
-            return failed(TG_ERROR_INPUT, tg_link.input_index);
+            return tg_failed(TG_ERROR_INPUT, tg_link.input_index);
         }
         const uint32_t crc = tg_inference_input_crc();
         if (crc != request.input_crc) {
-            return failed(TG_ERROR_CRC, crc);
+            return tg_failed(TG_ERROR_CRC, crc);
         }
     }
 
@@ -214,7 +206,7 @@ static tg_result invoke(tg_exchange *exchange)
     if (tg_link.layers_done == tg_the_model.layer_count) {
         give_outputs(exchange, request.output_bytes);
     }
-    return done();
+    return tg_done();
 }
 
 static tg_result run(tg_exchange *exchange)
@@ -222,17 +214,17 @@ static tg_result run(tg_exchange *exchange)
     const uint64_t output_bytes = tg_inference_output_bytes();
 
     if (exchange->count != tg_inference_input_bytes()) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     if (output_bytes > TG_CHUNK_BYTES) {
-        return failed(TG_ERROR_RANGE, TG_CHUNK_BYTES);
+        return tg_failed(TG_ERROR_RANGE, TG_CHUNK_BYTES);
     }
     tg_inference_write_all(exchange->payload);
 
     const tg_invoke_reply reply = tg_inference_run(0, tg_the_model.layer_count);
     give(exchange, &reply, sizeof(reply));
     give_outputs(exchange, (uint32_t)output_bytes);
-    return done();
+    return tg_done();
 }
 
 static tg_result read_output(tg_exchange *exchange)
@@ -240,17 +232,23 @@ static tg_result read_output(tg_exchange *exchange)
     tg_read_output_request request;
 
     if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     if (request.index >= tg_the_model.output_count) {
-        return failed(TG_ERROR_INDEX, request.index);
+        return tg_failed(TG_ERROR_INDEX, request.index);
     }
     if (tg_link.layers_done == 0 || tg_link.layers_done != tg_the_model.layer_count) {
         return out_of_order(tg_the_model.layer_count);
     }
 
-    const tg_tensor *output = &tg_the_model.outputs[request.index];
-    return give_slice(exchange, output->data, output->size_bytes, request.offset, request.count);
+    const uint32_t used = tg_inference_used(request.index);
+    if (tg_inference_counts_used(request.index)) {
+        give(exchange, &used, sizeof(used));
+        if (request.offset <= used && request.count > used - request.offset) {
+            request.count = (uint16_t)(used - request.offset);
+        }
+    }
+    return give_slice(exchange, tg_the_model.outputs[request.index].data, used, request.offset, request.count);
 }
 
 static tg_result read_layer(tg_exchange *exchange)
@@ -258,10 +256,10 @@ static tg_result read_layer(tg_exchange *exchange)
     tg_read_layer_request request;
 
     if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
     if (request.layer >= tg_the_model.layer_count) {
-        return failed(TG_ERROR_INDEX, request.layer);
+        return tg_failed(TG_ERROR_INDEX, request.layer);
     }
     if (tg_link.layers_done != request.layer + 1) {
         return out_of_order(request.layer);
@@ -269,7 +267,7 @@ static tg_result read_layer(tg_exchange *exchange)
 
     const tg_layer *layer = &tg_the_model.layers[request.layer];
     if (request.output >= layer->output_count) {
-        return failed(TG_ERROR_INDEX, request.output);
+        return tg_failed(TG_ERROR_INDEX, request.output);
     }
     const tg_tensor *output = &layer->outputs[request.output];
     return give_slice(exchange, output->data, output->size_bytes, request.offset, request.count);
@@ -280,7 +278,7 @@ static tg_result status(tg_exchange *exchange)
     tg_status_request request;
 
     if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
+        return tg_failed(TG_ERROR_LENGTH, exchange->count);
     }
 
     const tg_status_reply reply = {
@@ -294,34 +292,7 @@ static tg_result status(tg_exchange *exchange)
     if (request.repaint) {
         tg_stack_paint();
     }
-    return done();
-}
-
-static tg_result seed(tg_exchange *exchange)
-{
-    tg_seed_request request;
-
-    if (!take(exchange, &request, sizeof(request))) {
-        return failed(TG_ERROR_LENGTH, exchange->count);
-    }
-    if (tg_the_model.seed == 0 || request.what > TG_SEED_RANDOM) {
-        return failed(TG_ERROR_INDEX, request.what);
-    }
-    if (request.what != TG_SEED_TELL) {
-        tg_link.seed_fixed = request.what == TG_SEED_FIX;
-    }
-    if (request.what == TG_SEED_FIX) {
-        tg_the_model.seed[0] = request.low;
-        tg_the_model.seed[1] = request.high;
-    }
-
-    const tg_seed_reply reply = {
-        .low = tg_the_model.seed[0],
-        .high = tg_the_model.seed[1],
-        .fixed = tg_link.seed_fixed,
-    };
-    give(exchange, &reply, sizeof(reply));
-    return done();
+    return tg_done();
 }
 
 tg_result tg_command(uint8_t command, tg_exchange *exchange)
@@ -347,9 +318,9 @@ tg_result tg_command(uint8_t command, tg_exchange *exchange)
         return run(exchange);
     case TG_STATUS:
         return status(exchange);
-    case TG_SEED:
-        return seed(exchange);
+    case TG_SETTINGS:
+        return tg_settings_command(exchange);
     default:
-        return failed(TG_ERROR_COMMAND, command);
+        return tg_failed(TG_ERROR_COMMAND, command);
     }
 }

@@ -19,6 +19,16 @@ typedef struct {
     uint32_t detail;
 } tg_result;
 
+static inline tg_result tg_done(void)
+{
+    return (tg_result){.code = TG_OK, .layer = TG_NO_LAYER, .detail = 0};
+}
+
+static inline tg_result tg_failed(uint8_t code, uint32_t detail)
+{
+    return (tg_result){.code = code, .layer = TG_NO_LAYER, .detail = detail};
+}
+
 /* Carries out any command but those that act after their reply (SET_BAUD, RESET: protocol.c). */
 tg_result tg_command(uint8_t command, tg_exchange *exchange);
 

@@ -4,6 +4,7 @@
 
 #include "frame.h"
 #include "link.h"
+#include "settings.h"
 #include "stack.h"
 #include "tinyguard/port.h"
 
@@ -19,10 +20,7 @@ void tg_inference_init(void)
     uint64_t least = UINT64_MAX;
 
     tg_inference_forget();
-    tg_link.seed_fixed = false;
-    if (tg_the_model.seed != 0) {
-        memcpy(tg_the_model.seed, tg_the_model.default_seed, sizeof tg_the_model.default_seed);
-    }
+    tg_settings_start();
     for (int i = 0; i < 4; i++) {
         const uint64_t start = tg_port_counter_read();
         const uint64_t count = tg_port_counter_read() - start;
@@ -92,18 +90,25 @@ uint64_t tg_inference_input_bytes(void)
 
 uint64_t tg_inference_output_bytes(void)
 {
-    return total_bytes(tg_the_model.outputs, tg_the_model.output_count);
+    uint64_t bytes = total_bytes(tg_the_model.outputs, tg_the_model.output_count);
+
+    for (uint16_t i = 0; i < tg_the_model.output_count; i++) {
+        bytes += tg_inference_counts_used(i) ? sizeof(uint32_t) : 0;
+    }
+    return bytes;
 }
 
-/* On a chip with a generator nobody knows the masks beforehand, unless a host has asked for a seed. */
-static void draw_seed(void)
+bool tg_inference_counts_used(uint16_t output)
 {
-    uint32_t words[2];
+    return tg_the_model.output_used != 0 && tg_the_model.output_used[output] != 0;
+}
 
-    if (tg_the_model.seed != 0 && !tg_link.seed_fixed && tg_port_random(&words[0]) &&
-        tg_port_random(&words[1])) {
-        memcpy(tg_the_model.seed, words, sizeof words);
-    }
+uint32_t tg_inference_used(uint16_t output)
+{
+    const uint32_t size = tg_the_model.outputs[output].size_bytes;
+    const uint32_t used = tg_inference_counts_used(output) ? *tg_the_model.output_used[output] : size;
+
+    return used < size ? used : size;
 }
 
 tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end)
@@ -116,7 +121,7 @@ tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end)
     tg_link.input_offset = 0;
     tg_link.stack_at_invoke = tg_stack_depth();
     if (first == 0) {
-        draw_seed();
+        tg_settings_draw();
     }
 
     const uint64_t start = tg_port_counter_read();
@@ -132,17 +137,24 @@ tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end)
     return reply;
 }
 
+static uint32_t copy(uint8_t *to, const void *from, uint32_t count, uint32_t room)
+{
+    count = count < room ? count : room;
+    memcpy(to, from, count);
+    return count;
+}
+
 uint32_t tg_inference_copy_outputs(uint8_t *bytes, uint32_t max)
 {
     uint32_t copied = 0;
 
-    for (uint16_t i = 0; i < tg_the_model.output_count && copied < max; i++) {
-        const tg_tensor *output = &tg_the_model.outputs[i];
-        const uint32_t room = max - copied;
-        const uint32_t count = output->size_bytes < room ? output->size_bytes : room;
+    for (uint16_t i = 0; i < tg_the_model.output_count; i++) {
+        const uint32_t used = tg_inference_used(i);
 
-        memcpy(bytes + copied, output->data, count);
-        copied += count;
+        if (tg_inference_counts_used(i)) {
+            copied += copy(bytes + copied, &used, sizeof(used), max - copied);
+        }
+        copied += copy(bytes + copied, tg_the_model.outputs[i].data, used, max - copied);
     }
     return copied;
 }

@@ -26,12 +26,21 @@ bool tg_inference_inputs_complete(void);
 uint32_t tg_inference_input_crc(void);
 
 uint64_t tg_inference_input_bytes(void);
+
+/* At most, with the counts of outputs of variable length. */
 uint64_t tg_inference_output_bytes(void);
+
+/* Whether the output is of variable length. */
+bool tg_inference_counts_used(uint16_t output);
+
+/* Bytes of an output that mean something: never more than it has, whatever the network counted. */
+uint32_t tg_inference_used(uint16_t output);
 
 /* Run the layers first <= layer < end and measure them. The caller has checked the order. */
 tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end);
 
-/* The first `max` bytes of the outputs, one after the other; returns how many there were. */
+/* The first `max` bytes of the outputs, one after the other; returns how many there were. Before one of variable
+   length stands how many of its bytes are used, a uint32_t, and only those follow. */
 uint32_t tg_inference_copy_outputs(uint8_t *bytes, uint32_t max);
 
 #endif

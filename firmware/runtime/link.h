@@ -30,6 +30,7 @@ typedef struct {
     uint32_t stack_at_invoke;
     uint32_t baud;
     uint32_t baud_before;    /* to return to while the new rate has not been proved; 0: proved */
+    uint32_t settings_given; /* a bit each: somebody gave a value, so that none is drawn */
     uint16_t sequence;       /* of the last request that was carried out */
     uint16_t input_index;
     uint16_t layers_done;
@@ -38,7 +39,6 @@ typedef struct {
     bool broken;             /* this frame is not to be trusted */
     bool some;               /* a byte of this frame has arrived */
     bool ahead_valid;
-    bool seed_fixed;         /* not drawn anew before every inference */
     uint8_t ahead;           /* a byte taken early, to see whether there is one */
     uint8_t received[TG_FRAME_BYTES];
     uint8_t reply[TG_FRAME_BYTES];

@@ -8,30 +8,53 @@ from pathlib import Path
 
 import numpy as np
 
+from tinyguard.graph import Setting
 from tinyguard.paths import data_folder
 
 SOURCES = Path(__file__).parent.parent / "firmware_runtime"
 STRICT = ["-std=c11", "-g", "-Wall", "-Wextra", "-Werror", "-Wshadow", "-Wconversion"]
 SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+_INT32 = (-(2**31), 2**31 - 1)
+
+# Those of fake_model.c, a kind each, with the words that they take.
+SETTINGS = (
+    Setting("seed", "uint64", (5 | 6 << 32,), ((0, 2**64 - 1),), drawn=True),
+    Setting("enabled", "bool", (1,), ((0, 1),)),
+    Setting("level", "int32", (-3,), ((-5, 1000),)),
+    Setting("budget", "uint64", (77,), ((10, 2**40),)),
+    Setting("thresholds", "int32[]", (4, -50, 7), ((0, 10), (-100, -1), _INT32)),
+    Setting("weights", "int32[]", tuple(range(12)), ((0, 255),) * 12),
+)
 MODEL_SHA256 = "face" + bytes(range(1, 31)).hex()
 
 
 def compile_runtime(
-    binary: Path, sources: list[Path], *, main: bool = True, chunk_bytes: int = 256, x: int = 60
+    binary: Path,
+    sources: list[Path],
+    *,
+    main: bool = True,
+    chunk_bytes: int = 256,
+    x: int = 60,
+    variable: bool = False,
 ) -> Path:
-    """The runtime with `sources` beside it; `x` is the size of the fake network's first input."""
+    """The runtime with `sources` beside it; `x` is the size of the fake network's first input.
+
+    `variable`: its second output is of variable length.
+    """
     firmware = data_folder("firmware")
-    runtime = [path for path in sorted((firmware / "runtime").glob("*.c")) if main or path.name != "main.c"]
+    left_out = {"no_settings.c"} if main else {"no_settings.c", "main.c"}
+    runtime = [path for path in sorted((firmware / "runtime").glob("*.c")) if path.name not in left_out]
     command = ["gcc", "-O1", *STRICT, *SANITIZE, f"-DTG_CHUNK_BYTES={chunk_bytes}", f"-DFAKE_X={x}"]
+    command += ["-DFAKE_VARIABLE"] if variable else []
     command += [f"-I{firmware / 'include'}", f"-I{firmware / 'runtime'}", f"-I{SOURCES}", "-o", str(binary)]
     subprocess.run([*command, *map(str, runtime + sources)], check=True)
     return binary
 
 
-def compile_host_board(binary: Path, *, chunk_bytes: int = 256, x: int = 60) -> Path:
+def compile_host_board(binary: Path, *, chunk_bytes: int = 256, x: int = 60, variable: bool = False) -> Path:
     """A program that is a board: file descriptor 0 is its UART."""
     sources = [SOURCES / "port_posix.c", SOURCES / "fake_model.c"]
-    return compile_runtime(binary, sources, chunk_bytes=chunk_bytes, x=x)
+    return compile_runtime(binary, sources, chunk_bytes=chunk_bytes, x=x, variable=variable)
 
 
 class HostBoard:

@@ -16,7 +16,6 @@ from tinyguard.device.failures import (
     PortVanishedError,
     WrongModelError,
 )
-from tinyguard.device.handshake import ask
 from tinyguard.device.layout import runtime_state_bytes
 from tinyguard.device.protocol import (
     INVOKE_REQUEST,
@@ -35,7 +34,7 @@ def test_a_board_describes_itself(host_board: HostBoard) -> None:
     with Device(host_board.port) as device:
         found = device.connect(MODEL_SHA256.upper())
     assert (found.board, found.core, found.build) == ("host", "host", "0123456789abcdef")
-    assert (found.protocol_version, found.chunk_bytes, found.layer_count) == (1, 256, 3)
+    assert (found.protocol_version, found.chunk_bytes, found.layer_count) == (2, 256, 3)
     assert (found.clock_hz, found.baud, found.arena_bytes) == (1_000_000, 115_200, 4321)
     assert (found.link_bytes, found.stack_bytes) == (runtime_state_bytes(256), 1024)
     assert (found.unit, found.to_unit(1000)) == ("instructions", 500)
@@ -175,36 +174,6 @@ def test_reset_starts_the_board_anew(host_board: HostBoard) -> None:
         device.connect()
         assert device.status().frames < frames
         np.testing.assert_array_equal(device.run(*x).outputs[0], fake_layers(*x)[2][0])
-
-
-def test_the_seed_is_fixed_on_request_and_drawn_before_every_inference_otherwise(
-    host_board: HostBoard,
-) -> None:
-    x = fake_inputs(2, seed=8)
-    with Device(host_board.port) as device:
-        device.connect()
-        assert device.last_seed() == 5 | 6 << 32  # the file's, until an inference draws another
-        drawn = set()
-        for _ in range(3):
-            device.run(*x)
-            drawn.add(device.last_seed())
-        assert len(drawn) == 3
-        device.fix_seed(0x123456789ABCDEF0)
-        device.run(*x)
-        assert device.last_seed() == 0x123456789ABCDEF0
-        device.random_seed()
-        device.run(*x)
-        assert device.last_seed() not in {*drawn, 0x123456789ABCDEF0}
-
-
-def test_a_fixed_seed_survives_a_reset_that_nobody_asked_for(host_board: HostBoard) -> None:
-    x = fake_inputs(1, seed=9)
-    with Device(host_board.port) as device:
-        device.connect()
-        device.fix_seed(77)
-        ask(device.link, Command.RESET, b"", 0)
-        device.run(*x)
-        assert device.last_seed() == 77
 
 
 def test_the_port_can_be_closed_and_opened_again(host_board: HostBoard) -> None:

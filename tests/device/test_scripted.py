@@ -4,7 +4,7 @@ import pytest
 
 from tests.device.scripted import ScriptedBoard, reply_to
 from tinyguard.device.client import Device
-from tinyguard.device.failures import NoReplyError, WrongVersionError
+from tinyguard.device.failures import FaultError, NoReplyError, WrongVersionError
 from tinyguard.device.framing import Frame, encode_frame
 from tinyguard.device.protocol import ERROR_REPLY, NO_LAYER, REPLY, Command, ErrorCode
 from tinyguard.errors import TinyguardError
@@ -18,7 +18,8 @@ def test_another_version_of_the_protocol_is_named() -> None:
         ScriptedBoard(script) as board,
         Device(board.port) as device,
         pytest.raises(
-            WrongVersionError, match=r"speaks protocol version 7, this tinyguard 1: .*tinyguard flash"
+            WrongVersionError,
+            match=r"version 7, newer than this tinyguard's 2: flash again: tinyguard flash MODEL --board B$",
         ),
     ):
         device.connect()
@@ -59,7 +60,7 @@ def test_broken_frames_alone_are_told_from_silence() -> None:
 def test_a_board_that_always_forgets_is_given_up() -> None:
     def script(frame: Frame) -> bytes:
         if frame.command == Command.HELLO:
-            return reply_to(frame, bytes([1, 0, 64, 0, 1, 0, 1, 0, 1, 0]))
+            return reply_to(frame, bytes([2, 0, 64, 0, 1, 0, 1, 0, 1, 0]))
         error = ERROR_REPLY.pack(code=ErrorCode.SESSION, command=frame.command, layer=NO_LAYER, detail=0)
         return reply_to(frame, error, Command.ERROR)
 
@@ -71,7 +72,7 @@ def test_a_board_that_always_forgets_is_given_up() -> None:
         device.connect()
 
 
-@pytest.mark.parametrize("payload", [b"", b"\1", b"\1\0", bytes([1, 0, 64, 0, 1, 0, 1, 0, 1])])
+@pytest.mark.parametrize("payload", [b"", b"\1", b"\2\0", bytes([2, 0, 64, 0, 1, 0, 1, 0, 1])])
 def test_answers_of_the_wrong_length_are_refused(payload: bytes) -> None:
     with (
         ScriptedBoard(lambda frame: reply_to(frame, payload)) as board,
@@ -88,3 +89,28 @@ def test_an_error_that_is_too_short_is_refused() -> None:
         pytest.raises(TinyguardError, match="something else"),
     ):
         device.connect()
+
+
+def test_an_older_protocol_says_flash_again() -> None:
+    def script(frame: Frame) -> bytes:
+        return reply_to(frame, bytes([1, 0, 64, 0, 1, 0, 1, 0, 1, 0]))
+
+    with (
+        ScriptedBoard(script) as board,
+        Device(board.port) as device,
+        pytest.raises(
+            WrongVersionError, match=r"version 1, older than this tinyguard's 2: flash again: "
+        ) as e,
+    ):
+        device.connect()
+    assert "\n" not in str(e.value)
+
+
+def test_a_board_that_reports_a_fault_is_not_asked_again() -> None:
+    fault = encode_frame(Frame(REPLY | Command.FAULT, 0, 0, 0, b"\x0b\x16"))
+    with (
+        ScriptedBoard(lambda frame: fault) as board,
+        Device(board.port) as device,
+        pytest.raises(FaultError, match=r"stopped with a fault \(0b 16\): reset it, or flash again"),
+    ):
+        device.connect(patience_s=0.4)

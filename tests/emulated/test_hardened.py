@@ -61,8 +61,9 @@ def test_a_board_draws_the_masks_of_the_seed_it_is_told(flashed: Callable[..., s
     codes = read_codes(DIGITS, graph, "digits:test", 5)[0]
     with Device(flashed(graph, "mps2-an500")) as device:
         device.connect(expected_sha256=graph.sha256)
+        device.declare(graph.settings)
         for seed in (1, 2**63 + 5):
-            device.fix_seed(seed)
+            device.set({"seed": seed})
             found = device.run(codes).outputs
             assert agreement(graph, Simulator(graph).seeded(seed).run(codes), found).differing_bytes == 0
 

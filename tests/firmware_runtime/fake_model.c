@@ -1,4 +1,5 @@
 /* Two inputs, three layers, two outputs; small enough to be done again in three lines of NumPy.
+   With FAKE_VARIABLE the second output is of variable length: sum, modulo FAKE_X + 8, counts its used bytes.
    layer 0: a[i] = x0[i] + x1[i % Y]; layer 1: a[i] and b[i] = 3 * a[i]; layer 2: sum of b, reversed a. */
 #include <string.h>
 
@@ -11,6 +12,10 @@ static int8_t a[FAKE_X];
 static int16_t b[FAKE_X];
 static int8_t reversed[FAKE_X];
 static int32_t sum;
+#ifdef FAKE_VARIABLE
+static uint32_t used;
+static const uint32_t *const output_used[2] = {0, &used};
+#endif
 
 uint32_t fake_work;
 
@@ -38,6 +43,9 @@ static void finish(void)
         sum += b[i];
         reversed[i] = a[FAKE_X - 1 - i];
     }
+#ifdef FAKE_VARIABLE
+    used = (uint32_t)sum % (FAKE_X + 8);
+#endif
     fake_work += 3 * FAKE_X;
 }
 
@@ -108,7 +116,29 @@ static const tg_layer layers[3] = {
     {.run = finish, .outputs = outputs, .output_count = 2},
 };
 
-static uint32_t seed[2];
+uint32_t fake_area[FAKE_AREA_WORDS] __attribute__((aligned(8)));
+
+#define MINUS(number) (0u - (number))
+#define BYTE 0, 255
+
+static const uint32_t every_wide[4] = {0, 0, 0xFFFFFFFFu, 0xFFFFFFFFu};
+static const uint32_t a_switch[2] = {0, 1};
+static const uint32_t level[2] = {MINUS(5), 1000};
+static const uint32_t some_wide[4] = {10, 0, 0, 256};
+static const uint32_t three[6] = {0, 10, MINUS(100), MINUS(1), 0x80000000u, 0x7FFFFFFFu};
+static const uint32_t many[24] = {BYTE, BYTE, BYTE, BYTE, BYTE, BYTE, BYTE, BYTE, BYTE, BYTE, BYTE, BYTE};
+static const uint32_t file[FAKE_AREA_WORDS] = {5, 6, 1, MINUS(3), 77, 0, 4, MINUS(50), 7,
+                                               0, 1, 2, 3,        4,  5, 6, 7,         8, 9, 10, 11};
+
+#define SETTING(offset, limits, entries, its_kind)                                                           \
+    .value = fake_area + (offset), .file_value = file + (offset), .ranges = (limits), .count = (entries),    \
+    .kind = (its_kind)
+
+static const tg_setting settings[6] = {
+    {SETTING(0, every_wide, 1, TG_WIDE), .drawn = 1}, {SETTING(2, a_switch, 1, TG_BOOL)},
+    {SETTING(3, level, 1, TG_NUMBER)},                {SETTING(4, some_wide, 1, TG_WIDE)},
+    {SETTING(6, three, 3, TG_NUMBERS)},               {SETTING(9, many, 12, TG_NUMBERS)},
+};
 
 const tg_model tg_the_model = {
     .sha256 = {0xFA, 0xCE, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14,
@@ -116,10 +146,13 @@ const tg_model tg_the_model = {
     .inputs = inputs,
     .outputs = outputs,
     .layers = layers,
-    .seed = seed,
-    .default_seed = {5, 6},
+    .settings = settings,
+#ifdef FAKE_VARIABLE
+    .output_used = output_used,
+#endif
     .arena_bytes = 4321,
     .input_count = 2,
     .output_count = 2,
     .layer_count = 3,
+    .setting_count = 6,
 };

@@ -10,4 +10,8 @@
 
 extern uint32_t fake_work;
 
+/* All settings one after the other; tests/device/host_board.py declares the same. */
+#define FAKE_AREA_WORDS 21
+extern uint32_t fake_area[FAKE_AREA_WORDS];
+
 #endif

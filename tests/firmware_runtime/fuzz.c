@@ -20,6 +20,7 @@
 #include "stack.h"
 #include "tinyguard/model.h"
 #include "tinyguard/port.h"
+#include "tinyguard/settings.h"
 
 #define BODY_MAX 1024
 #define WIRE_MAX 65536
@@ -206,7 +207,19 @@ static size_t make_payload(uint8_t command, uint8_t *payload)
         memcpy(payload, &request, sizeof(request));
         return sizeof(request);
     }
-    static const uint8_t sizes[] = {0, 2, 4, 5, 2, 6, 10, 8, 10, 64, 1, 4, 0, 9};
+    if (command == TG_SETTINGS && below(2) == 0) {
+        const uint16_t index = (uint16_t)below(7);
+        const uint32_t words = index < 6 ? tg_setting_words(&tg_the_model.settings[index]) : below(9);
+        const tg_settings_entry entry = {.index = index, .words = (uint16_t)words};
+        payload[0] = TG_SETTINGS_SET;
+        memcpy(payload + 1, &entry, sizeof(entry));
+        for (size_t i = 0; i < words; i++) {
+            const uint32_t value = below(3) == 0 ? hostile() : below(12);
+            memcpy(payload + 1 + sizeof(entry) + 4 * i, &value, sizeof(value));
+        }
+        return 1 + sizeof(entry) + 4 * words;
+    }
+    static const uint8_t sizes[] = {0, 2, 4, 5, 2, 6, 10, 8, 10, 64, 1, 4, 0, 7};
     const size_t right = command < sizeof(sizes) ? sizes[command] : below(64);
     size = below(8) == 0 ? below(BODY_MAX) : right + (command == TG_WRITE_INPUT ? below(FAKE_X + 2) : 0);
     for (size_t i = 0; i < size; i += 2) {

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.device.host_board import SOURCES
+from tinyguard.codegen.settings import C_KIND, SETTINGS_MAX
 from tinyguard.device import protocol
 from tinyguard.device.layout import runtime_state_bytes
 from tinyguard.paths import data_folder
@@ -19,6 +20,8 @@ NAMES = {
     "TG_COUNTER_TICKS": protocol.COUNTER_TICKS,
     "TG_MAX_RANK": protocol.MAX_RANK,
     **{f"TG_{name.upper()}": code for code, name in protocol.DTYPES.items()},
+    "TG_SETTINGS_MAX": SETTINGS_MAX,
+    **{C_KIND[kind]: code for code, kind in protocol.SETTING_KINDS.items()},
 }
 
 
@@ -29,7 +32,7 @@ def _declared() -> dict[str, int]:
     constants |= {f"TG_{command.name}": command.value for command in protocol.Command}
     constants |= {f"TG_ERROR_{code.name}": code.value for code in protocol.ErrorCode if code}
     constants |= {f"TG_DESCRIBE_{kind.name}": kind.value for kind in protocol.Describe}
-    constants |= {f"TG_SEED_{what.name}": what.value for what in protocol.Seed}
+    constants |= {f"TG_SETTINGS_{what.name}": what.value for what in protocol.Settings}
     return constants | {"TG_OK": protocol.ErrorCode.OK.value}
 
 

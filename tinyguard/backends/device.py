@@ -1,16 +1,19 @@
 """The network on a board at a serial port, as a back end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from tinyguard.device.client import Device
 from tinyguard.device.transport import DEFAULT_BAUD
-from tinyguard.graph import Graph
+from tinyguard.graph import Graph, with_settings
+from tinyguard.graph.settings import values_of
 
 
 class DeviceBackend:
     """Runs `graph` on the board at `port`; WrongModelError when the board holds another network.
+
+    The board's settings get the values that they have in `graph`.
 
     After `run`, `counts` is int64 (N,) in `unit` ("cycles" or "instructions"), and `disturbed` bool (N,)
     marks those that are only upper bounds. `on_sample`, when set, gets the number of samples done.
@@ -22,7 +25,7 @@ class DeviceBackend:
         self.device = Device(port, baud)
         try:
             self.device.connect(graph.sha256 or None)
-            fix_seed(self.device, graph)
+            hold(self.device, graph)
         except BaseException:
             self.device.close()
             raise
@@ -41,9 +44,20 @@ class DeviceBackend:
         self.device.close()
 
 
-def fix_seed(device: Device, graph: Graph) -> None:
-    """Let a connected board draw the masks that the host draws: those of the file's seed."""
-    for node in graph.nodes:
-        if node.operator == "DROPOUT":
-            device.fix_seed(int(node.options["seed"]))
-            return
+def hold(device: Device, graph: Graph) -> None:
+    """Give a connected board the values that its settings have in `graph`."""
+    device.declare(graph.settings)
+    device.set(values_of(graph.settings))
+
+
+def agreed(device: Device, graph: Graph, given: Mapping[str, int | Sequence[int]]) -> Graph:
+    """The graph with what is in force on a connected board once it has `given`, for the host to run.
+
+    What the board would draw gets the graph's value, so that both compute the same.
+    """
+    device.declare(graph.settings)
+    told = {setting.name: device.tell(setting.name) for setting in graph.settings}
+    values = {name: one.value for name, one in told.items() if not one.drawn}
+    found = with_settings(with_settings(graph, values), given)
+    device.set(values_of(found.settings))
+    return found

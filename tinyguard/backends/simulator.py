@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -16,11 +16,12 @@ from tinyguard.backends.execute import check_inputs, execute, outputs_of, resume
 from tinyguard.backends.pages import keep_pages
 from tinyguard.backends.parallel import even_parts, run_in_parts
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Graph, Tensor
+from tinyguard.graph import Graph, Tensor, with_settings
 from tinyguard.graph import answer as answers
 from tinyguard.native.loops import as_floats
 from tinyguard.operators import Operator, resolve
 from tinyguard.operators._filter import GRADIENTS
+from tinyguard.operators.dropout import SEED
 
 if TYPE_CHECKING:
     from tinyguard.backends.as_module import IntegerModule
@@ -107,8 +108,23 @@ class Simulator(torch.nn.Module):
         return self._with("gradient", rule)
 
     def seeded(self, seed: int) -> Self:
-        """The same stochastic network with masks of another 64-bit seed."""
-        return self._with("seed", seed)
+        """The same stochastic network with masks of another 64-bit seed; any other network as it is."""
+        return (
+            self.under({SEED: seed}) if any(SEED in operator.reads for operator in self.operators) else self
+        )
+
+    def under(self, values: Mapping[str, int | Sequence[int]]) -> Self:
+        """The same network with other values of its settings; those left out keep theirs.
+
+        Raises TinyguardError for an unknown name and for a value out of range.
+        """
+        twin = copy.copy(self)
+        twin.graph = with_settings(self.graph, values)
+        in_force = {setting.name: setting.value for setting in twin.graph.settings}
+        twin.operators = [copy.copy(operator) for operator in self.operators]
+        for operator in twin.operators:
+            operator.settings = {name: in_force[name] for name in operator.reads}
+        return twin
 
     def against_detector(self) -> Self:
         """The same network, whose `logits` are what an attacker moves who must fool every squeezed version of
@@ -192,14 +208,14 @@ class Simulator(torch.nn.Module):
 
     def _taps_under(self, seeds: Sequence[int], *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Outputs and logits of one seed after the other."""
-        names = [operator.node.operator for operator in self.operators]
-        first = names.index("DROPOUT") if "DROPOUT" in names else len(names)
+        count = len(self.operators)
+        first = next((i for i, operator in enumerate(self.operators) if SEED in operator.reads), count)
         values, found = values_of(self.graph, self._entered(codes)), list[torch.Tensor]()
         before = resume(self.graph, self.operators, "forward", values, self._constant, range(first))
         wanted = {*self.graph.outputs, *self._logits_indices}
         known = [step for step in before if wanted.intersection(step[0].node.outputs)]
         for seed in seeds:
-            operators, rest = self.seeded(seed).operators, range(first, len(names))
+            operators, rest = self.seeded(seed).operators, range(first, count)
             behind = resume(self.graph, operators, "forward", dict(values), self._constant, rest)
             found += self._tapped(itertools.chain(known, behind), codes)
         return tuple(found)

@@ -12,6 +12,8 @@ from tinyguard.cli._options import answer_option, console, json_option, print_js
 from tinyguard.cli._progress import sample_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
 
     from tinyguard.evaluation import Evaluation
@@ -27,6 +29,13 @@ _RUNS = Path(".tinyguard") / "runs"
 @click.option("--serial", help="Port of a board: device path, PTY or any pyserial URL; `auto` finds it.")
 @click.option("--limit", type=click.IntRange(min=1), help="Use the first N samples only.")
 @answer_option
+@click.option(
+    "--set",
+    "given",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Give a setting of the network a value, an array as NAME=1,2,3; repeatable.",
+)
 @click.option("--resume", is_flag=True, help="Take up an interrupted run on a board where it stopped.")
 @json_option
 def command(
@@ -36,16 +45,24 @@ def command(
     serial: str | None,
     limit: int | None,
     answer: str | None,
+    given: tuple[str, ...],
     resume: bool,
     as_json: bool,
 ) -> None:
     """Evaluate MODEL, a .tflite file, on DATA.
 
     Every result is compared with the exact host simulation, byte for byte. Accuracy needs labels, and an
-    output that says a class: of several, the one that --output names.
+    output that says a class: of several, the one that --output names. A network's settings, such as the seed
+    of a stochastic one, are those of the file, or on a board those in force there, unless --set gives others;
+    what a board would draw at random is set to the file's.
     """
+    from dataclasses import replace
+
     from tinyguard.data.network_codes import read_codes
+    from tinyguard.evaluation.in_force import settings_in_force
+    from tinyguard.graph import with_settings
     from tinyguard.graph.answer import check_answer
+    from tinyguard.graph.settings import parse_value
     from tinyguard.tflite import read_graph
 
     if serial is not None and backend is not None:
@@ -54,10 +71,13 @@ def command(
     codes, labels = read_codes(model, graph, data, limit)
     if labels is not None:
         check_answer(graph)
+    values = dict(map(parse_value, given))
+    used = with_settings(graph, values)
     if serial is not None:
-        result = _on_board(graph, serial, codes, labels, resume)
+        used, result = _on_board(graph, values, serial, codes, labels, resume)
     else:
-        result = _on_host(model, graph, backend or "simulator", codes, labels)
+        result = _on_host(model, used, backend or "simulator", codes, labels)
+    result = replace(result, settings=settings_in_force(used, graph))
     if as_json:
         print_json(result.as_dict())
     else:
@@ -77,26 +97,33 @@ def _on_host(
 
 
 def _on_board(
-    graph: Graph, serial: str, codes: np.ndarray, labels: np.ndarray | None, resume: bool
-) -> Evaluation:
+    graph: Graph,
+    values: Mapping[str, tuple[int, ...]],
+    serial: str,
+    codes: np.ndarray,
+    labels: np.ndarray | None,
+    resume: bool,
+) -> tuple[Graph, Evaluation]:
+    """With the network as it ran: `graph` under the settings in force on the board."""
     from dataclasses import replace
 
     from tinyguard.backends.choose import exact_host_backend
-    from tinyguard.backends.device import fix_seed
+    from tinyguard.backends.device import agreed
     from tinyguard.device.client import Device
     from tinyguard.errors import TinyguardError
     from tinyguard.evaluation import RunRecord, evaluate_device, run_key
 
     port = board_port(serial)
-    record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), "device"))
-    done = record.load() if resume else 0
     with Device(port) as device:
         description = device.connect(expected_sha256=graph.sha256)
-        fix_seed(device, graph)
+        used = agreed(device, graph, values)
+        in_force = [f"{setting.name}={setting.value}" for setting in used.settings]
+        record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), "device", *in_force))
+        done = record.load() if resume else 0
         try:
             with sample_progress(description.board, len(codes), done) as update:
-                exact = exact_host_backend(graph)
-                result = evaluate_device(graph, device, exact, codes, labels, record, update)
+                exact = exact_host_backend(used)
+                result = evaluate_device(used, device, exact, codes, labels, record, update)
         except (TinyguardError, KeyboardInterrupt) as error:
             kept = f"{len(record.outputs)} of {len(codes)} samples are kept; repeat the command with --resume"
             if isinstance(error, KeyboardInterrupt):
@@ -104,7 +131,7 @@ def _on_board(
             raise TinyguardError(f"{error} ({kept})") from None
     record.discard()
     flash_bytes, ram_bytes = image_sizes(graph, port, description)
-    return replace(result, flash_bytes=flash_bytes, ram_bytes=ram_bytes)
+    return used, replace(result, flash_bytes=flash_bytes, ram_bytes=ram_bytes)
 
 
 def _show(result: Evaluation) -> None:
@@ -122,6 +149,9 @@ def _show(result: Evaluation) -> None:
         table.add_row("flagged", f"{100 * result.flags.share:.2f} %")
         if result.flags.accuracy_of_kept is not None:
             table.add_row("accuracy of the rest", f"{100 * result.flags.accuracy_of_kept:.2f} %")
+    if result.settings is not None:
+        stated = ", ".join(f"{name} {value}" for name, value in result.settings.items())
+        table.add_row("settings", stated)
     agreement = result.agreement
     style = "green" if agreement.differing_bytes == 0 else "bold red"
     table.add_row("differing bytes", f"[{style}]{agreement.differing_bytes:,}[/]")

@@ -24,6 +24,7 @@ from tinyguard.codegen.project import (
 from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.lengths import clear_unused
 from tinyguard.operators import PORTABLE, Target
 from tinyguard.toolchain import build, host_compiler
 from tinyguard.toolchain.build import first_error
@@ -81,12 +82,11 @@ class Batch:
             block = answer[position : position + samples * sum(sizes)].reshape(samples, sum(sizes))
             position += block.size
             parts = np.split(block, np.cumsum(sizes)[:-1], axis=1)
-            results.append(
-                tuple(
-                    np.ascontiguousarray(part).view(t.dtype).reshape(samples, *t.shape)
-                    for part, t in zip(parts, tensors, strict=True)
-                )
-            )
+            outputs = [
+                np.ascontiguousarray(part).view(t.dtype).reshape(samples, *t.shape)
+                for part, t in zip(parts, tensors, strict=True)
+            ]
+            results.append(clear_unused(self.graphs[model], outputs))
         return results
 
     def _write(self) -> None:

@@ -5,8 +5,10 @@ from pathlib import Path
 from tinyguard import passes
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
+from tinyguard.codegen.settings import macro_name
 from tinyguard.codegen.source import ModelSource
-from tinyguard.graph import Graph, Tensor
+from tinyguard.graph import Graph, Setting, Tensor
+from tinyguard.graph.settings import to_words
 from tinyguard.operators import PORTABLE, Target
 
 # One rounding a float operation, as the reference has it; kernels read codes a word at a time.
@@ -34,14 +36,21 @@ extern "C" {{
 #define TG_MODEL_CONSTANT_BYTES {constants}u
 #define TG_MODEL_INPUTS {inputs}u
 #define TG_MODEL_OUTPUTS {outputs}u
+#define TG_MODEL_SETTINGS {setting_count}u
 
 {tensors}
-
+{settings}
 void tg_model_init(void);
 void tg_model_invoke(void);
 
-/* The masks of a stochastic network are a function of this seed; it stays until another is set. Without
-   stochastic layers it does nothing. */
+/* Settings are numbers that layers read when they run. They hold until set again; tg_model_init puts them
+   back to the file's. A value is one 32-bit word for each entry, of a 64-bit one two, the low word first;
+   signed entries as they are in memory. Set them between inferences. Returns 0 when refused, with nothing
+   changed: no such setting, another number of words, a value out of its range. */
+int tg_model_set(uint32_t setting, const uint32_t *value, uint32_t words);
+int tg_model_get(uint32_t setting, uint32_t *value, uint32_t words);
+
+/* Sets TG_MODEL_SETTING_SEED, where there is one: the masks of a stochastic network are a function of it. */
 void tg_model_seed(uint32_t low, uint32_t high);
 
 /* Input and output tensors by index, in the arena; null for an index that is not there. */
@@ -96,7 +105,8 @@ def generate_library(graph: Graph, directory: Path, target: Target = PORTABLE) -
         "CMakeLists.txt": _CMAKE.format(flags=_FLAGS),
         "Makefile": _MAKE.format(flags=_FLAGS),
     }
-    headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith("/model.h")]
+    own = ("/model.h", "/settings.h")
+    headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith(own)]
     write_project(directory, texts, [*headers, *kernel_files([model])])
     return model
 
@@ -117,7 +127,9 @@ def _header(model: ModelSource) -> str:
         constants=model.constant_bytes,
         inputs=len(graph.inputs),
         outputs=len(graph.outputs),
+        setting_count=len(graph.settings),
         tensors="\n\n".join(tensors),
+        settings="".join(_setting_lines(i, setting) for i, setting in enumerate(graph.settings)),
     )
 
 
@@ -131,3 +143,11 @@ def _tensor_lines(side: str, index: int, tensor: Tensor) -> str:
             f"#define {name}_ZERO_POINT ({tensor.zero_point})",
         ]
     return "\n".join(lines)
+
+
+def _setting_lines(index: int, setting: Setting) -> str:
+    """Its number for tg_model_set, and how many words its value has."""
+    name, count = f"TG_MODEL_SETTING_{macro_name(setting)}", len(to_words(setting.kind, setting.value))
+    spans = {f"{low} to {high}" for low, high in setting.ranges}
+    note = f"{setting.kind}, {spans.pop()}" if len(spans) == 1 else f"{setting.kind}, a range for each entry"
+    return f"\n/* {note} */\n#define {name} {index}u\n#define {name}_WORDS {count}u\n"

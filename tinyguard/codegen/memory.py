@@ -5,16 +5,15 @@ alive together share bytes.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from tinyguard.codegen.packing import Request, aligned, least_bytes, pack
 from tinyguard.codegen.repeats import Repeats, find_repeats
+from tinyguard.codegen.settings import layout
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
-
-_SEED_BYTES = 8
 
 
 @dataclass(frozen=True)
@@ -40,7 +39,7 @@ class MemoryPlan:
     scratch_offset: dict[int, int]  # layer -> offset
     constants: dict[int, int]
     arena_bytes: int
-    seed_offset: int | None = None  # of the 64-bit seed of stochastic layers
+    setting_offset: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass
@@ -115,9 +114,8 @@ def plan(
     """
     kernels = choose(operators, target) if kernels is None else kernels
     found = _with_passes(graph, operators, target, kernels)
-    if not any(node.operator == "DROPOUT" for node in graph.nodes):
-        return found
-    return replace(found, seed_offset=found.arena_bytes, arena_bytes=aligned(found.arena_bytes + _SEED_BYTES))
+    offsets, end = layout(graph.settings, found.arena_bytes)  # settings outlive every inference
+    return replace(found, setting_offset=offsets, arena_bytes=aligned(end))
 
 
 def _with_passes(

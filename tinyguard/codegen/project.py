@@ -37,7 +37,12 @@ def generate(graph: Graph, board: Board, directory: Path, **options: Unpack[Opti
 def write_firmware(model: ModelSource, board: Board, directory: Path, cmsis_nn: Path | None = None) -> None:
     """The same for a network that is printed already for `board`."""
     firmware = data_folder("firmware")
-    runtime = sorted(path.relative_to(firmware).as_posix() for path in (firmware / "runtime").glob("*.c"))
+    left_out = "no_settings.c" if model.graph.settings else "settings.c"
+    runtime = sorted(
+        path.relative_to(firmware).as_posix()
+        for path in (firmware / "runtime").glob("*.c")
+        if path.name != left_out
+    )
     sources = ["model.c", "weights.c", *runtime, *port_sources(board)]
     printed = model_files([model])
     texts = {
@@ -53,7 +58,8 @@ def write_firmware(model: ModelSource, board: Board, directory: Path, cmsis_nn: 
         ),
     }
     folders = ["include/tinyguard", "runtime", *sorted({str(Path(s).parent) for s in port_sources(board)})]
-    write_project(directory, texts, [*firmware_files(folders), *kernel_files([model])])
+    copied = [name for name in firmware_files(folders) if name != f"runtime/{left_out}"]
+    write_project(directory, texts, [*copied, *kernel_files([model])])
 
 
 def build_id(printed: Mapping[str, str]) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyguard.codegen.memory import MemoryPlan
+from tinyguard.codegen.settings import lengths_table, settings_table
 from tinyguard.graph import Graph, Tensor
 from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
@@ -43,7 +44,6 @@ class ModelSource:
     kernels: list[str] = field(default_factory=list)  # headers of firmware/kernels
     layer_kernels: list[str] = field(default_factory=list)  # names of the kernels chosen, one a layer
     shared: dict[str, str] = field(default_factory=dict)  # functions that layers share: name -> C text
-    seed: int | None = None  # of stochastic layers, until another is set
     functions: str = ""
 
     @property
@@ -101,11 +101,6 @@ def expression(source: ModelSource, tensor: int) -> str:
     return f"{source.arena} + {source.plan.tensor_offset[tensor]}"
 
 
-def seed_expression(source: ModelSource) -> str:
-    """C expression of the seed of stochastic layers, which lies in the arena."""
-    return f"(uint32_t *)(void *)({source.arena} + {source.plan.seed_offset})"
-
-
 class _LayerEmission:
     """What one layer may ask for while it prints itself: the `Emission` of operators/base.py."""
 
@@ -143,9 +138,11 @@ class _LayerEmission:
         if header not in self._source.kernels:
             self._source.kernels.append(header)
 
-    def seed(self, default: int) -> str:
-        self._source.seed = default
-        return seed_expression(self._source)
+    def setting(self, name: str) -> str:
+        source = self._source
+        kind = next(setting.kind for setting in source.graph.settings if setting.name == name)
+        pointer = "uint32_t *" if kind == "uint64" else "const int32_t *"
+        return f"({pointer})(void *)({source.arena} + {source.plan.setting_offset[name]})"
 
     def function(self, name: str, text: str) -> None:
         self._source.shared[name] = text
@@ -161,14 +158,6 @@ def _function(name: str, operator: Operator, body: str) -> str:
     head = f"/* {comment(operator.name)} -> {shapes} */\nstatic void {name}(void)\n{{\n"
     lines = [f"    {line}" if line else "" for line in body.splitlines()]
     return head + "".join(line + "\n" for line in lines) + "}\n"
-
-
-def _seed(source: ModelSource) -> str:
-    """Where the seed lies, and what it is at first."""
-    if source.seed is None:
-        return "0, {0, 0}"
-    words = f"0x{source.seed & 0xFFFFFFFF:08x}u, 0x{source.seed >> 32:08x}u"
-    return f"{seed_expression(source)}, {{{words}}}"
 
 
 def _tensor_table(name: str, rows: str) -> str:
@@ -199,13 +188,18 @@ def _description(source: ModelSource, table: list[str]) -> str:
     inputs = _tensor_table(f"{prefix}_inputs", _tensor_rows(source, [tensors[i] for i in graph.inputs]))
     outputs = _tensor_table(f"{prefix}_outputs", _tensor_rows(source, [tensors[i] for i in graph.outputs]))
     layers = f"static const tg_layer {prefix}_layers[] = {{\n" + "\n".join(table) + "\n};\n"
+    settings = settings_table(graph.settings, source.arena, source.plan.setting_offset, prefix)
+    lengths = lengths_table(graph, source.arena, source.plan.tensor_offset, prefix)
+    more = "".join(f"{table}\n" for table in (settings, lengths) if table)
     return f"""{inputs}
 {outputs}
 {layers}
-const tg_model {prefix}_the_model = {{
+{more}const tg_model {prefix}_the_model = {{
     {{{digest}}},
-    {prefix}_inputs, {prefix}_outputs, {prefix}_layers, {_seed(source)},
+    {prefix}_inputs, {prefix}_outputs, {prefix}_layers,
+    {f"{prefix}_settings" if settings else 0}, {f"{prefix}_output_used" if lengths else 0},
     {source.plan.arena_bytes}, {len(graph.inputs)}, {len(graph.outputs)}, {len(source.operators)},
+    {len(graph.settings)},
 }};
 """
 

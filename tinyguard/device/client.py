@@ -1,8 +1,9 @@
 """A board on a port: connect, run samples, run layer by layer."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
+from typing import TypeVar
 
 import numpy as np
 
@@ -12,9 +13,14 @@ from tinyguard.device.failures import SessionLostError
 from tinyguard.device.handshake import PATIENCE_S, ask, hello
 from tinyguard.device.inference import LayerRun, RawInference, count_layers, infer, infer_layers
 from tinyguard.device.link import Link
-from tinyguard.device.protocol import SEED_REPLY, SEED_REQUEST, STATUS_REPLY, STATUS_REQUEST, Command, Seed
+from tinyguard.device.protocol import STATUS_REPLY, STATUS_REQUEST, Command
+from tinyguard.device.settings import Told, check_table, restore, set_values, tell
 from tinyguard.device.transport import DEFAULT_BAUD, Transport
 from tinyguard.errors import TinyguardError
+from tinyguard.graph import Setting
+from tinyguard.graph.settings import checked
+
+T = TypeVar("T")
 
 _RESTARTS = 5
 _RECOUNTS = 2
@@ -54,7 +60,8 @@ class Device:
         self._transport = Transport(port, baud)
         self.link = Link(self._transport)
         self._description: Description | None = None
-        self._seed: int | None = None
+        self._settings: tuple[Setting, ...] = ()
+        self._given: dict[str, tuple[int, ...]] = {}
 
     def __enter__(self) -> "Device":
         return self
@@ -127,12 +134,7 @@ class Device:
         return Inference(self._split_outputs(raw.data), self.description.to_unit(raw.count), raw.disturbed)
 
     def _infer_through_resets(self, blobs: Sequence[bytes]) -> RawInference:
-        for _ in range(_RESTARTS):
-            try:
-                return infer(self.link, self.description, blobs)
-            except SessionLostError:
-                self._reconnect()
-        raise self._contested()
+        return self._through_resets(lambda: infer(self.link, self.description, blobs))
 
     def run_layers(self, *sample: np.ndarray) -> Iterator[LayerRun]:
         """One sample, an array of shape `sample_shape` for each input, layer by layer in execution order."""
@@ -168,41 +170,69 @@ class Device:
         request = STATUS_REQUEST.pack(repaint=int(repaint))
         return Status(**STATUS_REPLY.unpack(ask(self.link, Command.STATUS, request, STATUS_REPLY.size)))
 
-    def fix_seed(self, seed: int) -> None:
-        """Masks of a stochastic network from this 64-bit seed from now on, also after a reset."""
-        self._seed = seed
-        self._ask_seed(Seed.FIX, seed)
+    def declare(self, settings: Sequence[Setting]) -> None:
+        """Say what settings the network has, before any is set or told.
 
-    def random_seed(self) -> None:
-        """A seed from the board's generator before every inference, where it has one."""
-        self._seed = None
-        self._ask_seed(Seed.RANDOM)
+        Raises TinyguardError where the board's own table is another.
+        """
+        self._through_resets(lambda: check_table(self.link, settings))
+        self._settings = tuple(settings)
 
-    def last_seed(self) -> int:
-        """The seed of the last inference."""
-        return self._ask_seed(Seed.TELL)
+    def set(self, values: Mapping[str, int | Sequence[int]]) -> None:
+        """Give values to settings in one frame, all or none; they hold until the board is reset on request.
 
-    def _ask_seed(self, what: Seed, seed: int = 0) -> int:
-        request = SEED_REQUEST.pack(low=seed & 0xFFFFFFFF, high=seed >> 32, what=what)
-        reply = SEED_REPLY.unpack(ask(self.link, Command.SEED, request, SEED_REPLY.size))
-        return int(reply["low"]) | int(reply["high"]) << 32
+        A board that was reset meanwhile gets them again. Raises TinyguardError for an unknown name and for a
+        value out of its range.
+        """
+        given = checked(self._settings, values)
+        if given:
+            self._through_resets(lambda: set_values(self.link, self._settings, given))
+            self._given.update(given)
+
+    def tell(self, name: str) -> Told:
+        """A setting's value on the board, and whether the board draws one before every inference."""
+        return self._through_resets(lambda: tell(self.link, self._settings, name))
+
+    def restore(self, *names: str) -> None:
+        """Put the settings of these names, or all, back to the file's values, or to being drawn."""
+        chosen = names or tuple(setting.name for setting in self._settings)
+        self._through_resets(lambda: restore(self.link, self._settings, chosen))
+        for name in chosen:
+            self._given.pop(name, None)
 
     def set_baud(self, baud: int) -> bool:
         """Change the rate of both sides; False when the line does not work at it and both are back."""
         return negotiate_baud(self.link, baud)
 
     def reset(self) -> None:
-        """Reset the board; connect() again afterwards."""
+        """Reset the board, settings too; connect() again afterwards."""
         ask(self.link, Command.RESET, b"", 0)
         self._description = None
+        self._given.clear()
 
     def _reconnect(self) -> None:
+        """HELLO again, and what this host has set: the board may have been reset."""
         before = self.description
-        self.connect(before.model_sha256, patience_s=PATIENCE_S)
-        if self.description.build != before.build:
-            raise TinyguardError(f"the board on {self.port} now runs another build: repeat the command")
-        if self._seed is not None:
-            self.fix_seed(self._seed)
+        for _ in range(_RESTARTS):
+            self.connect(before.model_sha256, patience_s=PATIENCE_S)
+            if self.description.build != before.build:
+                raise TinyguardError(f"the board on {self.port} now runs another build: repeat the command")
+            try:
+                if self._given:
+                    set_values(self.link, self._settings, self._given)
+            except SessionLostError:
+                continue
+            return
+        raise self._contested()
+
+    def _through_resets(self, action: Callable[[], T]) -> T:
+        """What `action` returns, repeated after a new HELLO where the board has forgotten the session."""
+        for _ in range(_RESTARTS):
+            try:
+                return action()
+            except SessionLostError:
+                self._reconnect()
+        raise self._contested()
 
     def _check_batch(self, inputs: tuple[np.ndarray, ...]) -> int:
         self._check_input_count(inputs)

@@ -5,19 +5,23 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.device.protocol import COUNTER_CYCLES, DTYPES, MAX_RANK
+from tinyguard.device.protocol import COUNT_BYTES, COUNTER_CYCLES, DTYPES, MAX_RANK
 from tinyguard.graph import sample_shape
 
 
 @dataclass(frozen=True)
 class TensorDescription:
-    """An input or output as the board holds it. `shape` includes the batch, 1."""
+    """An input or output as the board holds it. `shape` includes the batch, 1.
+
+    `variable`: an output that the board sends with a count of its used bytes, and no others.
+    """
 
     shape: tuple[int, ...]
     dtype: str
     scale: float
     zero_point: int
     size_bytes: int
+    variable: bool = False
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
@@ -58,8 +62,8 @@ class Description:
 
     @property
     def output_bytes(self) -> int:
-        """Of all outputs of a sample."""
-        return sum(tensor.size_bytes for tensor in self.outputs)
+        """Of all outputs of a sample as they travel, at most: with the counts of those of variable length."""
+        return sum(tensor.size_bytes + COUNT_BYTES * tensor.variable for tensor in self.outputs)
 
     @property
     def unit(self) -> str:
@@ -106,6 +110,7 @@ def tensor_description(fields: dict[str, Any]) -> TensorDescription:
         scale=fields["scale"],
         zero_point=fields["zero_point"],
         size_bytes=fields["size_bytes"],
+        variable=bool(fields["variable"]),
     )
 
 

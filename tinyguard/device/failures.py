@@ -6,8 +6,8 @@ from tinyguard.errors import TinyguardError
 _MEANING = {
     ErrorCode.COMMAND: "does not know the command",
     ErrorCode.LENGTH: "got a request of the wrong length",
-    ErrorCode.INDEX: "has no such input, output or layer",
-    ErrorCode.RANGE: "was asked for bytes beyond the end",
+    ErrorCode.INDEX: "has no such input, output, layer or setting",
+    ErrorCode.RANGE: "was asked for bytes beyond the end, or given a value out of range",
     ErrorCode.ORDER: "was asked out of order",
     ErrorCode.INPUT: "was asked to run with incomplete inputs",
     ErrorCode.CRC: "holds inputs whose CRC is wrong",
@@ -63,6 +63,17 @@ class DeviceError(TinyguardError):
         super().__init__(
             f"the board on {port} {meaning}{where} (error {code}, {name}, detail {detail}): "
             "flash it again with tinyguard flash if this firmware is older than this tinyguard"
+        )
+
+
+class FaultError(TinyguardError):
+    """The board has stopped and says why."""
+
+    def __init__(self, port: str, payload: bytes) -> None:
+        what = payload.hex(" ") or "no more is known"
+        super().__init__(
+            f"the board on {port} stopped with a fault ({what}): reset it, or flash again: tinyguard flash "
+            "MODEL --board B"
         )
 
 

@@ -51,9 +51,10 @@ def _greet(link: Link, patience_s: float) -> dict[str, int]:
     reply = link.request(Command.HELLO, request, patience_s=patience_s, reply_bytes=HELLO_REPLY.size)
     version = int.from_bytes(reply[:2], "little")
     if version != PROTOCOL_VERSION:
+        age = "older" if version < PROTOCOL_VERSION else "newer"
         raise WrongVersionError(
-            f"the board on {link.port} speaks protocol version {version}, this tinyguard {PROTOCOL_VERSION}: "
-            "flash it again with tinyguard flash"
+            f"the board on {link.port} speaks protocol version {version}, {age} than this tinyguard's "
+            f"{PROTOCOL_VERSION}: flash again: tinyguard flash MODEL --board B"
         )
     if len(reply) != HELLO_REPLY.size:
         raise NonsenseError(link.port, Command.HELLO)

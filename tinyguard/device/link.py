@@ -4,7 +4,14 @@ import os
 import time
 from collections.abc import Hashable
 
-from tinyguard.device.failures import DeviceError, NonsenseError, NoReplyError, SessionLostError, ShrinkError
+from tinyguard.device.failures import (
+    DeviceError,
+    FaultError,
+    NonsenseError,
+    NoReplyError,
+    SessionLostError,
+    ShrinkError,
+)
 from tinyguard.device.framing import Frame, FrameReader, encode_frame
 from tinyguard.device.pace import ChunkSize, Patience
 from tinyguard.device.protocol import CHUNK_MIN, ERROR_REPLY, REPLY, Command, ErrorCode
@@ -62,8 +69,8 @@ class Link:
 
         `data_bytes` is the part of request or reply that could be smaller, `reply_bytes` what to expect,
         `kind` tells requests of different duration apart. Raises ShrinkError when `data_bytes` has become
-        more than a chunk, SessionLostError, DeviceError, PortVanishedError, and NoReplyError after
-        `patience_s`.
+        more than a chunk, SessionLostError, DeviceError, FaultError, PortVanishedError, and
+        NoReplyError after `patience_s`.
         """
         self._sequence = (self._sequence + 1) & 0xFFFF
         kind = (command, kind)
@@ -103,6 +110,8 @@ class Link:
             for frame in frames:
                 if frame is not None and _answers(frame, request):
                     return frame, True
+                if frame is not None and (frame.command, frame.session) == (REPLY | Command.FAULT, 0):
+                    raise FaultError(self.port, frame.payload)
             broken = sum(frame is None or frame.command == REPLY | Command.NAK for frame in frames)
             self.broken_frames += broken
             if broken:

@@ -8,7 +8,7 @@ import struct
 from enum import IntEnum
 from typing import Any
 
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 REPLY = 0x80
 NO_LAYER = 0xFFFF
 CHUNK_MIN = 32
@@ -18,11 +18,15 @@ MAX_RANK = 6
 HEADER_BYTES = 8
 FIXED_BYTES = 12
 CRC_BYTES = 4
+COUNT_BYTES = 4  # how many bytes of an output of variable length are used, before them
 
 FLAG_DISTURBED = 1
 
 COUNTER_CYCLES = 1
 COUNTER_TICKS = 2
+
+# How the board numbers the kinds of settings.
+SETTING_KINDS = {1: "bool", 2: "int32", 3: "uint64", 4: "int32[]"}
 
 DTYPES = {1: "int8", 2: "int16", 3: "int32", 4: "float32"}
 
@@ -40,7 +44,8 @@ class Command(IntEnum):
     STATUS = 10
     SET_BAUD = 11
     RESET = 12
-    SEED = 13
+    SETTINGS = 13
+    FAULT = 125
     NAK = 126
     ERROR = 127
 
@@ -58,10 +63,10 @@ class ErrorCode(IntEnum):
     BAUD = 9
 
 
-class Seed(IntEnum):
+class Settings(IntEnum):
     TELL = 0
-    FIX = 1
-    RANDOM = 2
+    SET = 1
+    RESTORE = 2
 
 
 class Describe(IntEnum):
@@ -131,7 +136,14 @@ BOARD_INFO = Layout(
 )
 DESCRIBE_REQUEST = Layout("tg_describe_request", kind="B", layer="H", index="H")
 DESCRIBE_REPLY = Layout(
-    "tg_describe_reply", size_bytes="I", scale="f", zero_point="i", shape="6I", dtype="B", rank="B"
+    "tg_describe_reply",
+    size_bytes="I",
+    scale="f",
+    zero_point="i",
+    shape="6I",
+    dtype="B",
+    rank="B",
+    variable="B",
 )
 LAYER_INFO_REQUEST = Layout("tg_layer_info_request", layer="H")
 LAYER_INFO_REPLY = Layout("tg_layer_info_reply", output_count="H")
@@ -150,7 +162,8 @@ STATUS_REPLY = Layout(
     frame_errors="I",
 )
 SET_BAUD_REQUEST = Layout("tg_set_baud_request", baud="I")
-SEED_REQUEST = Layout("tg_seed_request", low="I", high="I", what="B")
-SEED_REPLY = Layout("tg_seed_reply", low="I", high="I", fixed="B")
+TELL_REQUEST = Layout("tg_settings_tell_request", what="B", index="H", first="H", words="H")
+TELL_REPLY = Layout("tg_settings_tell_reply", setting_count="H", count="H", kind="B", drawn="B")
+SETTINGS_ENTRY = Layout("tg_settings_entry", index="H", words="H")
 
 LAYOUTS = tuple(value for value in list(globals().values()) if isinstance(value, Layout))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,11 @@ import numpy as np
 from tinyguard.backends import Backend
 from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.evaluation.flags import Flags, flags_of
+from tinyguard.evaluation.in_force import InForce
 from tinyguard.evaluation.record import RunRecord
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import check_answer, decide
+from tinyguard.graph.lengths import clear_unused
 
 if TYPE_CHECKING:
     from tinyguard.device.client import Device
@@ -42,6 +44,7 @@ class Evaluation:
     flash_bytes: int | None = None
     ram_bytes: int | None = None
     flags: Flags | None = None
+    settings: Mapping[str, InForce] | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
@@ -70,8 +73,8 @@ def evaluate_host(
         parts.append(backend.run(codes[start : start + _HOST_BATCH]))
         progress(min(start + _HOST_BATCH, len(codes)))
     seconds = time.monotonic() - started
-    outputs = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
-    reference = outputs if backend is exact else exact.run(codes)
+    outputs = clear_unused(graph, [np.concatenate(column) for column in zip(*parts, strict=True)])
+    reference = outputs if backend is exact else clear_unused(graph, exact.run(codes))
     return Evaluation(
         samples=len(codes),
         accuracy=_accuracy(graph, outputs, labels),
@@ -110,7 +113,7 @@ def evaluate_device(
         record.save()
     seconds = time.monotonic() - started
     outputs = record.columns()
-    reference = exact.run(codes)
+    reference = clear_unused(graph, exact.run(codes))
     return Evaluation(
         samples=len(codes),
         accuracy=_accuracy(graph, outputs, labels),

@@ -9,6 +9,7 @@ import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.lengths import cleared
 
 if TYPE_CHECKING:
     from tinyguard.device.client import Device
@@ -19,15 +20,15 @@ def trace_host(name: str, path: Path, graph: Graph, inputs: tuple[np.ndarray, ..
     if name == "simulator":
         from tinyguard.backends.simulator import Simulator
 
-        return Simulator(graph).tensors(*inputs)
+        return cleared(graph, Simulator(graph).tensors(*inputs))
     if name == "reference":
         from tinyguard.backends.reference import ReferenceBackend
 
-        return ReferenceBackend(graph).tensors(*inputs)
+        return cleared(graph, ReferenceBackend(graph).tensors(*inputs))
     if name == "compiled":
         from tinyguard.backends.compiled import CompiledBackend
 
-        return CompiledBackend(graph).tensors(*inputs)
+        return cleared(graph, CompiledBackend(graph).tensors(*inputs))
     if name == "litert":
         return _trace_litert(path, graph, inputs)
     raise TinyguardError(f"no host back end named {name!r}; known: simulator, litert, reference, compiled")
@@ -56,19 +57,22 @@ def trace_device(
     have N = 1. Raises TinyguardError when the board's layers are neither.
     """
     from tinyguard import passes
-    from tinyguard.backends.device import fix_seed
+    from tinyguard.backends.device import hold
 
-    fix_seed(device, graph)
+    hold(device, graph)
     runs = list(device.run_layers(*(x[0] for x in inputs)))
     shapes = [[output.shape for output in run.outputs] for run in runs]
     for flashed in (passes.optimize(graph), graph):
         tensors = flashed.tensors
         if shapes == [[tensors[i].shape or (1,) for i in node.outputs] for node in flashed.nodes]:
-            return flashed, {
-                index: output.reshape(1, *tensors[index].shape)
-                for node, run in zip(flashed.nodes, runs, strict=True)
-                for index, output in zip(node.outputs, run.outputs, strict=True)
-            }
+            return flashed, cleared(
+                flashed,
+                {
+                    index: output.reshape(1, *tensors[index].shape)
+                    for node, run in zip(flashed.nodes, runs, strict=True)
+                    for index, output in zip(node.outputs, run.outputs, strict=True)
+                },
+            )
     raise TinyguardError(
         f"the {len(runs)} layers of the board on {device.port} are not this network's: flash it again"
     )

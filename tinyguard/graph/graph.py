@@ -104,8 +104,10 @@ class Graph:
     """A network: nodes in execution order over tensors, with `sha256` of the file it came from.
 
     `roles` says of output tensors what they mean, where somebody has said it, and `output_names` what people
-    call them. `settings` are what layers read when they run. `lengths` maps an output of variable length to
-    the int32 output that holds how many of its bytes are used.
+    call them. `settings` are what layers read when they run, with the values in force. `lengths` maps an
+    output of variable length to the int32 output that holds how many of its bytes are used. Whatever lies
+    beyond them means nothing: boards do not send it, and back ends are compared on used bytes, the others
+    read as zeros (`clear_unused`).
     """
 
     tensors: tuple[Tensor, ...]

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from tinyguard.errors import TinyguardError
+
+if TYPE_CHECKING:
+    from tinyguard.graph.graph import Graph
 
 KINDS = ("bool", "int32", "uint64", "int32[]")
 _WIDEST = {
@@ -17,10 +22,11 @@ _WIDEST = {
 
 @dataclass(frozen=True)
 class Setting:
-    """One setting. `value` is the file's: an entry, or as many as an array has. `kind` is one of KINDS.
+    """One setting. `value`: an entry, or as many as an array has; as read, the file's. `kind`: one of KINDS.
 
     `ranges` holds the lowest and the highest value of each entry, both included. `drawn`: a board with a
-    random number generator draws a new value before every inference until somebody gives one; "uint64" alone.
+    random number generator draws a new value before every inference until somebody gives one; "uint64" of the
+    whole range alone.
     Raises TinyguardError for a declaration that contradicts itself.
     """
 
@@ -45,8 +51,8 @@ class Setting:
             raise TinyguardError(
                 f"setting {self.name} has {len(self.value)} values and the ranges {self.ranges}"
             )
-        if self.drawn and self.kind != "uint64":
-            raise TinyguardError(f"setting {self.name} is drawn, and only uint64 can be")
+        if self.drawn and (self.kind != "uint64" or self.ranges != (_WIDEST["uint64"],)):
+            raise TinyguardError(f"setting {self.name} is drawn, and only uint64 of the whole range can be")
         self.check(self.value)
 
     def check(self, value: tuple[int, ...]) -> None:
@@ -56,3 +62,64 @@ class Setting:
         for number, (low, high) in zip(value, self.ranges, strict=True):
             if not low <= number <= high:
                 raise TinyguardError(f"setting {self.name} takes {low} to {high} and got {number}")
+
+
+def with_settings(graph: Graph, values: Mapping[str, int | Sequence[int]]) -> Graph:
+    """The graph with other values in force; settings that `values` leaves out keep theirs.
+
+    Raises TinyguardError for a name that the network does not declare and for a value out of its range.
+    """
+    changed = checked(graph.settings, values)
+    return replace(
+        graph, settings=tuple(replace(s, value=changed.get(s.name, s.value)) for s in graph.settings)
+    )
+
+
+def checked(
+    settings: Iterable[Setting], values: Mapping[str, int | Sequence[int]]
+) -> dict[str, tuple[int, ...]]:
+    """`values` as tuples of entries. Raises TinyguardError for an unknown name or a value out of range."""
+    known = {setting.name: setting for setting in settings}
+    found = {}
+    for name, value in values.items():
+        if name not in known:
+            there = f"known: {', '.join(known)}" if known else "the network has none"
+            raise TinyguardError(f"no setting named {name!r}; {there}")
+        found[name] = tuple(map(int, value)) if isinstance(value, Sequence) else (int(value),)
+        known[name].check(found[name])
+    return found
+
+
+def values_of(settings: Iterable[Setting]) -> dict[str, tuple[int, ...]]:
+    """The values in force, by name."""
+    return {setting.name: setting.value for setting in settings}
+
+
+def parse_value(text: str) -> tuple[str, tuple[int, ...]]:
+    """NAME=VALUE or NAME=1,2,3 as people type it; whole numbers, true and false, 0x for hexadecimal."""
+    name, sign, entries = text.partition("=")
+    words = {"true": 1, "false": 0}
+    try:
+        value = tuple(
+            words[entry] if entry in words else int(entry, 0)
+            for entry in (part.strip().lower() for part in entries.split(","))
+        )
+    except ValueError:
+        value = ()
+    if not (name and sign and value):
+        raise TinyguardError(f"{text!r} sets nothing; type NAME=VALUE, or NAME=1,2,3 for an array")
+    return name.strip(), value
+
+
+def to_words(kind: str, entries: Iterable[int]) -> list[int]:
+    """The 32-bit words of entries, as a board keeps them: of a uint64 two, the low one first."""
+    if kind != "uint64":
+        return [entry & 0xFFFFFFFF for entry in entries]
+    return [half for entry in entries for half in (entry & 0xFFFFFFFF, entry >> 32)]
+
+
+def from_words(kind: str, words: Sequence[int]) -> tuple[int, ...]:
+    """The inverse of `to_words`."""
+    if kind != "uint64":
+        return tuple(word - (word >> 31 << 32) for word in words)
+    return tuple(low | high << 32 for low, high in zip(words[::2], words[1::2], strict=True))

@@ -43,8 +43,9 @@ class Emission(Protocol):
     def kernel(self, header: str) -> None:
         """Include a header of firmware/kernels; an operator of another package uses `function`."""
 
-    def seed(self, default: int) -> str:
-        """C expression, a `uint32_t *`, of the 64-bit seed, low word first; `default` until one is set."""
+    def setting(self, name: str) -> str:
+        """C expression of a setting in the arena: `uint32_t *`, low word first, of a "uint64", else
+        `const int32_t *`, an entry each."""
 
     def function(self, name: str, text: str) -> None:
         """Define a static function of this file, once a file: equal names stand for equal texts."""
@@ -72,6 +73,7 @@ class Operator(ABC):
 
     names: ClassVar[tuple[str, ...]] = ()  # TFLite builtin names; empty on abstract classes
     in_file: ClassVar[bool] = True  # whether a .tflite file may hold it; input filters come from the metadata
+    reads: ClassVar[tuple[str, ...]] = ()  # names of the settings that it reads when it runs
     gradient: str = "smooth"  # of input filters; see `Simulator.with_filter_gradient`
     gives_bytes: bool = False  # whether `answer` gives codes as bytes: all that read them take these
     leak: float = 0.0  # share of the gradient that passes outside the clamp; see `Simulator.leaky`
@@ -83,6 +85,12 @@ class Operator(ABC):
             graph.tensors[index] if index >= 0 else None for index in node.inputs
         )
         self.outputs: tuple[Tensor, ...] = tuple(graph.tensors[index] for index in node.outputs)
+        in_force = {setting.name: setting.value for setting in graph.settings}
+        for name in self.reads:
+            self.require(
+                name in in_force, f"it reads the setting {name!r}, which the network does not declare"
+            )
+        self.settings = {name: in_force[name] for name in self.reads}
         self.prepare()
 
     @abstractmethod
@@ -166,6 +174,10 @@ class Operator(ABC):
     def option(self, name: str, default: Any = None) -> Any:
         """A builtin option by its schema name."""
         return self.node.options.get(name, default)
+
+    def setting(self, name: str) -> tuple[int, ...]:
+        """The value in force of a setting, one of `reads`: an entry, or as many as an array has."""
+        return self.settings[name]
 
     def input_tensor(self, index: int) -> Tensor:
         """Input `index`, which must be there."""

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import torch
 
 BYTES_A_BLOCK = 16
+SEED = "seed"  # the setting of that name
 RATES = 256  # p is a whole number of 1/256
 
 
@@ -36,11 +37,11 @@ def kept(seed: int, site: int, run: int, elements: int, dropped: int) -> np.ndar
 
 
 class Dropout(Operator):
-    """`seed` is that of the file until someone else sets it; `site` and `run` (the pass) tell masks apart."""
+    """`site` and `run` (the pass) tell masks of one seed apart."""
 
     names: ClassVar = ("DROPOUT",)
     in_file: ClassVar = False
-    seed: int
+    reads: ClassVar = (SEED,)
 
     def prepare(self) -> None:
         source, output = self.input_tensor(0), self.outputs[0]
@@ -49,13 +50,14 @@ class Dropout(Operator):
         self.require(output.shape == source.shape, f"output of shape {output.shape}, expected {source.shape}")
         self.require(output.zero_point == source.zero_point, "an output of another zero point")
         self.site, self.run_number = int(self.option("site")), int(self.option("run", 0))
-        self.dropped, self.seed = int(self.option("dropped")), int(self.option("seed", 0))
+        self.dropped = int(self.option("dropped"))
         self.require(0 < self.dropped < RATES, f"{self.dropped} of {RATES} dropped")
 
     def mask(self) -> np.ndarray:
         """bool, of the tensor's shape: what stays."""
         shape = self.outputs[0].shape
-        flat = kept(self.seed, self.site, self.run_number, self.outputs[0].elements, self.dropped)
+        (seed,) = self.setting(SEED)
+        flat = kept(seed, self.site, self.run_number, self.outputs[0].elements, self.dropped)
         return flat.reshape(shape)
 
     def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
@@ -83,6 +85,6 @@ class Dropout(Operator):
         output = self.outputs[0]
         c.kernel(header)
         return (
-            f"{function}({c.seed(self.seed)}, {self.site}, {self.run_number}, {output.elements}, "
+            f"{function}({c.setting(SEED)}, {self.site}, {self.run_number}, {output.elements}, "
             f"{self.dropped}, {output.zero_point}, {c.input(0)}, {c.output()});"
         )

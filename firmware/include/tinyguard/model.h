@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #define TG_MAX_RANK 6
+#define TG_SETTINGS_MAX 32
 
 enum { TG_INT8 = 1, TG_INT16 = 2, TG_INT32 = 3, TG_FLOAT32 = 4 };
 
@@ -24,20 +25,34 @@ typedef struct {
     uint16_t output_count;
 } tg_layer;
 
+enum { TG_BOOL = 1, TG_NUMBER = 2, TG_WIDE = 3, TG_NUMBERS = 4 };
+
+/* A named number, or an array of them, that layers read when they run: bool, int32, uint64, array of int32. */
+typedef struct {
+    uint32_t *value;            /* in the arena; an entry is one word, or of TG_WIDE two, the low one first */
+    const uint32_t *file_value; /* what the .tflite file says */
+    const uint32_t *ranges;     /* lowest and highest value of each entry, both included */
+    uint16_t count;             /* entries */
+    uint8_t kind;
+    uint8_t drawn; /* 1: drawn before every inference where the port can, until a value is given; TG_WIDE alone */
+} tg_setting;
+
 typedef struct {
     uint8_t sha256[32]; /* of the .tflite file */
     const tg_tensor *inputs;
     const tg_tensor *outputs;
     const tg_layer *layers; /* in execution order */
-    uint32_t *seed;         /* of stochastic layers: low word, high word, in the arena; 0 where there are none */
-    uint32_t default_seed[2];
+    const tg_setting *settings; /* at most TG_SETTINGS_MAX */
+    const uint32_t *const *output_used; /* for each output, where its used bytes are counted, 0 where all are
+                                           used; 0 where that is so for all */
     uint32_t arena_bytes;
     uint16_t input_count;
     uint16_t output_count;
     uint16_t layer_count;
+    uint16_t setting_count;
 } tg_model;
 
-/* Once, before the first inference: copy default_seed to *seed, where there is one.
+/* Once, before the first inference: tg_settings_to_file (settings.h), where there are settings.
 
    Inference is: fill inputs[i].data, run every layer in order, read outputs[i].data. Inputs may be
    overwritten by the layers; outputs stay valid until an input is written again. */

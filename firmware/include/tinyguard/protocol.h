@@ -7,7 +7,7 @@
 
 #include <stdint.h>
 
-#define TG_PROTOCOL_VERSION 1
+#define TG_PROTOCOL_VERSION 2
 #define TG_REPLY 0x80
 #define TG_NO_LAYER 0xFFFF
 #define TG_CHUNK_MIN 32
@@ -31,7 +31,8 @@ enum {
     TG_STATUS = 10,
     TG_SET_BAUD = 11,
     TG_RESET = 12,
-    TG_SEED = 13,
+    TG_SETTINGS = 13,
+    TG_FAULT = 125, /* reply only, session 0: what stopped the board */
     TG_NAK = 126,  /* reply only, session 0: a frame arrived broken */
     TG_ERROR = 127 /* reply only: tg_error_reply */
 };
@@ -40,8 +41,9 @@ enum {
     TG_OK = 0,
     TG_ERROR_COMMAND = 1, /* no such command */
     TG_ERROR_LENGTH = 2,  /* payload of the wrong length; detail: the length */
-    TG_ERROR_INDEX = 3,   /* no such input, output or layer; detail: the index */
-    TG_ERROR_RANGE = 4,   /* bytes beyond the end of a tensor or of a frame; detail: the end asked for */
+    TG_ERROR_INDEX = 3,   /* no such input, output, layer or setting; detail: the index */
+    TG_ERROR_RANGE = 4,   /* bytes beyond the end of a tensor or of a frame; detail: the end asked for; of SET, a value
+                             out of range; detail: the setting */
     TG_ERROR_ORDER = 5,   /* not now; layer: the one that could run next; detail: the one asked for */
     TG_ERROR_INPUT = 6,   /* inputs incomplete; detail: index of the first missing */
     TG_ERROR_CRC = 7,     /* inputs in memory are not what the host sent; detail: their CRC-32 */
@@ -117,6 +119,7 @@ typedef struct TG_PACKED {
     uint32_t shape[6];
     uint8_t dtype;
     uint8_t rank;
+    uint8_t variable; /* 1: an output of variable length; its count goes before its used bytes */
 } tg_describe_reply;
 
 typedef struct TG_PACKED {
@@ -140,12 +143,15 @@ typedef struct TG_PACKED {
     uint16_t output_bytes; /* to append to the reply when the last layer of the network has run, at most */
 } tg_invoke_request;
 
-/* Of INVOKE and RUN; followed by the outputs, one after the other. RUN's request is all inputs so. */
+/* Of INVOKE and RUN; followed by the outputs, one after the other: all bytes, or of one of variable length a
+   uint32_t, how many are used, and only those. RUN's request is all inputs one after the other. */
 typedef struct TG_PACKED {
     uint64_t count;
     uint8_t flags;
 } tg_invoke_reply;
 
+/* Replied with the bytes; of an output of variable length with a uint32_t, how many are used, and those of them
+   that were asked for. */
 typedef struct TG_PACKED {
     uint32_t offset;
     uint16_t count;
@@ -176,22 +182,33 @@ typedef struct TG_PACKED {
 } tg_set_baud_request;
 
 enum {
-    TG_SEED_TELL = 0,  /* the seed of the last inference, or of the next where it is fixed */
-    TG_SEED_FIX = 1,   /* to the one given */
-    TG_SEED_RANDOM = 2 /* drawn before every inference, by boards with a generator */
+    TG_SETTINGS_TELL = 0,   /* a setting's kind and value: that of the last inference, or in force for the next */
+    TG_SETTINGS_SET = 1,    /* give values to some, all or none; they hold until reset, whoever gave them */
+    TG_SETTINGS_RESTORE = 2 /* back to the file's, or to being drawn: those named, or all */
 };
 
-/* TG_ERROR_INDEX where the network has no stochastic layers. */
+/* SETTINGS begins with one of these. Where the network has no settings: TG_ERROR_INDEX. Refused with
+   TG_ERROR_ORDER while some layers have run and not all. What is refused changes nothing. */
 typedef struct TG_PACKED {
-    uint32_t low;
-    uint32_t high;
-    uint8_t what; /* TG_SEED_... */
-} tg_seed_request;
+    uint8_t what;   /* TG_SETTINGS_TELL */
+    uint16_t index; /* of the setting */
+    uint16_t first; /* word of its value */
+    uint16_t words;
+} tg_settings_tell_request;
 
+/* Followed by the words that were asked for. */
 typedef struct TG_PACKED {
-    uint32_t low;
-    uint32_t high;
-    uint8_t fixed;
-} tg_seed_reply;
+    uint16_t setting_count; /* of the network */
+    uint16_t count;         /* entries */
+    uint8_t kind;           /* TG_BOOL, ... of model.h */
+    uint8_t drawn;          /* 1: a new value is drawn before every inference */
+} tg_settings_tell_reply;
+
+/* SET is `what`, then for each setting this and its words; RESTORE is `what` and the indices, uint16_t each, none
+   for all. Their replies are empty. Of a setting that is given twice the last value stays. */
+typedef struct TG_PACKED {
+    uint16_t index;
+    uint16_t words; /* of its whole value */
+} tg_settings_entry;
 
 #endif

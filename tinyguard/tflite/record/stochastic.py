@@ -14,8 +14,9 @@ from types import MappingProxyType
 from typing import Any
 
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Graph, Node, Quantization, Tensor
+from tinyguard.graph import Graph, Node, Quantization, Setting, Tensor
 from tinyguard.graph.answer import PASS, UNCERTAINTY, role_of
+from tinyguard.operators.dropout import SEED
 from tinyguard.tflite.record.section import Section
 
 RATES = 256
@@ -167,7 +168,6 @@ class _Unrolled:
             "site": self.sites[site],
             "run": run,
             "dropped": self.one.dropped,
-            "seed": self.one.seed,
         }
         self._node("DROPOUT", (source,), (target,), options)
         return target
@@ -199,12 +199,14 @@ class _Unrolled:
         self._node("MONTE_CARLO_MEAN", (total,), (mean, uncertainty), options)
         stated = {mean: role_of(self.origin, final).name, uncertainty: UNCERTAINTY.name}
         stated |= dict.fromkeys(self.passes, PASS.name)
+        seed = Setting(SEED, "uint64", (self.one.seed,), ((0, 2**64 - 1),), drawn=True)
         return replace(
             self.origin,
             tensors=tuple(self.tensors),
             nodes=tuple(self.nodes),
             outputs=(mean, uncertainty),
             roles=MappingProxyType({**self.origin.roles, **stated}),
+            settings=(*self.origin.settings, seed),
         )
 
 
