@@ -3,7 +3,7 @@
 import os
 import subprocess
 import tty
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,7 @@ def compile_runtime(
     chunk_bytes: int = 256,
     x: int = 60,
     variable: bool = False,
+    includes: Sequence[Path] = (),
 ) -> Path:
     """The runtime with `sources` beside it; `x` is the size of the fake network's first input.
 
@@ -45,7 +46,7 @@ def compile_runtime(
     left_out = {"no_settings.c"} if main else {"no_settings.c", "main.c"}
     runtime = [path for path in sorted((firmware / "runtime").glob("*.c")) if path.name not in left_out]
     command = ["gcc", "-O1", *STRICT, *SANITIZE, f"-DTG_CHUNK_BYTES={chunk_bytes}", f"-DFAKE_X={x}"]
-    command += ["-DFAKE_VARIABLE"] if variable else []
+    command += [*(["-DFAKE_VARIABLE"] if variable else []), *(f"-I{folder}" for folder in includes)]
     command += [f"-I{firmware / 'include'}", f"-I{firmware / 'runtime'}", f"-I{SOURCES}", "-o", str(binary)]
     subprocess.run([*command, *map(str, runtime + sources)], check=True)
     return binary
