@@ -11,13 +11,17 @@ from tests.device.proxy import Faults, Proxy
 from tinyguard import boards
 from tinyguard.backends.device import DeviceBackend
 from tinyguard.backends.reference import ReferenceBackend
+from tinyguard.backends.simulator import Simulator
 from tinyguard.codegen import build_image
+from tinyguard.defenses.stochastic import find_sites, with_stochastic
 from tinyguard.device.client import Device
 from tinyguard.device.failures import PortVanishedError, WrongModelError
+from tinyguard.evaluation.agreement import agreement
 from tinyguard.flashing import flash, stop, stop_all
 from tinyguard.graph import Graph
 from tinyguard.operators import resolve
 from tinyguard.tflite import read_graph
+from tinyguard.tflite.record.stochastic import Stochastic
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("device-emulator")]
 
@@ -37,9 +41,9 @@ def start(digits: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("XDG_RUNTIME_DIR", str(tmp_path_factory.mktemp("run")))
 
-        def run(board_name: str) -> str:
+        def run(board_name: str, graph: Graph = digits) -> str:
             board = boards.load(board_name)
-            image = build_image(digits, board, tmp_path_factory.mktemp("image") / board_name)
+            image = build_image(graph, board, tmp_path_factory.mktemp("image") / board_name)
             return str(flash(image, board)["port"])
 
         yield run
@@ -137,6 +141,42 @@ def test_a_thousand_inferences_with_light_faults(port: str, digits: Graph) -> No
 @pytest.mark.slow
 def test_a_hundred_inferences_with_heavy_faults(port: str, digits: Graph) -> None:
     _check(port, digits, Faults(**HEAVY, silence_every_frames=500, silence_s=2.0, seed=7), samples=100)
+
+
+def _changes_of_seed(port: str, graph: Graph, inferences: int, changes: int) -> None:
+    """With 1 % of all bytes lost each way, as many inferences a seed."""
+    codes, simulator = _codes(inferences, seed=9), Simulator(graph)
+    each = inferences // changes
+    with Proxy(port, Faults(drop=0.01, seed=9)) as proxy, Device(proxy.port) as device:
+        device.connect(graph.sha256)
+        device.declare(graph.settings)
+        for number in range(changes):
+            part, seed = codes[number * each : (number + 1) * each], 2**63 + number
+            device.set({"seed": seed})
+            found = device.run(part).outputs
+            assert agreement(simulator.graph, simulator.seeded(seed).run(part), found).differing_bytes == 0, (
+                number
+            )
+        assert device.tell("seed").value == (seed,)
+        assert device.link.retries > changes
+
+
+@pytest.fixture(scope="module")
+def stochastic() -> Graph:
+    content = DIGITS.read_bytes()
+    sites = find_sites(read_graph(content), ["auto"])
+    return read_graph(with_stochastic(content, Stochastic(sites, 26, 3, 7)))
+
+
+def test_changes_of_seed_over_a_line_that_loses_bytes(start: Callable[..., str], stochastic: Graph) -> None:
+    _changes_of_seed(start("mps2-an500", stochastic), stochastic, inferences=12, changes=4)
+
+
+@pytest.mark.slow
+def test_two_hundred_inferences_and_twenty_changes_of_seed(
+    start: Callable[..., str], stochastic: Graph
+) -> None:
+    _changes_of_seed(start("mps2-an500", stochastic), stochastic, inferences=200, changes=20)
 
 
 def test_an_emulator_that_ends_says_resume(start: Callable[[str], str], digits: Graph) -> None:

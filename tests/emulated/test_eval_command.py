@@ -78,6 +78,17 @@ def test_diff_compares_every_tensor_of_the_board(run, tmp_path):
         run("stop", board["port"])
 
 
+def test_settings_in_force_are_stated_and_hold_from_one_command_to_the_next(run, tmp_path):
+    hardened = str(tmp_path / "hardened.tflite")
+    run("harden", "stochastic", str(DIGITS), "--passes", "3", "--seed", "7", "-o", hardened)
+    board = run("flash", hardened, "--board", "mps2-an500")
+    where = ("eval", hardened, "--data", "digits:test", "--limit", "20")
+    for arguments, value in (((), 7), (("--set", "seed=9"), 9), ((), 9)):
+        on_board = run(*where, "--serial", board["port"], *arguments)
+        assert on_board["settings"] == {"seed": {"value": [value], "file": [7]}}
+        assert on_board["agreement"] == {"differing_bytes": 0, "differing_predictions": 0}
+
+
 def test_a_killed_emulator_loses_nothing(run, start, tmp_path):
     data = _samples(tmp_path, 4000)
     board = run("flash", str(DIGITS), "--board", "mps2-an500")

@@ -188,7 +188,7 @@ def open_target(
 def _check_masks(masks: FreshMasks | None, graph: Graph, backend: str) -> None:
     if masks is None:
         return
-    if not any(node.operator == "DROPOUT" for node in graph.nodes):
+    if not any(setting.drawn for setting in graph.settings):
         raise TinyguardError("the network draws no masks: type tinyguard harden stochastic first")
     if backend != "simulator":
         raise TinyguardError(f"masks of other seeds run on the simulator alone, not on {backend}")
