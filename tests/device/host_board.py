@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from tinyguard.graph import Setting
+from tinyguard.codegen.prepare import prepare
+from tinyguard.codegen.project import model_files
+from tinyguard.graph import Graph, Setting
 from tinyguard.paths import data_folder
 
 SOURCES = Path(__file__).parent.parent / "firmware_runtime"
@@ -56,6 +58,16 @@ def compile_host_board(binary: Path, *, chunk_bytes: int = 256, x: int = 60, var
     """A program that is a board: file descriptor 0 is its UART."""
     sources = [SOURCES / "port_posix.c", SOURCES / "fake_model.c"]
     return compile_runtime(binary, sources, chunk_bytes=chunk_bytes, x=x, variable=variable)
+
+
+def compile_network_board(graph: Graph, folder: Path) -> Path:
+    """A board with the generated C of `graph` in place of the tiny network, built in `folder`."""
+    texts = model_files([prepare(graph)])
+    texts["fake_work.c"] = "#include <stdint.h>\n\n#include \"fake_model.h\"\n\nuint32_t fake_work;\n"
+    for name, text in texts.items():
+        (folder / name).write_text(text)
+    sources = [SOURCES / "port_posix.c", *(folder / name for name in texts if name.endswith(".c"))]
+    return compile_runtime(folder / "board", sources, includes=[folder, data_folder("firmware") / "kernels"])
 
 
 class HostBoard:

@@ -265,7 +265,7 @@ class Device:
     def _split_outputs(self, data: bytes) -> tuple[np.ndarray, ...]:
         outputs = []
         for tensor in self.description.outputs:
-            outputs.append(tensor.from_bytes(data[: tensor.size_bytes])[0])
+            outputs.append(tensor.from_bytes(data[: tensor.size_bytes]).reshape(tensor.sample_shape))
             data = data[tensor.size_bytes :]
         return tuple(outputs)
 

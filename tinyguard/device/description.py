@@ -11,7 +11,7 @@ from tinyguard.graph import sample_shape
 
 @dataclass(frozen=True)
 class TensorDescription:
-    """An input or output as the board holds it. `shape` includes the batch, 1.
+    """An input or output as the board holds it. `shape` includes the batch, 1, where the tensor has one.
 
     `variable`: an output that the board sends with a count of its used bytes, and no others.
     """
@@ -25,11 +25,11 @@ class TensorDescription:
 
     @property
     def sample_shape(self) -> tuple[int, ...]:
-        """Without the batch."""
+        """Shape of one sample in a batch: without the leading 1, which some outputs have lost."""
         return sample_shape(self.shape)
 
     def from_bytes(self, data: bytes) -> np.ndarray:
-        """One tensor, batch included."""
+        """One tensor of shape `shape`."""
         return np.frombuffer(data, np.dtype(self.dtype).newbyteorder("<")).reshape(self.shape)
 
 
