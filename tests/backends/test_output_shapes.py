@@ -26,7 +26,8 @@ SAMPLES = 5
 
 
 def one_output_of_each_shape() -> Graph:
-    """A slice of the input for each of SHAPES, in that shape. A scalar takes SQUEEZE: no constant is empty."""
+    """A slice of the input for each of SHAPES, in that shape. A scalar takes SQUEEZE: no constant may be
+    empty."""
     builder = GraphBuilder()
     source = builder.input((1, 24), scale=0.1, zero_point=3)
     outputs = []

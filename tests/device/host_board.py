@@ -63,7 +63,7 @@ def compile_host_board(binary: Path, *, chunk_bytes: int = 256, x: int = 60, var
 def compile_network_board(graph: Graph, folder: Path) -> Path:
     """A board with the generated C of `graph` in place of the tiny network, built in `folder`."""
     texts = model_files([prepare(graph)])
-    texts["fake_work.c"] = "#include <stdint.h>\n\n#include \"fake_model.h\"\n\nuint32_t fake_work;\n"
+    texts["fake_work.c"] = '#include <stdint.h>\n\n#include "fake_model.h"\n\nuint32_t fake_work;\n'
     for name, text in texts.items():
         (folder / name).write_text(text)
     sources = [SOURCES / "port_posix.c", *(folder / name for name in texts if name.endswith(".c"))]

@@ -21,7 +21,9 @@ def to_tflite(source: Source, scheme: str | None, calibration: np.ndarray | None
     """
     import tensorflow as tf
 
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([source.function], source.owner)
+    # An owner that TensorFlow can save makes a detour over a file, which shuffles several outputs.
+    owner = source.owner if len(source.function.outputs) == 1 else (source.owner,)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([source.function], owner)
     if scheme is not None:
         assert calibration is not None
         operators = tf.lite.OpsSet

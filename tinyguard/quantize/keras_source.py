@@ -1,12 +1,13 @@
 """Keras networks: .keras, .h5 of Keras 3 and of Keras 2, and SavedModel folders."""
 
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.source import Source, as_arrays, fixed_batch, input_shape
+from tinyguard.quantize.source import Source, as_arrays, fixed_batch, input_shape, named_outputs
 from tinyguard.quiet import one_line, quiet
 
 
@@ -17,7 +18,11 @@ def load_keras(path: Path) -> Source:
 
 
 def keras_source(model: Any, name: str) -> Source:
-    """A Keras network in memory (Keras 3, or Keras 2 as `tf_keras`)."""
+    """A Keras network in memory (Keras 3, or Keras 2 as `tf_keras`).
+
+    Its outputs are in the order of `model.output`, a dictionary's in the order of its keys, named after the
+    keys or after the layers that give them.
+    """
     if len(model.inputs) != 1:
         raise TinyguardError(f"{name} has {len(model.inputs)} inputs: quantize takes networks with one input")
     shape = input_shape(tuple(model.inputs[0].shape), name)
@@ -27,11 +32,23 @@ def keras_source(model: Any, name: str) -> Source:
         return as_arrays(model(x, training=False))
 
     function = fixed_batch(lambda x: rewritten(x, training=False), shape)
-    return Source("keras", name, shape, forward, function, (model, rewritten), notes)
+    return Source("keras", name, shape, forward, function, (model, rewritten), notes, _output_names(model))
+
+
+def _output_names(model: Any) -> tuple[str, ...]:
+    output = getattr(model, "output", None)
+    keys = tuple(key for key, _ in named_outputs(output))
+    layers = tuple(getattr(model, "output_names", None) or ())
+    return layers if not any(keys) and len(layers) == len(keys) else keys
 
 
 def load_saved_model(folder: Path, kind: str = "savedmodel") -> Source:
-    """A SavedModel's `serving_default` signature."""
+    """A SavedModel's `serving_default` signature.
+
+    The file keeps no order of a signature's outputs, only their names, and TensorFlow gives them in another
+    order each time: here they are in the order of their names, numbers in them by value (`output_2` before
+    `output_10`).
+    """
     import tensorflow as tf
 
     with quiet(f"loading {folder}"):
@@ -44,15 +61,22 @@ def load_saved_model(folder: Path, kind: str = "savedmodel") -> Source:
             raise TinyguardError(f"{folder} has {len(inputs)} inputs: quantize takes networks with one input")
         ((key, spec),) = inputs.items()
         shape = input_shape(tuple(spec.shape), folder.name)
+        names = sorted(signature.structured_outputs, key=_by_numbers)
+
+        def call(x: Any) -> list[Any]:
+            outputs = signature(**{key: x})
+            return [outputs[name] for name in names]
 
         def forward(x: np.ndarray) -> tuple[np.ndarray, ...]:
-            if spec.shape[0] is None:
-                return as_arrays(signature(**{key: tf.constant(x)}))
-            rows = [as_arrays(signature(**{key: tf.constant(row[None])})) for row in x]
-            return tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
+            return as_arrays(call(tf.constant(x)))
 
-        function = fixed_batch(lambda x: list(signature(**{key: x}).values()), shape)
-    return Source(kind, folder.name, shape, forward, function, loaded)
+        function = fixed_batch(call, shape)
+    return Source(kind, folder.name, shape, forward, function, loaded, outputs=tuple(names))
+
+
+def _by_numbers(name: str) -> list[tuple[int, str]]:
+    """A sort key that takes the numbers in a name by value."""
+    return [(int(part), "") if part.isdecimal() else (-1, part) for part in re.split(r"(\d+)", name)]
 
 
 def _load(path: Path) -> Any:

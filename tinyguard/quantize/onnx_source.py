@@ -11,24 +11,32 @@ import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.quantize.keras_source import load_saved_model
-from tinyguard.quantize.source import Source
+from tinyguard.quantize.source import Source, as_arrays, check_once
 from tinyguard.quiet import SHOWN_LINES, one_line
 
 SAMPLE_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"
 INPUT_NAME = "network_input"
 
 
-def load_onnx(path: Path, calibration: np.ndarray, kind: str = "onnx", name: str | None = None) -> Source:
+def load_onnx(
+    path: Path,
+    calibration: np.ndarray,
+    kind: str = "onnx",
+    name: str | None = None,
+    names: tuple[str, ...] | None = None,
+) -> Source:
     """An ONNX network with one input; `calibration` float32 (N, ...) in the layout of the data, NHWC.
 
     An input with channels first becomes channels last, as TFLite wants it; one that has the data's
-    layout already is kept.
+    layout already is kept. The outputs have the order of the graph's, and their names unless `names` are
+    given.
     """
     session = _session(path)
     inputs = session.get_inputs()
     if len(inputs) != 1:
         raise TinyguardError(f"{path} has {len(inputs)} inputs: quantize takes networks with one input")
-    key, fixed = inputs[0].name, isinstance(inputs[0].shape[0], int) and inputs[0].shape[0] > 0
+    key, outputs = inputs[0].name, tuple(output.name for output in session.get_outputs())
+    check_once(name or path.name, outputs, names or outputs)
     shape = calibration.shape[1:]
     first = channels_first(shape)
     transposed = _is_transposed(tuple(inputs[0].shape[1:]), shape, path)
@@ -36,10 +44,7 @@ def load_onnx(path: Path, calibration: np.ndarray, kind: str = "onnx", name: str
 
     def forward(x: np.ndarray) -> tuple[np.ndarray, ...]:
         x = np.ascontiguousarray(x.transpose(axes)) if transposed else x
-        if not fixed:
-            return tuple(session.run(None, {key: x}))
-        rows = [session.run(None, {key: row[None]}) for row in x]
-        return tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
+        return as_arrays(session.run(None, {key: x}))
 
     notes = (f"input {first} (channels first) became {shape} (channels last)",) if transposed else ()
     with tempfile.TemporaryDirectory(prefix="tinyguard-onnx-") as folder:
@@ -47,7 +52,8 @@ def load_onnx(path: Path, calibration: np.ndarray, kind: str = "onnx", name: str
         source = load_saved_model(converted, kind)
     if source.shape != tuple(shape):
         raise TinyguardError(f"{path}: onnx2tf made the input {source.shape}, the data is {tuple(shape)}")
-    return Source(kind, name or path.name, source.shape, forward, source.function, source.owner, notes)
+    function, owner = source.function, source.owner
+    return Source(kind, name or path.name, source.shape, forward, function, owner, notes, names or outputs)
 
 
 def channels_first(shape: tuple[int, ...]) -> tuple[int, ...]:

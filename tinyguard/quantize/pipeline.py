@@ -2,7 +2,10 @@
 
 import hashlib
 import importlib
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -12,20 +15,20 @@ from tinyguard.data import Samples, real_values, to_codes
 from tinyguard.data.normalization import UNIT, pixel_values
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Tensor
-from tinyguard.quantize.convert import SCHEMES, spanning_pixels, to_tflite
+from tinyguard.quantize.accuracy import judged, output_accuracy, unfit
+from tinyguard.quantize.convert import SCHEMES, spanning_pixels
+from tinyguard.quantize.converted import convert
 from tinyguard.quantize.keras_source import load_keras, load_saved_model
 from tinyguard.quantize.layers import layer_errors
 from tinyguard.quantize.onnx_source import load_onnx
-from tinyguard.quantize.report import Accuracy, Report
+from tinyguard.quantize.report import Output, Report
 from tinyguard.quantize.source import Source
 from tinyguard.quantize.torch_source import load_torch
 from tinyguard.quiet import quiet
-from tinyguard.tflite import Metadata, Normalization, with_metadata
+from tinyguard.tflite import Metadata, Normalization, read_graph, with_metadata
 
-CHECKED_SAMPLES = 16
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 ENDINGS = (*KERAS_ENDINGS, ".onnx", ".tflite", *TORCH_ENDINGS)
-CONVERSION_TOLERANCE = 0.01
 
 
 def quantize(
@@ -43,7 +46,8 @@ def quantize(
     `source` is a Keras, ONNX, TorchScript or torch.export file, a SavedModel folder, a PyTorch
     `module:function`, or a Source. The first `samples` of `calibration` (uint8 pixels or float32 values,
     NHWC) set the ranges. Pixels are normalised with `normalization` (pixel / 255 when it is None), which is
-    written into the metadata with the class names. `evaluation` with labels gives the accuracy figures.
+    written into the metadata with the class names. `evaluation` with labels gives the accuracy figures, of
+    every output that labels judge. The file lists the outputs in the source's order.
     Raises TinyguardError for a source that cannot be read or converted and for data that does not fit.
     """
     if scheme not in SCHEMES:
@@ -57,26 +61,28 @@ def quantize(
         _check_shape(network, data.x.shape[1:], data.name)
     if chosen.x.dtype == np.uint8 and normalization is not None:
         x = spanning_pixels(x, pixel_values(normalization, x.shape[-1]))
-    float_model = to_tflite(network, None)
-    conversion_error = _conversion_error(network, float_model, x)
     metadata = Metadata.of(normalization=normalization, class_names=class_names)
-    model = with_metadata(to_tflite(network, scheme, x), metadata)
+    converted = convert(network, scheme, x)
+    model = with_metadata(converted.model, metadata)
     backend = LiteRTBackend(model)
+    outputs = _judged(network, model, backend, converted.errors, evaluation, metadata)
+    alone = len(outputs) == 1
     report = Report(
         source=network.name,
         kind=network.kind,
         scheme=scheme,
         sha256=hashlib.sha256(model).hexdigest(),
         size_bytes=len(model),
-        float_size_bytes=len(float_model),
+        float_size_bytes=len(converted.float_model),
         calibration=chosen.name,
         calibration_samples=len(chosen),
         input=_border(backend.inputs[0]),
-        output=_border(backend.outputs[0]),
-        conversion_error=conversion_error,
-        layers=layer_errors(float_model, model, x),
-        accuracy=_accuracy(network, backend, evaluation, metadata),
-        notes=(*network.notes, *_pixel_note(chosen, normalization)),
+        output=_border(backend.outputs[0]) if alone else None,
+        conversion_error=max(converted.errors),
+        layers=layer_errors(converted.float_model, model, x),
+        outputs=outputs,
+        accuracy=outputs[0].accuracy if alone else None,
+        notes=(*network.notes, *converted.notes, *_pixel_note(chosen, normalization)),
     )
     return model, report
 
@@ -111,53 +117,31 @@ def load_source(text: str, x: np.ndarray) -> Source:
     )
 
 
-def classes(outputs: np.ndarray) -> np.ndarray:
-    """The predicted class of each row: the lowest index among equals; one sigmoid output splits at 0.5."""
-    rows = outputs.reshape(len(outputs), -1)
-    return (rows[:, 0] > 0.5).astype(np.int64) if rows.shape[1] == 1 else rows.argmax(1)
-
-
-def _accuracy(
-    network: Source, backend: LiteRTBackend, evaluation: Samples | None, metadata: Metadata
-) -> Accuracy | None:
-    """Float and quantized accuracy, on the first output of each."""
-    if evaluation is None or evaluation.y is None:
-        return None
-    real = network.predict(real_values(evaluation, metadata.normalization))[0]
-    real = real.reshape(len(evaluation), -1)
-    if evaluation.y.max() >= max(2, real.shape[1]):
-        raise TinyguardError(
-            f"{evaluation.name} has label {evaluation.y.max()} and {network.name} has {real.shape[1]} "
-            "outputs: give data of the network's classes"
-        )
-    floats = classes(real)
-    output = backend.outputs[0]
-    codes = backend.run(to_codes(evaluation, backend.inputs[0], metadata))[0]
-    wholes = classes(np.float32(output.scale) * (codes.astype(np.float32) - output.zero_point))
-    return Accuracy(
-        data=evaluation.name,
-        samples=len(evaluation),
-        float_network=float(np.mean(floats == evaluation.y)),
-        quantized_network=float(np.mean(wholes == evaluation.y)),
-        same_prediction=float(np.mean(floats == wholes)),
+def _judged(
+    network: Source,
+    model: bytes,
+    backend: LiteRTBackend,
+    errors: Sequence[float],
+    evaluation: Samples | None,
+    metadata: Metadata,
+) -> tuple[Output, ...]:
+    """The file's outputs, with the accuracy of those that the labels of `evaluation` judge."""
+    outputs = tuple(
+        Output(**_border(tensor), conversion_error=error)
+        for tensor, error in zip(backend.outputs, errors, strict=True)
     )
-
-
-def _conversion_error(network: Source, float_model: bytes, x: np.ndarray) -> float:
-    x = x[:CHECKED_SAMPLES]
-    wanted, found = network.predict(x), LiteRTBackend(float_model).run(x)
-    if [output.size for output in wanted] != [output.size for output in found]:
-        raise TinyguardError(
-            f"the converter gave {network.name} outputs of other sizes: save it in another format"
-        )
-    errors = [np.abs(a.reshape(b.shape) - b).max() for a, b in zip(wanted, found, strict=True)]
-    for error, output in zip(errors, wanted, strict=True):
-        if not error <= CONVERSION_TOLERANCE * max(1e-6, float(np.abs(output).max())):
-            raise TinyguardError(
-                f"the converter changed what {network.name} computes: its outputs differ by up to "
-                f"{error:.3g} where they reach {np.abs(output).max():.3g}: save it in another format"
-            )
-    return float(max(errors))
+    if evaluation is None or evaluation.y is None:
+        return outputs
+    real = network.predict(real_values(evaluation, metadata.normalization))
+    codes = backend.run(to_codes(evaluation, backend.inputs[0], metadata))
+    graph = read_graph(model, check=False)
+    found = [
+        output_accuracy(real[place], codes[place], tensor, evaluation) if judged(graph, place) else None
+        for place, tensor in enumerate(backend.outputs)
+    ]
+    if not any(found):
+        raise unfit(network.name, evaluation, [output.shape for output in outputs])
+    return tuple(replace(output, accuracy=one) for output, one in zip(outputs, found, strict=True))
 
 
 def _check_shape(network: Source, shape: tuple[int, ...], data: str) -> None:
@@ -168,7 +152,7 @@ def _check_shape(network: Source, shape: tuple[int, ...], data: str) -> None:
         )
 
 
-def _border(tensor: Tensor) -> dict[str, object]:
+def _border(tensor: Tensor) -> dict[str, Any]:
     return {
         "name": tensor.name,
         "shape": list(tensor.shape),

@@ -24,8 +24,29 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Output:
+    """One output of the quantized file, called `name` there. `shape` is its tensor's.
+
+    `conversion_error` is the largest difference between the source's output and the float `.tflite`'s, over a
+    few samples. `accuracy` is None where no labels judge the output.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    scale: float
+    zero_point: int
+    conversion_error: float
+    accuracy: Accuracy | None = None
+
+
+@dataclass(frozen=True)
 class Report:
-    """Everything `tinyguard quantize` says; `as_record` is what goes beside the model as JSON."""
+    """Everything `tinyguard quantize` says; `as_record` is what goes beside the model as JSON.
+
+    `outputs` are in the source's order. `output` and `accuracy` repeat the only one's, and are None where
+    there are several.
+    """
 
     source: str
     kind: str
@@ -36,10 +57,11 @@ class Report:
     calibration: str
     calibration_samples: int
     input: dict[str, Any]
-    output: dict[str, Any]
+    output: dict[str, Any] | None
     conversion_error: float
     """Largest difference between the source's own outputs and the float `.tflite`'s, over a few samples."""
     layers: tuple[LayerError, ...]
+    outputs: tuple[Output, ...]
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
 
@@ -53,12 +75,11 @@ class Report:
         yield "scheme", self.scheme
         yield "size", f"{self.size_bytes:,} bytes (float {self.float_size_bytes:,})"
         yield "calibration", f"{self.calibration_samples} samples of {self.calibration}"
-        for label, border in (("input", self.input), ("output", self.output)):
-            shape = "x".join(map(str, border["shape"]))
-            yield (
-                label,
-                f"{border['dtype']} {shape}, scale {border['scale']:.6g}, zero point {border['zero_point']}",
-            )
+        yield "input", _border_text(self.input)
+        if self.output is not None:
+            yield "output", _border_text(self.output)
+        else:
+            yield from self._output_rows()
         if self.accuracy is not None:
             found = self.accuracy
             yield "evaluated on", f"{found.samples} samples of {found.data}"
@@ -70,6 +91,22 @@ class Report:
         for note in self.notes:
             yield "note", note
 
+    def _output_rows(self) -> Iterator[tuple[str, str]]:
+        """A line per output, and a second one where labels judge it."""
+        judged = [output.accuracy for output in self.outputs if output.accuracy is not None]
+        if judged:
+            yield "evaluated on", f"{judged[0].samples} samples of {judged[0].data}"
+        for place, output in enumerate(self.outputs):
+            label = f"output {place}"
+            yield label, f"{short_name(output.name)}: {_border_text(asdict(output))}"
+            if output.accuracy is not None:
+                found = output.accuracy
+                yield (
+                    label,
+                    f"{self.scheme} accuracy {100 * found.quantized_network:.2f} %, float "
+                    f"{100 * found.float_network:.2f} %, same prediction {100 * found.same_prediction:.2f} %",
+                )
+
     def table(self) -> Table:
         """The rows for a terminal."""
         table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
@@ -78,6 +115,11 @@ class Report:
             table.add_row("" if label == previous else label, Text(text))
             previous = label
         return table
+
+
+def _border_text(border: dict[str, Any]) -> str:
+    shape = "x".join(map(str, border["shape"]))
+    return f"{border['dtype']} {shape}, scale {border['scale']:.6g}, zero point {border['zero_point']}"
 
 
 def short_name(name: str) -> str:

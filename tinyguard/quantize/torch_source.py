@@ -1,6 +1,7 @@
 """PyTorch networks: `module:function`, TorchScript and torch.export files, converted through ONNX."""
 
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ import numpy as np
 
 from tinyguard.backends.torch_files import open_torch
 from tinyguard.quantize.onnx_source import channels_first, load_onnx
-from tinyguard.quantize.source import Source, as_arrays
+from tinyguard.quantize.source import Source, as_arrays, named_outputs
 from tinyguard.quiet import quiet
 
 
@@ -24,23 +25,41 @@ def load_torch(text: str, calibration: np.ndarray) -> Source:
 
 
 def torch_source(network: Any, name: str, calibration: np.ndarray, torch: Any) -> Source:
-    """A `torch.nn.Module` in memory, exported with opset 17 for a batch of 1."""
+    """A `torch.nn.Module` in memory, exported with opset 17 for a batch of 1.
+
+    Its outputs are in the order in which it returns them, named after a dictionary's keys or a named tuple's
+    fields.
+    """
     shape = calibration.shape[1:]
     example = torch.zeros((1, *(channels_first(shape) if len(shape) > 1 else shape)))
+    with quiet(f"running {name}"), torch.no_grad():
+        outputs = tuple(key for key, _ in named_outputs(network(example)))
+    exported = network if len(outputs) == 1 else _in_order(network)
     with tempfile.TemporaryDirectory(prefix="tinyguard-torch-") as folder:
         path = Path(folder) / "network.onnx"
         with quiet(f"exporting {name} to ONNX"), torch.no_grad():
-            torch.onnx.export(network, (example,), str(path), dynamo=False, opset_version=17)
-        source = load_onnx(path, calibration, "pytorch", name)
+            torch.onnx.export(exported, (example,), str(path), dynamo=False, opset_version=17)
+        source = load_onnx(path, calibration, "pytorch", name, outputs)
     axes = (0, len(shape), *range(1, len(shape)))
 
     def forward(x: np.ndarray) -> tuple[np.ndarray, ...]:
         x = np.ascontiguousarray(x.transpose(axes)) if len(shape) > 1 else x
         with torch.no_grad():
-            try:
-                return as_arrays(network(torch.from_numpy(x)))
-            except (AssertionError, RuntimeError):  # traced or exported for a batch of 1
-                rows = [as_arrays(network(torch.from_numpy(row[None]))) for row in x]
-        return tuple(np.concatenate(outputs) for outputs in zip(*rows, strict=True))
+            return as_arrays(network(torch.from_numpy(x)))
 
-    return Source("pytorch", name, source.shape, forward, source.function, source.owner, source.notes)
+    return replace(source, forward=forward)
+
+
+def _in_order(network: Any) -> Any:
+    """A module that returns the outputs of `network` as a tuple: ONNX has no dictionaries."""
+    import torch
+
+    class InOrder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, x: Any) -> Any:
+            return tuple(output for _, output in named_outputs(self.network(x)))
+
+    return InOrder().eval()

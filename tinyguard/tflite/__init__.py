@@ -1,6 +1,7 @@
 """.tflite files to graphs and back, and the tinyguard metadata record inside them."""
 
 from tinyguard.tflite.metadata import Metadata, read_metadata, with_metadata
+from tinyguard.tflite.outputs import with_outputs
 from tinyguard.tflite.reader import read_graph, survey
 from tinyguard.tflite.record.normalization import Normalization
 from tinyguard.tflite.writer import write_graph
@@ -12,5 +13,6 @@ __all__ = [
     "read_metadata",
     "survey",
     "with_metadata",
+    "with_outputs",
     "write_graph",
 ]
