@@ -151,6 +151,9 @@ def _check_order(graph: Graph) -> None:
     written: set[int] = set()
     for node in graph.nodes:
         where = f"{node.operator} '{shortened(graph.node_name(node))}'"
+        for slot, index in enumerate(node.inputs):
+            if index != -1 and not graph.tensors[index].elements and (node.operator, slot) != ("RESHAPE", 1):
+                raise damaged(f"{where} reads the empty tensor '{graph.tensors[index].name}'")
         for index in node.inputs:
             if index != -1 and index not in ready:
                 raise damaged(f"{where} reads '{graph.tensors[index].name}' before anything has written it")

@@ -31,6 +31,7 @@ def damaged(what: str) -> TinyguardError:
 def read_tensors(tables: Sequence[Table], buffers: Sequence[Table]) -> tuple[Tensor, ...]:
     """Tensors in file order. Constants' data is little-endian, read-only, in the tensor's shape.
 
+    An empty int32 vector is a constant: the shape that RESHAPE gives a scalar.
     A dtype outside `DTYPE_BYTES` is kept under its lower-case schema name, its data as uint8.
     Raises TinyguardError when a shape, a constant or a quantization contradicts itself.
     """
@@ -51,6 +52,8 @@ def _tensor(index: int, table: Table, buffers: Sequence[Table]) -> Tensor:
     if not 0 <= kind < len(ENUMS["TensorType"]):
         raise damaged(f"tensor '{name}' of unknown type {kind}")
     dtype = ENUMS["TensorType"][kind].lower()
+    if table["shape"] == (0,) and dtype == "int32":
+        return Tensor(index, name, (0,), dtype, None, np.zeros(0, np.int32))  # the shape of a scalar
     shape = _shape(name, table["shape"], DTYPE_BYTES.get(dtype, 1))
     if table["buffer"] >= len(buffers):
         raise damaged(f"tensor '{name}' refers to buffer {table['buffer']} of {len(buffers)}")
