@@ -53,6 +53,10 @@ def _matches(source: Source, float_model: bytes, x: np.ndarray) -> tuple[Match, 
     """On a few samples, and on all where those leave outputs tied; only there do names count."""
     backend = LiteRTBackend(float_model)
 
+    fed = {tensor.index for tensor in backend.inputs}
+    if any(tensor.index in fed for tensor in backend.outputs):
+        raise TinyguardError(f"an output of {source.name} is its input: leave it out of the network")
+
     def matched(samples: np.ndarray, hints: Sequence[str]) -> tuple[Match, ...]:
         wanted = Outputs(source.predict(samples), source.outputs)
         return match_outputs(source.name, wanted, _outputs(backend, backend.run(samples)), hints)

@@ -61,8 +61,8 @@ def _orders(wanted: tuple[int, ...], found: tuple[int, ...]) -> Iterator[tuple[i
     rank = len(wanted)
     target = [size for size in found if size != 1]
     seen = {tuple(axis for axis in range(rank) if wanted[axis] != 1)}
-    every = permutations(range(rank)) if rank <= MOST_AXES else iter(())
-    for axes in (_channels_last(rank), *every):
+    every = permutations(range(rank)) if rank <= MOST_AXES else ()
+    for axes in (*((_channels_last(rank),) if rank > 1 else ()), *every):
         kept = tuple(axis for axis in axes if wanted[axis] != 1)
         if kept not in seen and [wanted[axis] for axis in kept] == target:
             seen.add(kept)

@@ -127,7 +127,7 @@ def _judged(
 ) -> tuple[Output, ...]:
     """The file's outputs, with the accuracy of those that the labels of `evaluation` judge."""
     outputs = tuple(
-        Output(**_border(tensor), conversion_error=error)
+        Output(**_border(tensor) | {"shape": tensor.shape}, conversion_error=error)
         for tensor, error in zip(backend.outputs, errors, strict=True)
     )
     if evaluation is None or evaluation.y is None:
