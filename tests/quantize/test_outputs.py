@@ -127,7 +127,7 @@ def test_torch_dictionary_of_lists_with_a_map() -> None:
         lambda y, heads: (y.flatten(2), heads[0], y.reshape(-1, 2, 2, 6, 6)),
         lambda y, heads: (y.squeeze(0), heads[1], y.permute(0, 2, 3, 1).reshape(-1, 4)),
         lambda y, heads: (y.mean((2, 3), keepdim=True), y.mean(), heads[4], heads[5]),
-        lambda y, heads: (y[:, :, :4, :4], y[:, :, :4, :4].mT, y[:, :, :4, :4].transpose(1, 2)),
+        lambda y, heads: (y[:, :, :4, :4], y[:, :, :4, :4].transpose(2, 3), y[:, :, :4, :4].transpose(1, 2)),
     ],
 )
 def test_torch_outputs_of_every_shape(answer: Answer) -> None:
