@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.device.host_board import SOURCES, HostBoard, compile_runtime
+from tests.device.host_board import HostBoard, compile_network_board
 from tests.settings.toy import ELEMENTS, registered, toy_graph
 from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.device import DeviceBackend, agreed
@@ -16,14 +16,11 @@ from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.backends.simulator import Simulator
 from tinyguard.codegen import plan
 from tinyguard.codegen.library import generate_library
-from tinyguard.codegen.prepare import prepare
-from tinyguard.codegen.project import model_files
 from tinyguard.device.client import Device
 from tinyguard.evaluation.traces import trace_device, trace_host
 from tinyguard.graph import Graph, with_settings
 from tinyguard.operators import Unsupported, resolve
 from tinyguard.operators.base import Operator
-from tinyguard.paths import data_folder
 from tinyguard.toolchain import host_compiler
 
 OTHERS = {"level": 20, "whole": 0, "budget": 33, "weights": (-9, 9, 0)}
@@ -39,12 +36,7 @@ def graph() -> Iterator[Graph]:
 @pytest.fixture(scope="module")
 def board_binary(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The generated C of the toy network with the runtime, for this machine."""
-    folder = tmp_path_factory.mktemp("toy")
-    for name, text in model_files([prepare(graph)]).items():
-        (folder / name).write_text(text)
-    (folder / "work.c").write_text('#include "fake_model.h"\nuint32_t fake_work;\n')
-    sources = [SOURCES / "port_posix.c", *(folder / name for name in ("model.c", "weights.c", "work.c"))]
-    return compile_runtime(folder / "board", sources, includes=[folder, data_folder("firmware") / "kernels"])
+    return compile_network_board(graph, tmp_path_factory.mktemp("toy"))
 
 
 def _equal(found: tuple[np.ndarray, ...], expected: tuple[np.ndarray, ...]) -> None:
