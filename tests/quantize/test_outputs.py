@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from tinyguard.backends.litert import LiteRTBackend
+from tinyguard.backends.torch_files import open_torch
 from tinyguard.data import Samples, load_data, real_values, shared_folder, to_codes
 from tinyguard.data.codes import dequantized
 from tinyguard.errors import TinyguardError
@@ -136,6 +137,21 @@ def test_torch_outputs_of_every_shape(answer: Answer) -> None:
     model, report = quantize(source, samples)
     assert all(output.conversion_error < FLOAT_ERROR for output in report.outputs)
     assert read_graph(model).tensors[read_graph(model).outputs[-1]].shape == (1, 13)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("ending", ["pt", "pt2"])
+def test_torch_files(tmp_path: Path, ending: str) -> None:
+    import torch
+
+    network = torch_network(lambda y, heads: {"z": heads[3], "map": y, "a": heads[4]})
+    path, example = tmp_path / f"network.{ending}", torch.zeros(1, 3, 8, 8)
+    if ending == "pt":
+        torch.jit.save(torch.jit.trace(network, example, strict=False), str(path))
+    else:
+        torch.export.save(torch.export.export(network, (example,)), path)
+    source = torch_source(open_torch(str(path)), "net", np.zeros((20, 8, 8, 3), np.float32), torch)
+    check(source, ("z", "map", "a"))
 
 
 @pytest.mark.slow

@@ -34,7 +34,7 @@ def torch_source(network: Any, name: str, calibration: np.ndarray, torch: Any) -
     example = torch.zeros((1, *(channels_first(shape) if len(shape) > 1 else shape)))
     with quiet(f"running {name}"), torch.no_grad():
         outputs = tuple(key for key, _ in named_outputs(network(example)))
-    exported = network if len(outputs) == 1 else _in_order(network)
+    exported = network if len(outputs) == 1 else _in_order(network, example)
     with tempfile.TemporaryDirectory(prefix="tinyguard-torch-") as folder:
         path = Path(folder) / "network.onnx"
         with quiet(f"exporting {name} to ONNX"), torch.no_grad():
@@ -50,8 +50,11 @@ def torch_source(network: Any, name: str, calibration: np.ndarray, torch: Any) -
     return replace(source, forward=forward)
 
 
-def _in_order(network: Any) -> Any:
-    """A module that returns the outputs of `network` as a tuple: ONNX has no dictionaries."""
+def _in_order(network: Any, example: Any) -> Any:
+    """A module that returns the outputs of `network` as a tuple: ONNX has no dictionaries.
+
+    Around TorchScript it is traced, for the exporter does not trace what holds some.
+    """
     import torch
 
     class InOrder(torch.nn.Module):
@@ -62,4 +65,8 @@ def _in_order(network: Any) -> Any:
         def forward(self, x: Any) -> Any:
             return tuple(output for _, output in named_outputs(self.network(x)))
 
-    return InOrder().eval()
+    module = InOrder().eval()
+    if not isinstance(network, torch.jit.ScriptModule):
+        return module
+    with quiet("tracing the network"), torch.no_grad():
+        return torch.jit.trace(module, example, check_trace=False)
