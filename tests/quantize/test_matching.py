@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.layout import best_layout, described, moved
+from tinyguard.quantize.axes import best_layout, described, moved
 from tinyguard.quantize.matching import Outputs, TiedError, match_outputs, match_quantized
 
 

@@ -13,8 +13,8 @@ from tinyguard.data import Samples, load_data, real_values, shared_folder, to_co
 from tinyguard.data.codes import dequantized
 from tinyguard.errors import TinyguardError
 from tinyguard.quantize import Report, Source, quantize
+from tinyguard.quantize.axes import best_layout
 from tinyguard.quantize.keras_source import keras_source, load_saved_model
-from tinyguard.quantize.layout import best_layout
 from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.torch_source import torch_source
 from tinyguard.tflite import read_graph, read_metadata

@@ -9,8 +9,8 @@ from tinyguard.backends.litert import LiteRTBackend
 from tinyguard.data import quantized
 from tinyguard.data.codes import dequantized
 from tinyguard.errors import TinyguardError
+from tinyguard.quantize.axes import described
 from tinyguard.quantize.convert import to_tflite
-from tinyguard.quantize.layout import described
 from tinyguard.quantize.matching import Match, Outputs, TiedError, match_outputs, match_quantized
 from tinyguard.quantize.source import Source, output_label
 from tinyguard.tflite import with_outputs

@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.layout import Layout, best_layout
+from tinyguard.quantize.axes import Layout, best_layout
 from tinyguard.quantize.source import check_once, output_label
 
 CONVERSION_TOLERANCE = 0.01

@@ -7,6 +7,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.tflite.flatbuffer import Table, decode, encode
+from tinyguard.tflite.metadata import read_metadata, with_metadata
 from tinyguard.tflite.tensors import damaged
 
 
@@ -14,7 +15,8 @@ def with_outputs(data: bytes, places: Sequence[int], names: Sequence[str] = ()) 
     """The file with its outputs number `places`, in that order; `data` itself where nothing changes.
 
     `names` are what the chosen outputs' tensors are called from then on; "" and a name that another tensor
-    has keep what is there. Signatures list the chosen outputs in the same order, under their own names.
+    has keep what is there. Signatures list the chosen outputs in the same order, under their own names, and
+    the metadata says of each what it said.
     Layers, tensors and weights that only other outputs needed are left out. Raises TinyguardError for a
     place that is not there or comes twice, and for a file that cannot be written again.
     """
@@ -39,7 +41,12 @@ def with_outputs(data: bytes, places: Sequence[int], names: Sequence[str] = ()) 
     signatures = tuple(_signature(one, chosen) for one in model["signature_defs"])
     model = _changed(model, subgraphs=(subgraph, *model["subgraphs"][1:]))
     model = _changed(model, signature_defs=signatures) if signatures else model
-    return encode(_pruned(model) if len(chosen) < len(set(outputs)) else model)
+    written = encode(_pruned(model) if len(chosen) < len(set(outputs)) else model)
+    record = read_metadata(written)
+    if record is None or record.outputs is None or len(record.outputs) != len(outputs):
+        return written
+    said = tuple(record.outputs[place] for place in places)
+    return with_metadata(written, record.with_section("outputs", said))
 
 
 def _check_indices(subgraph: Table) -> None:
