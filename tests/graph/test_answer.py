@@ -10,18 +10,16 @@ from tests.graph.networks import network, stated
 from tests.operators.builder import GraphBuilder
 from tinyguard.errors import TinyguardError
 from tinyguard.graph.answer import (
-    ROLES,
     UNDECIDED,
-    Role,
-    answer_position,
+    answer_place,
     check_answer,
     choose_output,
     class_count,
     decide,
     half,
     has_answer,
-    register_role,
     role_of,
+    roles,
 )
 
 DRAWN = 1000
@@ -61,11 +59,11 @@ def test_a_probability_is_found_under_layers_that_only_move() -> None:
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int16"])
-@pytest.mark.parametrize("name", sorted(ROLES))
+@pytest.mark.parametrize("name", sorted(roles()))
 def test_numpy_and_torch_decide_alike(name: str, dtype: str) -> None:
     """Each role as the answer where it can be, and beside one; few different codes, so that many tie."""
     rng = np.random.default_rng(len(name))
-    role = ROLES[name]
+    role = roles()[name]
     shapes = ((1, 1 if name == "probability" else 4), (1, 3))
     graph = network(*shapes, dtype=dtype)
     graph = stated(graph, name, "mark") if role.scores else stated(graph, "scores", name)
@@ -117,7 +115,7 @@ def test_several_outputs_and_nothing_says_which() -> None:
         chosen = choose_output(graph, wanted)
         outputs = [np.zeros((2, 4, 4, 3), np.int8), np.eye(2, 10, 3, np.int8)]
         assert decide(chosen, outputs).label.tolist() == [3, 4]
-        assert (class_count(chosen), answer_position(chosen)) == (10, 1)
+        assert (class_count(chosen), answer_place(chosen)) == (10, (1, 2))
     with pytest.raises(
         TinyguardError, match=r"^output 0 'relu_1' \(1, 4, 4, 3\) is map, from which no class"
     ):
@@ -139,14 +137,3 @@ def test_what_is_stated_goes_before_what_shapes_show() -> None:
         check_answer(stated(graph, "values", "map"))
     with pytest.raises(TinyguardError, match=r"^no role named 'score'; did you mean scores"):
         check_answer(stated(graph, "score", None))
-
-
-def test_a_role_that_somebody_else_brings() -> None:
-    last = register_role(Role("last", "the largest of the second half", lambda codes, tensor: codes[:, 2:]))
-    try:
-        graph = stated(network((1, 4)), "last")
-        assert decide(graph, [np.array([[9, 9, 1, 2]], np.int8)]).label.tolist() == [1]
-        with pytest.raises(TinyguardError, match="a role named 'last' is there already"):
-            register_role(last)
-    finally:
-        del ROLES["last"]

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from tinyguard import operators, plugins
+from tinyguard.graph import answer
 from tinyguard.tflite import record
 
 TOY = Path(__file__).parent / "toy"
-CACHES = (plugins.brought, operators.registry, record.registry)
+CACHES = (plugins.brought, operators.registry, record.registry, answer.roles)
 
 
 @pytest.fixture

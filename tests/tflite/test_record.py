@@ -18,7 +18,6 @@ from tinyguard.tflite import Metadata, Normalization, read_graph, read_metadata,
 from tinyguard.tflite.metadata import format_metadata, parse_metadata
 from tinyguard.tflite.record import in_order, insert_sections, registry
 from tinyguard.tflite.record.filters import parse_filter
-from tinyguard.tflite.record.outputs import Output
 from tinyguard.tflite.record.squeezing import Squeezing
 from tinyguard.tflite.record.stochastic import Stochastic, site_layers
 
@@ -177,17 +176,16 @@ def test_deep_nesting_is_read_or_refused(depth: int) -> None:
             read_again(found)
 
 
-def test_outputs_are_named_and_their_roles_stated() -> None:
-    said = (Output("class", "scores"), Output())
+def test_the_roles_of_outputs_are_stated() -> None:
+    said = ("scores", None)
     data = with_metadata(two_outputs(), Metadata.of(outputs=said))
     record = read_graph(data).metadata["tinyguard"]
-    assert record == b'{"version":1,"outputs":[{"name":"class","role":"scores"},{}]}'
+    assert record == b'{"version":1,"outputs":[{"role":"scores"},{}]}'
     metadata = read_metadata(data)
     assert metadata is not None
     assert (metadata.outputs, metadata.requires) == (said, ())
     graph = read_graph(data)
     assert dict(graph.roles) == {graph.outputs[0]: "scores"}
-    assert dict(graph.output_names) == {graph.outputs[0]: "class"}
 
 
 @pytest.mark.parametrize(
@@ -196,10 +194,10 @@ def test_outputs_are_named_and_their_roles_stated() -> None:
         ([{}], "describes 1 outputs, and the file has 2"),
         ({}, "not a list of one object per output"),
         ([[], {}], "not a list of one object per output"),
-        ([{"name": 1}, {}], "no printable text"),
+        ([{"role": 1}, {}], "no printable text"),
         ([{"role": ""}, {}], "no printable text"),
         ([{"role": "a\nb"}, {}], "no printable text"),
-        ([{"unit": "kg"}, {}], "says more than name and role; update tinyguard"),
+        ([{"unit": "kg"}, {}], "says more than a role; update tinyguard"),
     ],
 )
 def test_outputs_that_say_something_else_are_refused(outputs: Any, words: str) -> None:
@@ -209,18 +207,15 @@ def test_outputs_that_say_something_else_are_refused(outputs: Any, words: str) -
     assert "\n" not in str(refused.value)
 
 
-def stated(graph: Graph) -> list[tuple[str | None, str | None]]:
-    return [(graph.output_names.get(index), graph.roles.get(index)) for index in graph.outputs]
+def stated(graph: Graph) -> list[str | None]:
+    return [graph.roles.get(index) for index in graph.outputs]
 
 
 def test_what_is_said_of_outputs_goes_through_the_layers_of_other_sections() -> None:
-    said = with_metadata(DIGITS, Metadata.of(outputs=(Output("digit", "scores"),), filters=(MEDIAN,)))
-    assert stated(read_graph(said)) == [("digit", "scores")]
-    assert stated(read_graph(with_squeezing(said, SQUEEZING))) == [("digit", "scores"), (None, "mark")]
-    masked = read_graph(with_stochastic(said, STOCHASTIC))
-    assert stated(masked) == [("digit", "scores"), (None, "uncertainty")]
-    assert set(masked.roles) == set(masked.outputs)
-    assert stated(read_graph(with_stochastic(DIGITS, STOCHASTIC))) == [(None, None), (None, "uncertainty")]
+    said = with_metadata(DIGITS, Metadata.of(outputs=("scores",), filters=(MEDIAN,)))
+    assert stated(read_graph(said)) == ["scores"]
+    assert stated(read_graph(with_squeezing(said, SQUEEZING))) == ["scores", "mark"]
+    assert stated(read_graph(with_stochastic(said, STOCHASTIC))) == ["scores", "uncertainty"]
 
 
 def test_two_sections_in_the_place_of_the_network_are_refused() -> None:

@@ -14,7 +14,7 @@ from tinyguard.data.codes import dequantized
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
-from tinyguard.graph.answer import answer_position, class_count
+from tinyguard.graph.answer import answer_place, class_count
 from tinyguard.quiet import quiet
 from tinyguard.tflite.metadata import Normalization
 
@@ -71,7 +71,8 @@ def open_float_source(source: str, graph: Graph, normalization: Normalization | 
     if len(graph.inputs) != 1:
         raise TinyguardError(f"a float source takes one input and the network has {len(graph.inputs)}")
     tensor, classes = graph.tensors[graph.inputs[0]], class_count(graph)
-    network = load_torch_module(source, tuple(tensor.shape[1:]), answer_position(graph))
+    place, count = answer_place(graph)
+    network = load_torch_module(source, tuple(tensor.shape[1:]), place, count)
     real = _samples(tensor, normalization)
     with torch.no_grad():
         expected = network(real)

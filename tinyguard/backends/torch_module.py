@@ -73,18 +73,19 @@ class FloatNetwork(torch.nn.Module):
         return real.movedim(-1, 1)
 
 
-def load_torch_module(source: str, shape: tuple[int, ...], output: int = 0) -> FloatNetwork:
+def load_torch_module(source: str, shape: tuple[int, ...], output: int = 0, outputs: int = 1) -> FloatNetwork:
     """The network that `source` names, for samples of `shape`, channels last: Keras `.keras` or `.h5`,
     ONNX, TorchScript or torch.export files, PyTorch MODULE:FUNCTION.
 
     A MODULE:FUNCTION network is the function's own module, in eval mode. Keras and torch.export networks
     keep their weights as parameters, with the batch norms of inference folded into them. `output` is the
-    number of the output that is wanted. Raises TinyguardError for a source that cannot be read, does not take
-    samples of that shape or has fewer outputs.
+    number of the output that is wanted, `outputs` how many the .tflite has; where it has one, the first is
+    taken. Raises TinyguardError for a source that cannot be read, does not take samples of that shape or has
+    another number of outputs.
     """
     path = Path(source)
     if path.suffix in KERAS_ENDINGS and path.is_file():
-        return _checked(*_keras(path, shape, output), source)
+        return _checked(*_keras(path, shape, output), source, outputs)
     if path.suffix in (".onnx", ".pt2", *KERAS_ENDINGS) and not path.exists():
         raise TinyguardError(f"source {source} is not there: give the float network's file")
     if path.is_dir() or path.suffix in (".tflite", *KERAS_ENDINGS):
@@ -101,7 +102,7 @@ def load_torch_module(source: str, shape: tuple[int, ...], output: int = 0) -> F
     elif path.suffix == ".pt2":
         found.network, ending = plain(network, output)
         found.folded = True
-    return _checked(found, raw, ending, source)
+    return _checked(found, raw, ending, source, outputs)
 
 
 def two_classes(logits: torch.Tensor) -> torch.Tensor:
@@ -109,7 +110,9 @@ def two_classes(logits: torch.Tensor) -> torch.Tensor:
     return logits if logits.shape[1] > 1 else torch.cat([torch.zeros_like(logits), logits], 1)
 
 
-def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str) -> FloatNetwork:
+def _checked(
+    found: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str, outputs: int
+) -> FloatNetwork:
     """`found` with its ending known, once its logits give the outputs of `raw`, the source as it is.
 
     `ending` is what was taken off already; with None the network still has it.
@@ -125,12 +128,12 @@ def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, sour
                 f"{source} takes no samples of {found.shape} ({one_line(error)}): name the network that the "
                 ".tflite was made from"
             ) from None
-        if found.output >= len(returned[0]):
+        if outputs > 1 and outputs != len(returned[0]):
             raise TinyguardError(
-                f"{source} has {len(returned[0])} outputs and the answer is output {found.output} (from 0): "
-                "name the network that the .tflite was made from"
+                f"{source} has {len(returned[0])} outputs and the .tflite {outputs}: name the network that it "
+                "was made from"
             )
-        expected = torch.cat([outputs[found.output].reshape(1, -1) for outputs in returned])
+        expected = torch.cat([tensors[found.output].reshape(1, -1) for tensors in returned])
         if ending is None:
             ending = _ending(raw, x[:1], found.output)
             if ending != "logits":

@@ -123,15 +123,15 @@ def attack_of(cell: Cell) -> Any:
 
 def codes_of(network: NetworkEntry, data: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     """Input codes (N, *shape) and labels (N,) of a study's data for one of its networks."""
-    return _codes_of(network.model, data, limit)
+    return _codes_of(network.model, network.output, data, limit)
 
 
 @lru_cache(maxsize=32)  # pieces take turns on the networks
-def _codes_of(model: str, data: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
+def _codes_of(model: str, output: str | None, data: str, limit: int) -> tuple[np.ndarray, np.ndarray]:
     from tinyguard.data.network_codes import read_codes
     from tinyguard.tflite import read_graph
 
-    codes, labels = read_codes(Path(model), read_graph(Path(model)), data, limit)
+    codes, labels = read_codes(Path(model), read_graph(Path(model), output=output), data, limit)
     if labels is None:
         raise TinyguardError(f"data {data} has no labels, and attacks need them")
     return codes, labels
@@ -151,9 +151,17 @@ def _settings(entry: AttackEntry, network: NetworkEntry) -> Iterator[str]:
 def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) -> list[Cell]:
     """The budgets of one network, attack and setting, smallest first."""
     from tinyguard.data.shares import shares_of
+    from tinyguard.graph.answer import check_answer
     from tinyguard.tflite import read_graph, read_metadata
 
-    graph, metadata = read_graph(Path(network.model)), read_metadata(Path(network.model))
+    graph, metadata = (
+        read_graph(Path(network.model), output=network.output),
+        read_metadata(Path(network.model)),
+    )
+    try:
+        check_answer(graph)
+    except TinyguardError as error:
+        raise TinyguardError(f"[[network]] {network.name}: {error}, in a study: output = NAME or N") from None
     normalization = metadata.normalization if metadata else None
     tensor = graph.tensors[graph.inputs[0]]
     shares = shares_of(tensor, normalization)

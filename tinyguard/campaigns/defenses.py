@@ -38,10 +38,10 @@ def with_hardened_files(study: Study, folder: Path) -> Study:
         if network.hardening is None:
             return network
         try:
-            model = hardened_file(Path(network.model), network.hardening, folder)
+            model = hardened_file(Path(network.model), network.hardening, folder, network.output)
         except TinyguardError as error:
             raise TinyguardError(f"{study.path}: [[network]] {network.name}: {error}") from None
-        return replace(network, model=str(model), hardening=None)
+        return replace(network, model=str(model), hardening=None, output=None)
 
     return replace(study, networks=tuple(written(network) for network in study.networks))
 

@@ -84,8 +84,9 @@ def _stochastic(section: Any, where: str) -> StochasticEntry:
     return StochasticEntry(sites, float(rate), passes, number(section.get("seed", 0), f"{where}: seed", 0))
 
 
-def hardened_file(model: Path, hardening: Hardening, folder: Path) -> Path:
-    """The .tflite file of `model` with these defenses, in `folder`, named by its content.
+def hardened_file(model: Path, hardening: Hardening, folder: Path, output: str | None = None) -> Path:
+    """The .tflite file of `model` with these defenses, in `folder`, named by its content; `output` names the
+    one output that it has, where the model has several.
 
     Raises TinyguardError for defenses that do not fit the network, or that it has already.
     """
@@ -93,11 +94,12 @@ def hardened_file(model: Path, hardening: Hardening, folder: Path) -> Path:
     from tinyguard.defenses.squeezing import with_squeezing
     from tinyguard.defenses.stochastic import dropped_of, find_sites, plain_graph, with_stochastic
     from tinyguard.files import write_atomically
+    from tinyguard.tflite import with_one_output
     from tinyguard.tflite.content import read_bytes
     from tinyguard.tflite.record.squeezing import Squeezing
     from tinyguard.tflite.record.stochastic import Stochastic
 
-    content = read_bytes(model)
+    content = read_bytes(model) if output is None else with_one_output(read_bytes(model), output)
     if hardening.filters:
         check_new(content, str(model))
         content = with_filters(content, [parse_filter(one) for one in hardening.filters])

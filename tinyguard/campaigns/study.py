@@ -17,6 +17,7 @@ stochastic = {p = 0.1, passes = 10}     # and `tinyguard harden stochastic`: sit
 squeezing = {squeezers = ["median:3"], threshold = 395}   # and `tinyguard harden squeeze`, in 1/256
 purify = {pixel_cnn = "pixel-cnn.npz", eps = "16/255"}   # Pixel Defend, on the host before all else
 detector = "ignored"              # gradients of the raw input alone; "aware" where it is missing
+output = "class"                  # of several outputs the one that is the answer, by name or number
 backend = "simulator"             # where answers come from: simulator, litert, xnnpack, float, a serial port
 
 [[attack]]
@@ -48,7 +49,7 @@ from tinyguard.operators._filter import GRADIENTS
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "attack_seeds", "scoring_seeds", "network", "attack"}
 _NETWORK_KEYS = {
     *("name", "model", "source", "backend", "scores", "grid", "filter_gradient"),
-    *("filters", "stochastic", "squeezing", "purify", "detector", "undefended"),
+    *("filters", "stochastic", "squeezing", "purify", "detector", "undefended", "output"),
 }
 _ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
 _GRIDS = ("codes", "pixels")
@@ -61,8 +62,8 @@ _LEAST_SCORING_SEEDS = 10
 class NetworkEntry:
     """A network under attack. `model` is a path, `source` as `tinyguard attack --source` takes it.
 
-    `hardening` is still to be written into a file of its own. `masks`: the attacker of a stochastic network
-    does not know the file's seed.
+    `output`: of several the one that is the answer. `hardening` is still to be written into a file of its
+    own. `masks`: the attacker of a stochastic network does not know the file's seed.
     """
 
     name: str
@@ -77,6 +78,7 @@ class NetworkEntry:
     masks: FreshMasks | None = None
     detector: str = DETECTORS[0]
     purifier: Purifier | None = None
+    output: str | None = None
 
 
 @dataclass(frozen=True)
@@ -210,7 +212,15 @@ def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
         hardening,
         detector=detector,
         purifier=purifier,
+        output=_output(entry, name),
     )
+
+
+def _output(entry: dict[str, Any], name: str) -> str | None:
+    wanted = entry.get("output")
+    if wanted is None or isinstance(wanted, str):
+        return wanted
+    return str(number(wanted, f"[[network]] {name}: output", 0))
 
 
 def _attack(entry: dict[str, Any], names: tuple[str, ...], limit: int) -> AttackEntry:

@@ -134,6 +134,7 @@ def _opened(network: NetworkEntry) -> Target:
         filter_gradient=network.filter_gradient,
         detector=network.detector,
         masks=network.masks,
+        output=network.output,
         purify=None if network.purifier is None else network.purifier.transform(),
     )
     return replace(target, source=network.source)

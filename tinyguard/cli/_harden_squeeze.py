@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from tinyguard.cli._model import model_argument
-from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._options import answer_option, console, json_option, print_json
 from tinyguard.cli._rewriting import rewriting
 
 
@@ -23,6 +23,7 @@ from tinyguard.cli._rewriting import rewriting
 @click.option(
     "-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="The .tflite to write."
 )
+@answer_option
 @json_option
 def command(
     model: Path,
@@ -33,12 +34,15 @@ def command(
     threshold: int | None,
     remove: bool,
     output: Path,
+    answer: str | None,
     as_json: bool,
 ) -> None:
     """Let MODEL, an int8 .tflite file, notice inputs that squeezing would change its mind about.
 
     It runs on the raw input and on each squeezed version. Output 0 is the answer to the raw input; output 1
     has the largest L1 distance to a squeezed version's, in 1/256, and whether that is above the threshold.
+
+    Of a network with several outputs --output names the one that is kept, alone.
     """
     from tinyguard.cli._progress import sample_progress
     from tinyguard.data.network_codes import read_codes
@@ -53,7 +57,7 @@ def command(
     if not remove and (data is None) == (threshold is None):
         raise click.UsageError("give --data to set the threshold from, or the --threshold itself")
     chosen, found = None, Threshold(-1 if threshold is None else threshold, float("nan"))
-    with rewriting(model, output) as content:
+    with rewriting(model, output, answer) as content:
         if not remove:
             plain = with_squeezing(content, None)
             chosen = Squeezing(tuple(parse_filter(text) for text in squeezers), found.value)
@@ -79,3 +83,5 @@ def command(
             else f", above which {100 * found.attained:.2f} % of {len(codes):,} clean samples lie"
         )
         console.print(f"wrote {output}: {names}; threshold {found.value}{rate}")
+    if answer is not None and not as_json:
+        console.print(f"output {answer} is the only one of {output}")

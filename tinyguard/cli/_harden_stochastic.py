@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from tinyguard.cli._model import model_argument
-from tinyguard.cli._options import console, json_option, print_json
+from tinyguard.cli._options import answer_option, console, json_option, print_json
 from tinyguard.cli._rewriting import rewriting
 
 
@@ -30,6 +30,7 @@ from tinyguard.cli._rewriting import rewriting
 @click.option(
     "-o", "--out", "output", required=True, type=click.Path(path_type=Path), help="The .tflite to write."
 )
+@answer_option
 @json_option
 def command(
     model: Path,
@@ -40,6 +41,7 @@ def command(
     seed: int | None,
     remove: bool,
     output: Path,
+    answer: str | None,
     as_json: bool,
 ) -> None:
     """Run MODEL, an int8 .tflite file, several times with random masks, and answer with the mean.
@@ -47,6 +49,8 @@ def command(
     Layers before the first site run once. Output 0 is the mean of the softmax outputs; output 1 has the
     predictive entropy, the expected entropy, their difference (mutual information), all in 1/1024 bit, and
     whether to abstain. The simulator, `build` and `flash` draw the same masks, bit for bit, from the seed.
+
+    Of a network with several outputs --output names the one that is kept, alone.
     """
     from tinyguard.defenses.stochastic import (
         dropped_of,
@@ -59,7 +63,7 @@ def command(
     from tinyguard.tflite.record.stochastic import Stochastic
 
     chosen = None
-    with rewriting(model, output) as content:
+    with rewriting(model, output, answer) as content:
         if not remove:
             names = find_sites(plain_graph(content), [part.strip() for part in sites.split(",")])
             seed = secrets.randbits(64) if seed is None else seed
@@ -76,3 +80,5 @@ def command(
             f"wrote {output}: {chosen.passes} passes, {chosen.rate:.3g} dropped behind {where}, "
             f"seed {chosen.seed}"
         )
+    if answer is not None and not as_json:
+        console.print(f"output {answer} is the only one of {output}")

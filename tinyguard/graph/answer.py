@@ -6,6 +6,7 @@ follows from what a plain file shows. Nothing else in tinyguard reads an output 
 
 from __future__ import annotations
 
+import functools
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError, unknown
 from tinyguard.graph.graph import Graph, Tensor
+from tinyguard.plugins import brought, taken
 
 UNDECIDED = -1
 """The class of an answer that is marked: neither the label nor what an attacker wants."""
@@ -81,27 +83,27 @@ def _last_element(codes: Any) -> Any:
     return codes[:, -1] != 0
 
 
-ROLES: dict[str, Role] = {}
+SCORES = Role("scores", "one score for each class", _same)
+PROBABILITY = Role("probability", "of class 1, against class 0", _pair)
+VALUES = Role("values", "numbers that are no classes")
+MAP = Role("map", "something for each place of an image")
+MARK = Role("mark", "its last element marks answers", marks=_last_element, beside=True)
+UNCERTAINTY = Role("uncertainty", "entropies in 1/1024 bit, and a mark", marks=_last_element, beside=True)
+PASS = Role("pass", "what one of several passes comes to", beside=True)
+VERSION = Role("version", "the answer to one version of the input", beside=True)
 
 
-def register_role(role: Role) -> Role:
-    """Add a role. Raises TinyguardError for a name that is taken."""
-    if role.name in ROLES:
-        raise TinyguardError(f"a role named {role.name!r} is there already")
-    ROLES[role.name] = role
-    return role
+@functools.cache
+def roles() -> Mapping[str, Role]:
+    """Every role by its name: tinyguard's own and those of other installed packages (`tinyguard.plugins`).
 
-
-SCORES = register_role(Role("scores", "one score for each class", _same))
-PROBABILITY = register_role(Role("probability", "of class 1, against class 0", _pair))
-VALUES = register_role(Role("values", "numbers that are no classes"))
-MAP = register_role(Role("map", "something for each place of an image"))
-MARK = register_role(Role("mark", "its last element marks answers", marks=_last_element, beside=True))
-UNCERTAINTY = register_role(
-    Role("uncertainty", "entropies in 1/1024 bit, and a mark", marks=_last_element, beside=True)
-)
-PASS = register_role(Role("pass", "what one of several passes comes to", beside=True))
-VERSION = register_role(Role("version", "the answer to one version of the input", beside=True))
+    Raises TinyguardError for a package that brings one whose name is taken.
+    """
+    found = {role.name: role for role in (SCORES, PROBABILITY, VALUES, MAP, MARK, UNCERTAINTY, PASS, VERSION)}
+    for one in brought():
+        if isinstance(one.value, Role) and found.setdefault(one.value.name, one.value) is not one.value:
+            raise taken("role", one.value.name, one.package)
+    return MappingProxyType(found)
 
 
 def role_of(graph: Graph, index: int) -> Role:
@@ -112,9 +114,9 @@ def role_of(graph: Graph, index: int) -> Role:
     """
     stated = graph.roles.get(index)
     if stated is not None:
-        if stated not in ROLES:
-            raise unknown("role", stated, ROLES)
-        return ROLES[stated]
+        if stated not in roles():
+            raise unknown("role", stated, roles())
+        return roles()[stated]
     shape = graph.tensors[index].shape
     if prod(shape) == 1:
         return PROBABILITY if last_function(graph, index)[0] == "LOGISTIC" else VALUES
@@ -158,12 +160,12 @@ def _reading(graph: Graph) -> _Reading:
 
 
 def _read(graph: Graph) -> _Reading:
-    roles = [role_of(graph, index) for index in graph.outputs]
-    beside = tuple((place, role) for place, role in enumerate(roles) if role.beside)
-    candidates = [place for place, role in enumerate(roles) if not role.beside]
+    said = [role_of(graph, index) for index in graph.outputs]
+    beside = tuple((place, role) for place, role in enumerate(said) if role.beside)
+    candidates = [place for place, role in enumerate(said) if not role.beside]
     if len(candidates) > 1:
         stated = [place for place in candidates if graph.outputs[place] in graph.roles]
-        deciding = [place for place in stated if roles[place].scores is not None]
+        deciding = [place for place in stated if said[place].scores is not None]
         others = [place for place in candidates if place not in stated]
         if len(deciding) > 1 or (others and not deciding):
             raise TinyguardError(
@@ -172,7 +174,7 @@ def _read(graph: Graph) -> _Reading:
             )
         candidates = deciding or candidates
     for place in candidates:
-        role, index = roles[place], graph.outputs[place]
+        role, index = said[place], graph.outputs[place]
         if role.scores is not None:
             return _Reading(place, graph.tensors[index], role, beside)
     what = "outputs say" if len(graph.outputs) > 1 else "output says"
@@ -191,7 +193,7 @@ def listing(graph: Graph) -> str:
 
 
 def output_name(graph: Graph, index: int) -> str:
-    """The name that people know an output by."""
+    """The name of an output, short enough for a message."""
     name = graph.tensors[index].name
     return name if len(name) <= 60 else f"...{name[-57:]}"
 
@@ -220,11 +222,12 @@ def answer_role(graph: Graph) -> Role:
     return _reading(graph).role
 
 
-def answer_position(graph: Graph) -> int:
-    """The number of the output that decides, among those that say nothing about others. Raises as
-    `check_answer`."""
+def answer_place(graph: Graph) -> tuple[int, int]:
+    """The number of the output that decides among those that could, and how many these are: what the source
+    network has. Raises as `check_answer`."""
     reading = _reading(graph)
-    return reading.position - sum(place < reading.position for place, _ in reading.beside)
+    before = sum(place < reading.position for place, _ in reading.beside)
+    return reading.position - before, len(graph.outputs) - len(reading.beside)
 
 
 def class_count(graph: Graph) -> int:
@@ -254,6 +257,19 @@ def _flat(output: Any) -> Any:
     return output.reshape(len(output), -1)
 
 
+def output_place(graph: Graph, wanted: str | int) -> int:
+    """The number of the output of this name or number. Raises TinyguardError where there is none."""
+    text = str(wanted)
+    names = {graph.tensors[index].name: place for place, index in enumerate(graph.outputs)}
+    names |= {output_name(graph, index): place for place, index in enumerate(graph.outputs)}
+    if text in names:
+        return names[text]
+    if text.isdecimal() and int(text) < len(graph.outputs):
+        return int(text)
+    hint = ": -o names the file to write" if "/" in text or text.endswith((".tflite", ".npz")) else ""
+    raise TinyguardError(f"no output {text!r}{hint}; the outputs are {listing(graph)}")
+
+
 def choose_output(graph: Graph, wanted: str | int | None) -> Graph:
     """The graph with the answer in the output of this name or number; None leaves it as it is.
 
@@ -262,7 +278,7 @@ def choose_output(graph: Graph, wanted: str | int | None) -> Graph:
     """
     if wanted is None:
         return graph
-    place = _find(graph, str(wanted))
+    place = output_place(graph, wanted)
     index = graph.outputs[place]
     role = role_of(graph, index)
     if role.scores is None:
@@ -274,14 +290,3 @@ def choose_output(graph: Graph, wanted: str | int | None) -> Graph:
         other: VALUES.name for other in graph.outputs if other != index and not role_of(graph, other).beside
     }
     return replace(graph, roles=MappingProxyType({**graph.roles, **others, index: role.name}))
-
-
-def _find(graph: Graph, wanted: str) -> int:
-    names = {graph.tensors[index].name: place for place, index in enumerate(graph.outputs)}
-    names |= {output_name(graph, index): place for place, index in enumerate(graph.outputs)}
-    if wanted in names:
-        return names[wanted]
-    if wanted.isdecimal() and int(wanted) < len(graph.outputs):
-        return int(wanted)
-    hint = ": -o names the file to write" if "/" in wanted or wanted.endswith((".tflite", ".npz")) else ""
-    raise TinyguardError(f"no output {wanted!r}{hint}; the outputs are {listing(graph)}")

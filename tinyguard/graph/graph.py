@@ -103,11 +103,10 @@ class Node:
 class Graph:
     """A network: nodes in execution order over tensors, with `sha256` of the file it came from.
 
-    `roles` says of output tensors what they mean, where somebody has said it, and `output_names` what people
-    call them. `settings` are what layers read when they run, with the values in force. `lengths` maps an
-    output of variable length to the int32 output that holds how many of its bytes are used. Whatever lies
-    beyond them means nothing: boards do not send it, and back ends are compared on used bytes, the others
-    read as zeros (`clear_unused`).
+    `roles` says of tensors what they mean, outputs above all, where somebody has said it. `settings` are what
+    layers read when they run, with the values in force. `lengths` maps an output of variable length to the
+    int32 output that holds how many of its bytes are used. Whatever lies beyond them means nothing: boards do
+    not send it, and back ends are compared on used bytes, the others read as zeros (`clear_unused`).
     """
 
     tensors: tuple[Tensor, ...]
@@ -119,7 +118,6 @@ class Graph:
     roles: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
     settings: tuple[Setting, ...] = ()
     lengths: Mapping[int, int] = field(default_factory=lambda: MappingProxyType({}))
-    output_names: Mapping[int, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def node_name(self, node: Node) -> str:
         """The name people know a layer by: its first output tensor's."""

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Any
 
 from tinyguard.errors import TinyguardError
+from tinyguard.graph.answer import choose_output, output_place
 from tinyguard.tflite.flatbuffer import Table, decode, encode
-from tinyguard.tflite.metadata import read_metadata, with_metadata
+from tinyguard.tflite.metadata import Metadata, read_metadata, with_metadata
+from tinyguard.tflite.reader import read_graph
 from tinyguard.tflite.tensors import damaged
 
 
@@ -47,6 +49,20 @@ def with_outputs(data: bytes, places: Sequence[int], names: Sequence[str] = ()) 
         return written
     said = tuple(record.outputs[place] for place in places)
     return with_metadata(written, record.with_section("outputs", said))
+
+
+def with_one_output(data: bytes, wanted: str | int) -> bytes:
+    """The file with the output of this name or number alone, its role and everything else kept.
+
+    Raises TinyguardError where there is no such output, no class follows from it, or the file cannot be
+    written again.
+    """
+    metadata = read_metadata(data) or Metadata()
+    plain = with_metadata(data, Metadata.of(outputs=metadata.outputs))
+    graph = read_graph(plain, check=False)
+    place = output_place(graph, wanted)
+    choose_output(graph, place)
+    return with_outputs(data, (place,))
 
 
 def _check_indices(subgraph: Table) -> None:

@@ -23,7 +23,7 @@ from tinyguard.tflite.flatbuffer import Table, decode, encode
 from tinyguard.tflite.record import RESERVED, in_order, registry
 from tinyguard.tflite.record.filters import InputFilter
 from tinyguard.tflite.record.normalization import Normalization
-from tinyguard.tflite.record.outputs import Output
+from tinyguard.tflite.record.outputs import Roles
 from tinyguard.tflite.record.squeezing import Squeezing
 from tinyguard.tflite.record.stochastic import Stochastic
 from tinyguard.tflite.support import shortened
@@ -91,7 +91,7 @@ class Metadata:
         return self.sections.get("squeezing")
 
     @property
-    def outputs(self) -> tuple[Output, ...] | None:
+    def outputs(self) -> Roles | None:
         return self.sections.get("outputs")
 
 

@@ -17,7 +17,7 @@ from tinyguard.backends.torch_files import OUTPUT, open_torch
 from tinyguard.backends.torch_module import KERAS_ENDINGS
 from tinyguard.data import Samples, to_codes
 from tinyguard.errors import TinyguardError
-from tinyguard.tflite import read_metadata
+from tinyguard.tflite import read_metadata, with_one_output
 from tinyguard.tflite.content import read_bytes
 from tinyguard.tflite.metadata import Normalization
 from tinyguard.tflite.reader import read_graph
@@ -56,9 +56,9 @@ class IntegerSource:
     ending = ".tflite"
 
     def __init__(self, path: Path, settings: Settings, output: str | None) -> None:
-        self._file = read_bytes(path)
+        self._file = read_bytes(path) if output is None else with_one_output(read_bytes(path), output)
         self._metadata = read_metadata(self._file)
-        graph = read_graph(self._file, output=output)
+        graph = read_graph(self._file)
         self._tensor = graph.tensors[graph.inputs[0]]
         self._network = IntegerNetwork(graph, self._metadata, settings.rescale)
         self.key = hashlib.sha256(self._file).hexdigest()

@@ -1,12 +1,12 @@
-"""What the file's outputs are called and what they mean, an object per output, in their order:
+"""What the file's outputs mean, an object per output, in their order:
 
-{"outputs": [{"name": "class", "role": "scores"}, {}]}
+{"outputs": [{"role": "scores"}, {}]}
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
@@ -14,58 +14,38 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.tflite.record.section import Section
 
-_KEYS = ("name", "role")
+Roles = tuple[str | None, ...]
+"""A role of `tinyguard.graph.answer` per output; None where the file does not say."""
 
 
-@dataclass(frozen=True)
-class Output:
-    """`name`: what people call it. `role`: what it means, as `Graph.roles` has it. None where nobody says."""
-
-    name: str | None = None
-    role: str | None = None
-
-    def as_json(self) -> dict[str, str]:
-        said = {"name": self.name, "role": self.role}
-        return {key: text for key, text in said.items() if text is not None}
-
-
-def state_outputs(graph: Graph, outputs: Sequence[Output]) -> Graph:
-    """The graph with these names and roles of its outputs."""
-    if len(outputs) != len(graph.outputs):
+def state_roles(graph: Graph, said: Sequence[str | None]) -> Graph:
+    """The graph with these roles of its outputs."""
+    if len(said) != len(graph.outputs):
         raise TinyguardError(
-            f"tinyguard metadata describes {len(outputs)} outputs, and the file has {len(graph.outputs)}; "
+            f"tinyguard metadata describes {len(said)} outputs, and the file has {len(graph.outputs)}; "
             "quantize the model again"
         )
-    said = list(zip(graph.outputs, outputs, strict=True))
-    names = {index: output.name for index, output in said if output.name is not None}
-    roles = {index: output.role for index, output in said if output.role is not None}
-    return replace(
-        graph,
-        roles=MappingProxyType({**graph.roles, **roles}),
-        output_names=MappingProxyType({**graph.output_names, **names}),
-    )
+    roles = {index: role for index, role in zip(graph.outputs, said, strict=True) if role is not None}
+    return replace(graph, roles=MappingProxyType({**graph.roles, **roles}))
 
 
-def _parse(section: Any) -> tuple[Output, ...]:
+def _parse(section: Any) -> Roles:
     if not isinstance(section, list) or not all(isinstance(one, dict) for one in section):
         raise TinyguardError(
             "tinyguard metadata: outputs is not a list of one object per output; quantize the model again"
         )
     for one in section:
-        if not set(one) <= set(_KEYS):
-            raise TinyguardError(
-                f"tinyguard metadata: outputs says more than {' and '.join(_KEYS)}; update tinyguard"
-            )
+        if not set(one) <= {"role"}:
+            raise TinyguardError("tinyguard metadata: outputs says more than a role; update tinyguard")
         if not all(isinstance(text, str) and text and text.isprintable() for text in one.values()):
             raise TinyguardError(
-                "tinyguard metadata: outputs has a name or role that is no printable text; quantize the "
-                "model again"
+                "tinyguard metadata: outputs has a role that is no printable text; quantize the model again"
             )
-    return tuple(Output(**one) for one in section)
+    return tuple(one.get("role") for one in section)
 
 
-def _as_json(outputs: Sequence[Output]) -> list[dict[str, str]]:
-    return [one.as_json() for one in outputs]
+def _as_json(said: Sequence[str | None]) -> list[dict[str, str]]:
+    return [{} if role is None else {"role": role} for role in said]
 
 
-SECTION = Section("outputs", "names and roles of outputs", _parse, _as_json, insert=state_outputs)
+SECTION = Section("outputs", "roles of outputs", _parse, _as_json, insert=state_roles)

@@ -15,7 +15,7 @@ from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
-from tinyguard.graph.answer import MARK, VERSION, role_of
+from tinyguard.graph.answer import MARK, VERSION, listing, role_of
 from tinyguard.tflite.record.filters import KINDS, InputFilter, filter_from_json, filters_of
 from tinyguard.tflite.record.section import Section
 
@@ -54,10 +54,12 @@ def insert_squeezing(graph: Graph, one: Squeezing) -> Graph:
 
     `graph` may have input filters, which stay in front of all.
     """
-    if len(graph.inputs) != 1 or len(graph.outputs) != 1:
+    if len(graph.inputs) != 1:
+        raise TinyguardError(f"feature squeezing on a network with {len(graph.inputs)} inputs: it takes one")
+    if len(graph.outputs) != 1:
         raise TinyguardError(
-            f"feature squeezing on a network with {len(graph.inputs)} inputs and {len(graph.outputs)} "
-            "outputs, and it takes one of each"
+            f"feature squeezing on a network with {len(graph.outputs)} outputs: {listing(graph)}; type "
+            "--output NAME|N for a file with that one alone"
         )
     filters = filters_of(graph)
     copies = _Copies(graph, graph.nodes[len(filters.nodes) :], filters.outputs[0])

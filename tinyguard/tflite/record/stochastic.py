@@ -8,14 +8,14 @@ and two more layers take the mean of the outputs and their entropies (`operators
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Quantization, Setting, Tensor
-from tinyguard.graph.answer import PASS, UNCERTAINTY, role_of
+from tinyguard.graph.answer import PASS, UNCERTAINTY, listing, role_of
 from tinyguard.operators.dropout import SEED
 from tinyguard.tflite.record.section import Section
 
@@ -99,7 +99,10 @@ def insert_passes(graph: Graph, one: Stochastic) -> Graph:
     _check(one)
     sites = [_site(graph, name) for name in one.sites]
     if len(graph.outputs) != 1:
-        raise TinyguardError(f"stochastic inference on a network with {len(graph.outputs)} outputs")
+        raise TinyguardError(
+            f"stochastic inference on a network with {len(graph.outputs)} outputs: {listing(graph)}; type "
+            "--output NAME|N for a file with that one alone"
+        )
     tail = _behind(graph, {node.outputs[0] for node in sites})
     final = graph.outputs[0]
     if final not in {index for node in tail for index in node.outputs}:
@@ -208,11 +211,6 @@ class _Unrolled:
             roles=MappingProxyType({**self.origin.roles, **stated}),
             settings=(*self.origin.settings, seed),
         )
-
-
-def _moved(said: Mapping[int, str], old: int, new: int) -> Mapping[int, str]:
-    """What is said of output `old`, said of `new`, which takes its place."""
-    return MappingProxyType({new if index == old else index: text for index, text in said.items()})
 
 
 def _site(graph: Graph, name: str) -> Node:
