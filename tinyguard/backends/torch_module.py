@@ -130,8 +130,8 @@ def _checked(
             ) from None
         if outputs > 1 and outputs != len(returned[0]):
             raise TinyguardError(
-                f"{source} has {len(returned[0])} outputs and the .tflite {outputs}: name the network that it "
-                "was made from"
+                f"{source} has {len(returned[0])} outputs and the .tflite {outputs}: name the network that "
+                "it was made from"
             )
         expected = torch.cat([tensors[found.output].reshape(1, -1) for tensors in returned])
         if ending is None:

@@ -84,4 +84,4 @@ def command(
         )
         console.print(f"wrote {output}: {names}; threshold {found.value}{rate}")
     if answer is not None and not as_json:
-        console.print(f"output {answer} is the only one of {output}")
+        console.print(f"output {answer} is the only one of {output}", soft_wrap=True)

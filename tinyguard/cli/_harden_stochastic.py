@@ -81,4 +81,4 @@ def command(
             f"seed {chosen.seed}"
         )
     if answer is not None and not as_json:
-        console.print(f"output {answer} is the only one of {output}")
+        console.print(f"output {answer} is the only one of {output}", soft_wrap=True)

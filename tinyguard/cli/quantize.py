@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tinyguard.cli._options import console, json_option, print_json, progress_console
+from tinyguard.cli._options import answer_option, console, json_option, print_json, progress_console
 from tinyguard.errors import TinyguardError
 
 if TYPE_CHECKING:
@@ -31,7 +31,18 @@ if TYPE_CHECKING:
 )
 @click.option("--scheme", type=click.Choice(["int8", "int16x8"]), default="int8", show_default=True)
 @click.option(
-    "--evaluate", "evaluation_text", metavar="DATA", help="Labelled samples for the accuracy figures."
+    "--evaluate",
+    "evaluation_text",
+    metavar="DATA",
+    help="Labelled samples for the accuracy figures; an .npz with real y gives errors.",
+)
+@answer_option
+@click.option(
+    "--role",
+    "roles",
+    multiple=True,
+    metavar="[NAME|N=]ROLE",
+    help="What an output means, written into the file: scores, probability, values or map; repeatable.",
 )
 @click.option("--limit", type=click.IntRange(min=1), help="Evaluate at most so many samples.")
 @click.option(
@@ -51,6 +62,8 @@ def command(
     samples: int,
     scheme: str,
     evaluation_text: str | None,
+    answer: str | None,
+    roles: tuple[str, ...],
     limit: int | None,
     preset: str | None,
     mean: str | None,
@@ -67,9 +80,11 @@ def command(
     from tinyguard.data import load_data
     from tinyguard.files import write_atomically
     from tinyguard.quantize import quantize
+    from tinyguard.quantize.roles import parse_roles
 
     if not output.parent.is_dir():
         raise TinyguardError(f"folder {output.parent} is not there: type mkdir -p {output.parent}")
+    said = parse_roles(roles)
     names = tuple(name.strip() for name in classes.split(",")) if classes else None
     count = len(names) if names else None
     calibration = load_data(calibration_text, split="train", limit=samples, class_names=names, classes=count)
@@ -77,9 +92,13 @@ def command(
     evaluation = None
     if evaluation_text is not None:
         evaluation = load_data(
-            evaluation_text, limit=limit, class_names=names, classes=len(names) if names else None
+            evaluation_text,
+            limit=limit,
+            class_names=names,
+            classes=len(names) if names else None,
+            real_targets=True,
         )
-        if evaluation.y is None:
+        if evaluation.y is None and evaluation.targets is None:
             raise TinyguardError(f"{evaluation_text} has no labels: save y beside x, or leave out --evaluate")
     with progress_console.status(f"quantizing {source} to {scheme}"):
         model, report = quantize(
@@ -90,6 +109,8 @@ def command(
             normalization=_normalization(preset, mean, std),
             evaluation=evaluation,
             class_names=names,
+            roles=said,
+            output=answer,
         )
     write_atomically(output, model)
     record = {"model": str(output), **report.as_record()}

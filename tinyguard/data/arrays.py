@@ -11,8 +11,11 @@ from tinyguard.errors import TinyguardError
 DTYPES = ("uint8", "int8", "int16", "float32")
 
 
-def load_npz(path: Path) -> Samples:
-    """`x` (N, ...) and, where it is there, `y` (N,). float64 is narrowed; other dtypes are refused."""
+def load_npz(path: Path, real_targets: bool = False) -> Samples:
+    """`x` (N, ...) and, where it is there, `y` (N,). float64 is narrowed; other dtypes are refused.
+
+    With `real_targets` a `y` of real values, (N, ...), is taken as targets, unless it is one-hot.
+    """
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if "x" not in arrays:
@@ -27,7 +30,13 @@ def load_npz(path: Path) -> Samples:
         ) from None
     if x.dtype == np.float64:
         x = x.astype(np.float32)
+    if real_targets and y is not None and y.dtype.kind == "f" and not _is_one_hot(y):
+        return Samples(x, name=str(path), targets=y.astype(np.float32))
     return Samples(x, _labels(y, path), name=str(path))
+
+
+def _is_one_hot(y: np.ndarray) -> bool:
+    return y.ndim == 2 and y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
 
 
 def _labels(y: np.ndarray | None, path: Path) -> np.ndarray | None:
@@ -63,6 +72,10 @@ def check(samples: Samples, shape: tuple[int, ...] | None, classes: int | None) 
         raise TinyguardError(f"{name}: sample {bad} holds NaN or infinity: remove it")
     if shape is not None:
         x = _shaped(x, shape, name)
+    if samples.targets is not None and (
+        len(samples.targets) != len(x) or not np.isfinite(samples.targets).all()
+    ):
+        raise TinyguardError(f"{name} has {len(x)} samples, and targets y that are not as many finite values")
     if y is not None:
         if len(y) != len(x):
             raise TinyguardError(f"{name} has {len(x)} samples and {len(y)} labels: they must be as many")
@@ -70,7 +83,7 @@ def check(samples: Samples, shape: tuple[int, ...] | None, classes: int | None) 
             bad = int(np.argmax((y < 0) | (y >= (classes or np.inf))))
             limit = "" if classes is None else f" to {classes - 1}"
             raise TinyguardError(f"{name}: label {y[bad]} of sample {bad} is not one of the classes 0{limit}")
-    return Samples(x, y, samples.class_names, name)
+    return Samples(x, y, samples.class_names, name, samples.targets)
 
 
 def _shaped(x: np.ndarray, shape: tuple[int, ...], name: str) -> np.ndarray:

@@ -19,18 +19,26 @@ def load_data(
     limit: int | None = None,
     class_names: Sequence[str] | None = None,
     classes: int | None = None,
+    real_targets: bool = False,
 ) -> Samples:
     """The samples that a DATA argument names, checked against the network's input `tensor` where it is given.
 
     `split` is meant where a built-in name has none of its own; `class_names` order the labels of a
-    folder; labels must lie below `classes`. Raises TinyguardError for everything wrong with the data.
+    folder; labels must lie below `classes`. `real_targets`: an .npz may have real values in a label's place.
+    Raises TinyguardError for everything wrong with the data.
     """
     shape = None if tensor is None else tuple(tensor.shape[1:])
-    return check(_load(text, shape, split, limit, class_names).first(limit), shape, classes)
+    found = _load(text, shape, split, limit, class_names, real_targets)
+    return check(found.first(limit), shape, classes)
 
 
 def _load(
-    text: str, shape: tuple[int, ...] | None, split: str, limit: int | None, class_names: Sequence[str] | None
+    text: str,
+    shape: tuple[int, ...] | None,
+    split: str,
+    limit: int | None,
+    class_names: Sequence[str] | None,
+    real_targets: bool,
 ) -> Samples:
     name, *rest = text.split(":", 2)
     if name in NAMES:
@@ -46,7 +54,7 @@ def _load(
     if path.is_dir():
         return load_folder(path, shape, class_names, limit)
     if path.is_file() and path.suffix == ".npz":
-        return load_npz(path)
+        return load_npz(path, real_targets)
     what = "is neither .npz nor a folder" if path.exists() else "is not there"
     raise TinyguardError(
         f"data {text} {what}: give an .npz, a folder of class folders, or {', '.join(NAMES)}"

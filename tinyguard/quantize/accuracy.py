@@ -1,29 +1,37 @@
-"""How many labels an output gets right, in the float network and in the quantized one."""
+"""How much of the labels or targets an output gets right, in the float network and in the quantized one."""
 
 import numpy as np
 
 from tinyguard.data import Samples
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
-from tinyguard.quantize.report import Accuracy
+from tinyguard.graph.answer import check_answer, choose_output, decide, output_place, role_of
+from tinyguard.quantize.report import Accuracy, Error
 
 
-def classes(outputs: np.ndarray) -> np.ndarray:
-    """The predicted class of each row: the lowest index among equals; one sigmoid output splits at 0.5."""
-    rows = outputs.reshape(len(outputs), -1)
-    return (rows[:, 0] > 0.5).astype(np.int64) if rows.shape[1] == 1 else rows.argmax(1)
+def judged_places(graph: Graph, wanted: str | None) -> list[int]:
+    """The outputs that labels judge, by number: the one of the name or number `wanted`, or all that say a
+    class. Raises TinyguardError where there is none."""
+    if wanted is not None:
+        choose_output(graph, wanted)
+        return [output_place(graph, wanted)]
+    found = [place for place, index in enumerate(graph.outputs) if role_of(graph, index).scores is not None]
+    if not found:
+        check_answer(graph)
+    return found
 
 
 def output_accuracy(
-    real: np.ndarray, codes: np.ndarray, tensor: Tensor, evaluation: Samples
+    graph: Graph, place: int, real: np.ndarray, codes: list[np.ndarray], evaluation: Samples
 ) -> Accuracy | None:
-    """Of one output: `real` (N, ...) of the float network and `codes` (N, ...) of the quantized one, on the
-    labelled `evaluation`. None where a label is none of its classes."""
-    real = real.reshape(len(evaluation), -1)
-    if evaluation.y is None or evaluation.y.max() >= max(2, real.shape[1]):
+    """Of output `place` of the quantized `graph`: `real` (N, ...) of the float network and `codes`, an array
+    (N, ...) of the quantized one per output, on the labelled `evaluation`. None where a label is none of its
+    classes."""
+    rows = real.reshape(len(evaluation), -1)
+    if evaluation.y is None or evaluation.y.max() >= max(2, rows.shape[1]):
         return None
-    floats = classes(real)
-    wholes = classes(np.float32(tensor.scale) * (codes.astype(np.float32) - tensor.zero_point))
+    floats = (rows[:, 0] > 0.5).astype(np.int64) if rows.shape[1] == 1 else rows.argmax(axis=1)
+    wholes = decide(choose_output(graph, place), codes).label
     return Accuracy(
         data=evaluation.name,
         samples=len(evaluation),
@@ -33,16 +41,28 @@ def output_accuracy(
     )
 
 
-def judged(graph: Graph, output: int) -> bool:
-    """Whether labels judge the graph's output number `output`: the only one of a network; scores (1, C); one
-    element after a sigmoid."""
-    index = graph.outputs[output]
-    shape, producer = graph.tensors[index].shape, graph.producer(index)
-    scores = len(shape) == 2 and shape[0] == 1 and shape[1] >= 2
-    probability = (
-        graph.tensors[index].elements == 1 and producer is not None and producer.operator == "LOGISTIC"
-    )
-    return len(graph.outputs) == 1 or scores or probability
+def target_places(graph: Graph, wanted: str | None, targets: np.ndarray, data: str) -> list[int]:
+    """The outputs that real `targets` (N, ...) judge, by number: the one that is `wanted`, or all of their
+    size. Raises TinyguardError where there is none."""
+    size = targets[0].size
+    places = range(len(graph.outputs)) if wanted is None else [output_place(graph, wanted)]
+    found = [place for place in places if graph.tensors[graph.outputs[place]].elements == size]
+    if not found:
+        shapes = ", ".join(str(graph.tensors[index].shape) for index in graph.outputs)
+        raise TinyguardError(
+            f"{data} has {size} targets a sample, and the outputs are {shapes}: save y as one of them has it"
+        )
+    return found
+
+
+def output_error(real: np.ndarray, codes: np.ndarray, tensor: Tensor, evaluation: Samples) -> Error:
+    """Mean absolute difference of one output from the targets of `evaluation`: `real` (N, ...) of the float
+    file, `codes` (N, ...) of the quantized one."""
+    assert evaluation.targets is not None
+    targets = evaluation.targets.reshape(len(evaluation), -1).astype(np.float64)
+    back = tensor.scale * (codes.astype(np.float64) - tensor.zero_point)
+    floats, wholes = (np.abs(values.reshape(targets.shape) - targets).mean() for values in (real, back))
+    return Error(evaluation.name, len(evaluation), float(floats), float(wholes))
 
 
 def unfit(network: str, evaluation: Samples, shapes: list[tuple[int, ...]]) -> TinyguardError:

@@ -2,9 +2,10 @@
 
 import hashlib
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -14,18 +15,19 @@ from tinyguard.backends.torch_files import ENDINGS as TORCH_ENDINGS
 from tinyguard.data import Samples, real_values, to_codes
 from tinyguard.data.normalization import UNIT, pixel_values
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Tensor
-from tinyguard.quantize.accuracy import judged, output_accuracy, unfit
+from tinyguard.graph import Graph, Tensor
+from tinyguard.quantize.accuracy import judged_places, output_accuracy, output_error, target_places, unfit
 from tinyguard.quantize.convert import SCHEMES, spanning_pixels
 from tinyguard.quantize.converted import convert
 from tinyguard.quantize.keras_source import load_keras, load_saved_model
 from tinyguard.quantize.layers import layer_errors
 from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.report import Output, Report
+from tinyguard.quantize.roles import stated_roles
 from tinyguard.quantize.source import Source
 from tinyguard.quantize.torch_source import load_torch
 from tinyguard.quiet import quiet
-from tinyguard.tflite import Metadata, Normalization, read_graph, with_metadata
+from tinyguard.tflite import Metadata, Normalization, read_graph, read_metadata, with_metadata
 
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")
 ENDINGS = (*KERAS_ENDINGS, ".onnx", ".tflite", *TORCH_ENDINGS)
@@ -40,6 +42,8 @@ def quantize(
     normalization: Normalization | None = None,
     evaluation: Samples | None = None,
     class_names: tuple[str, ...] | None = None,
+    roles: Mapping[str, str] = MappingProxyType({}),
+    output: str | None = None,
 ) -> tuple[bytes, Report]:
     """Quantize a trained network after training; returns the `.tflite` and the report.
 
@@ -47,7 +51,9 @@ def quantize(
     `module:function`, or a Source. The first `samples` of `calibration` (uint8 pixels or float32 values,
     NHWC) set the ranges. Pixels are normalised with `normalization` (pixel / 255 when it is None), which is
     written into the metadata with the class names. `evaluation` with labels gives the accuracy figures, of
-    every output that labels judge. The file lists the outputs in the source's order.
+    every output that labels judge, or of the one named or numbered `output`; real targets give mean absolute
+    errors, and their outputs the role "values". `roles`: what else the file says of outputs, by name or
+    number ("" for the only one). The file lists the outputs in the source's order.
     Raises TinyguardError for a source that cannot be read or converted and for data that does not fit.
     """
     if scheme not in SCHEMES:
@@ -63,9 +69,12 @@ def quantize(
         x = spanning_pixels(x, pixel_values(normalization, x.shape[-1]))
     metadata = Metadata.of(normalization=normalization, class_names=class_names)
     converted = convert(network, scheme, x)
+    plain = read_graph(converted.model, check=False)
+    real = _real_places(plain, output, evaluation)
+    metadata = metadata.with_section("outputs", stated_roles(plain, roles, real))
     model = with_metadata(converted.model, metadata)
     backend = LiteRTBackend(model)
-    outputs = _judged(network, model, backend, converted.errors, evaluation, metadata)
+    outputs = _judged(network, converted.float_model, model, real, output, converted.errors, evaluation)
     alone = len(outputs) == 1
     report = Report(
         source=network.name,
@@ -117,31 +126,47 @@ def load_source(text: str, x: np.ndarray) -> Source:
     )
 
 
+def _real_places(graph: Graph, output: str | None, evaluation: Samples | None) -> list[int]:
+    if evaluation is None or evaluation.targets is None:
+        return []
+    return target_places(graph, output, evaluation.targets, evaluation.name)
+
+
 def _judged(
     network: Source,
+    float_model: bytes,
     model: bytes,
-    backend: LiteRTBackend,
+    real: Sequence[int],
+    wanted: str | None,
     errors: Sequence[float],
     evaluation: Samples | None,
-    metadata: Metadata,
 ) -> tuple[Output, ...]:
-    """The file's outputs, with the accuracy of those that the labels of `evaluation` judge."""
-    outputs = tuple(
-        Output(**_border(tensor) | {"shape": tensor.shape}, conversion_error=error)
-        for tensor, error in zip(backend.outputs, errors, strict=True)
-    )
-    if evaluation is None or evaluation.y is None:
-        return outputs
-    real = network.predict(real_values(evaluation, metadata.normalization))
-    codes = backend.run(to_codes(evaluation, backend.inputs[0], metadata))
-    graph = read_graph(model, check=False)
-    found = [
-        output_accuracy(real[place], codes[place], tensor, evaluation) if judged(graph, place) else None
-        for place, tensor in enumerate(backend.outputs)
+    """The file's outputs, with the accuracy of those that the labels of `evaluation` judge, and the errors of
+    the outputs `real`, which its targets judge."""
+    backend, metadata = LiteRTBackend(model), read_metadata(model) or Metadata()
+    said = metadata.outputs or (None,) * len(errors)
+    outputs = [
+        Output(**_border(tensor) | {"shape": tensor.shape}, conversion_error=error, role=role)
+        for tensor, error, role in zip(backend.outputs, errors, said, strict=True)
     ]
-    if not any(found):
+    if evaluation is None:
+        return tuple(outputs)
+    x = real_values(evaluation, metadata.normalization)
+    codes = backend.run(to_codes(evaluation, backend.inputs[0], metadata))
+    if real:
+        values = LiteRTBackend(float_model).run(x)
+        for place in real:
+            error = output_error(values[place], codes[place], backend.outputs[place], evaluation)
+            outputs[place] = replace(outputs[place], error=error)
+        return tuple(outputs)
+    graph = read_graph(model, check=False)
+    places, values = judged_places(graph, wanted), network.predict(x)
+    for place in places:
+        accuracy = output_accuracy(graph, place, values[place], list(codes), evaluation)
+        outputs[place] = replace(outputs[place], accuracy=accuracy)
+    if not any(outputs[place].accuracy for place in places):
         raise unfit(network.name, evaluation, [output.shape for output in outputs])
-    return tuple(replace(output, accuracy=one) for output, one in zip(outputs, found, strict=True))
+    return tuple(outputs)
 
 
 def _check_shape(network: Source, shape: tuple[int, ...], data: str) -> None:

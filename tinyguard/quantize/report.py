@@ -24,11 +24,22 @@ class Accuracy:
 
 
 @dataclass(frozen=True)
+class Error:
+    """Mean absolute differences from real targets, in their unit, over `samples`."""
+
+    data: str
+    samples: int
+    float_network: float
+    quantized_network: float
+
+
+@dataclass(frozen=True)
 class Output:
     """One output of the quantized file, called `name` there. `shape` is its tensor's.
 
     `conversion_error` is the largest difference between the source's output and the float `.tflite`'s, over a
-    few samples. `accuracy` is None where no labels judge the output.
+    few samples. `accuracy` is None where no labels judge the output, `error` where no real targets do. `role`
+    is what the file says that it means, None where it does not.
     """
 
     name: str
@@ -38,6 +49,8 @@ class Output:
     zero_point: int
     conversion_error: float
     accuracy: Accuracy | None = None
+    error: Error | None = None
+    role: str | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,11 @@ class Report:
         yield "calibration", f"{self.calibration_samples} samples of {self.calibration}"
         yield "input", _border_text(self.input)
         if self.output is not None:
-            yield "output", _border_text(self.output)
+            (only,) = self.outputs
+            yield "output", _border_text(self.output) + _role_text(only)
+            if only.error is not None:
+                yield "evaluated on", f"{only.error.samples} samples of {only.error.data}"
+                yield "mean absolute error", self._error_text(only.error)
         else:
             yield from self._output_rows()
         if self.accuracy is not None:
@@ -93,12 +110,14 @@ class Report:
 
     def _output_rows(self) -> Iterator[tuple[str, str]]:
         """A line per output, and a second one where labels judge it."""
-        judged = [output.accuracy for output in self.outputs if output.accuracy is not None]
+        judged = [found for output in self.outputs if (found := output.accuracy or output.error)]
         if judged:
             yield "evaluated on", f"{judged[0].samples} samples of {judged[0].data}"
         for place, output in enumerate(self.outputs):
             label = f"output {place}"
-            yield label, f"{short_name(output.name)}: {_border_text(asdict(output))}"
+            yield label, f"{short_name(output.name)}: {_border_text(asdict(output))}{_role_text(output)}"
+            if output.error is not None:
+                yield label, f"mean absolute error {self._error_text(output.error)}"
             if output.accuracy is not None:
                 found = output.accuracy
                 yield (
@@ -106,6 +125,9 @@ class Report:
                     f"{self.scheme} accuracy {100 * found.quantized_network:.2f} %, float "
                     f"{100 * found.float_network:.2f} %, same prediction {100 * found.same_prediction:.2f} %",
                 )
+
+    def _error_text(self, error: Error) -> str:
+        return f"{self.scheme} {error.quantized_network:.4g}, float {error.float_network:.4g}"
 
     def table(self) -> Table:
         """The rows for a terminal."""
@@ -115,6 +137,10 @@ class Report:
             table.add_row("" if label == previous else label, Text(text))
             previous = label
         return table
+
+
+def _role_text(output: Output) -> str:
+    return "" if output.role is None else f", {output.role}"
 
 
 def _border_text(border: dict[str, Any]) -> str:
