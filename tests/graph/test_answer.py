@@ -91,6 +91,15 @@ def test_numpy_and_torch_decide_alike(name: str, dtype: str) -> None:
     assert set(found.beside) == set(twin.beside)
 
 
+def test_outputs_of_one_role_are_all_there_in_their_order() -> None:
+    graph = stated(network((1, 3), (1, 2), (1, 1)), "scores", "mark", "mark")
+    first, second = np.array([[5, 0], [6, 1], [7, 0]]), np.array([[0], [0], [1]])
+    answer = decide(graph, [np.zeros((3, 3), np.int8), first, second])
+    assert answer.marked.tolist() == [False, True, True]
+    for found, expected in zip(answer.beside["mark"], (first, second), strict=True):
+        np.testing.assert_array_equal(found, expected)
+
+
 def test_ties_go_to_the_lowest_class() -> None:
     graph = network((1, 3))
     assert decide(graph, [np.array([[1, 7, 7], [9, 9, 9]], np.int8)]).label.tolist() == [1, 0]

@@ -40,7 +40,7 @@ def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.nda
     starts = range(0, len(codes), _BATCH)
     parts = [decide(graph, backend.run(codes[start : start + _BATCH])) for start in starts]
     right = np.concatenate([part.label for part in parts]) == labels
-    entropy = np.concatenate([part.beside[UNCERTAINTY.name][:, 0] for part in parts])
+    entropy = np.concatenate([part.beside[UNCERTAINTY.name][0][:, 0] for part in parts])
     ordered = np.sort(entropy)
     found: dict[int, Kept] = {}
     for share in QUANTILES:

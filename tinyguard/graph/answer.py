@@ -46,13 +46,14 @@ class Answer:
     """What outputs of N samples say, in the arrays that they came in.
 
     `label` int64 (N,), `scores` (N, classes), `marked` bool (N,) or None where the network never marks,
-    `beside`: the codes (N, elements) of outputs that say something about the answer, by their role.
+    `beside`: the codes (N, elements) of outputs that say something about the answer, by their role; those of
+    one role in the order of the outputs.
     """
 
     label: Any
     scores: Any
     marked: Any = None
-    beside: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
+    beside: Mapping[str, tuple[Any, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def decided(self) -> Any:
@@ -244,11 +245,13 @@ def decide(graph: Graph, outputs: Sequence[Any]) -> Answer:
     """
     reading = _reading(graph)
     scores = reading.role.scores(_flat(outputs[reading.position]), reading.tensor)  # type: ignore[misc]
-    beside = {role.name: _flat(outputs[place]) for place, role in reading.beside}
+    beside: dict[str, tuple[Any, ...]] = {}
     marked = None
     for place, role in reading.beside:
+        codes = _flat(outputs[place])
+        beside[role.name] = (*beside.get(role.name, ()), codes)
         if role.marks is not None:
-            found = role.marks(_flat(outputs[place]))
+            found = role.marks(codes)
             marked = found if marked is None else marked | found
     return Answer(scores.argmax(1), scores, marked, MappingProxyType(beside))
 
