@@ -13,7 +13,7 @@ are searched once, when the first registry is asked.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -28,10 +28,11 @@ GROUP = "tinyguard.plugins"
 
 @dataclass(frozen=True)
 class Brought:
-    """One thing that `package` brings."""
+    """One thing that `package` brings, in this `version`."""
 
     value: Any
     package: str
+    version: str
 
 
 @functools.cache
@@ -40,7 +41,16 @@ def brought() -> tuple[Brought, ...]:
     from importlib.metadata import entry_points
 
     entries = sorted(entry_points(group=GROUP), key=lambda entry: (_package(entry), entry.name))
-    return tuple(Brought(value, _package(entry)) for entry in entries for value in _values(entry))
+    return tuple(
+        Brought(value, _package(entry), _version(entry)) for entry in entries for value in _values(entry)
+    )
+
+
+def packages_of(values: Iterable[Any]) -> dict[str, str]:
+    """The packages that bring any of `values`, sorted, with their versions."""
+    wanted = list(values)
+    found = {one.package: one.version for one in brought() if any(one.value is value for value in wanted)}
+    return dict(sorted(found.items()))
 
 
 def taken(kind: str, name: str, package: str) -> TinyguardError:
@@ -52,6 +62,10 @@ def taken(kind: str, name: str, package: str) -> TinyguardError:
 
 def _package(entry: EntryPoint) -> str:
     return entry.dist.name if entry.dist is not None else entry.module
+
+
+def _version(entry: EntryPoint) -> str:
+    return entry.dist.version if entry.dist is not None else ""
 
 
 def _values(entry: EntryPoint) -> Iterator[Any]:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard import __version__
+from tinyguard import __version__, operators, plugins
 from tinyguard.campaigns.study import AttackEntry, NetworkEntry, Study
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.budget import check_eps, eps_codes, equal_budgets, parse_eps
@@ -204,8 +204,8 @@ def _grid_steps(network: NetworkEntry, dtype: str, code_steps: tuple[float, ...]
 
 
 def _key(piece: Piece) -> str:
-    """A hash of tinyguard's version, the networks' bytes, the samples, the attack with all its parameters,
-    and what is inherited."""
+    """A hash of tinyguard's version and those of other packages that have a part in the network, the
+    network's bytes, the samples, the attack with all its parameters, and what is inherited."""
     cell = piece.cell
     codes, labels = codes_of(cell.network, piece.data, piece.limit)
     part = slice(piece.start, piece.stop)
@@ -221,9 +221,24 @@ def _key(piece: Piece) -> str:
     }
     if cell.check:
         said["check"] = True
+    if packages := _packages(cell.network.model):
+        said["packages"] = packages
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     digest.update(codes[part].tobytes() + labels[part].tobytes())
     return digest.hexdigest()[:24]
+
+
+def _packages(model: str) -> dict[str, str]:
+    """The packages whose sections and operators the network at `model` needs, with their versions."""
+    from tinyguard.tflite import read_graph, read_metadata, record
+
+    if not plugins.brought():
+        return {}
+    metadata = read_metadata(Path(model))
+    sections = [] if metadata is None else [record.registry()[name] for name in metadata.requires]
+    layers = {node.operator for node in read_graph(Path(model)).nodes}
+    known = operators.registry()
+    return plugins.packages_of([*sections, *(known[name] for name in layers if name in known)])
 
 
 def _conditions(network: NetworkEntry) -> dict[str, Any]:
