@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.plugin.conftest import TOY
+from tests.plugin.conftest import DIGITS as PATH
+from tests.plugin.conftest import TOY, marked
 from tinyguard import passes
 from tinyguard.backends.choose import open_backend
 from tinyguard.backends.compiled import CompiledBackend
@@ -18,20 +19,14 @@ from tinyguard.backends.simulator import Simulator
 from tinyguard.defenses.filters import with_filters
 from tinyguard.defenses.stochastic import with_stochastic
 from tinyguard.errors import TinyguardError
+from tinyguard.graph import with_settings
 from tinyguard.operators import registry
-from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
+from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.record.filters import parse_filter
 from tinyguard.tflite.record.stochastic import Stochastic, site_layers
 
-DIGITS = Path("models/digits/model.tflite").read_bytes()
+DIGITS = PATH.read_bytes()
 INSTALL = Callable[[str, Path], None]
-
-
-def marked(above: int, model: bytes = DIGITS) -> bytes:
-    """The file with the toy section."""
-    from tinyguard_toy.section import Mark
-
-    return with_metadata(model, (read_metadata(model) or Metadata()).with_section("toy_mark", Mark(above)))
 
 
 def samples(count: int = 40) -> np.ndarray:
@@ -49,7 +44,8 @@ def command(*arguments: str) -> "subprocess.CompletedProcess[str]":
 
 @pytest.mark.usefixtures("toy")
 def test_every_way_of_running_gives_the_same_bytes() -> None:
-    graph, x = read_graph(marked(120, with_filters(DIGITS, [parse_filter("median")]))), samples()
+    graph, x = read_graph(marked(60, with_filters(DIGITS, [parse_filter("median")]))), samples()
+    graph = with_settings(graph, {"toy_above": 120})
     assert graph.nodes[-1].operator == "TOY_MARK"
     assert dict(graph.roles) == {graph.outputs[1]: "mark"}
     scores, mark = ReferenceBackend(graph).run(x)
@@ -59,6 +55,7 @@ def test_every_way_of_running_gives_the_same_bytes() -> None:
     assert optimized.nodes[-1].operator == "TOY_MARK"
     for backend in (
         Simulator(graph),
+        Simulator(with_settings(graph, {"toy_above": -128})).under({"toy_above": 120}),
         CompiledBackend(graph, sanitize=True, optimize="-O1"),
         ReferenceBackend(optimized),
         CompiledBackend(optimized),
@@ -83,7 +80,7 @@ def test_marks_pass_no_gradient_and_leave_that_of_the_scores() -> None:
 def test_it_stands_behind_a_section_that_replays_the_network() -> None:
     site = read_graph(DIGITS).node_name(site_layers(read_graph(DIGITS))[-1])
     graph = read_graph(with_stochastic(marked(120), Stochastic((site,), 26, 3)))
-    assert [graph.roles.get(index) for index in graph.outputs] == [None, "uncertainty", "mark"]
+    assert [graph.roles.get(index) for index in graph.outputs] == ["scores", "uncertainty", "mark"]
     x = samples(10)
     for found, wanted in zip(CompiledBackend(graph).run(x), ReferenceBackend(graph).run(x), strict=True):
         np.testing.assert_array_equal(found.reshape(wanted.shape), wanted)

@@ -1,4 +1,4 @@
-"""The section of the record: {"toy_mark": {"above": 40}}."""
+"""The section of the record: {"toy_mark": {"above": 40}}, the file's value of the setting ABOVE."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from types import MappingProxyType
 from typing import Any
 
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.graph import Graph, Node, Setting, Tensor
+from tinyguard.graph.answer import MARK, answer_tensor
 from tinyguard.tflite.record import Section
+from tinyguard_toy.mark import ABOVE
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,16 @@ def parse_mark(section: Any) -> Mark:
 
 
 def insert_mark(graph: Graph, mark: Mark) -> Graph:
-    """The graph with one more output, the mark of its first."""
+    """The graph with one more output, the mark of its answer, and the setting that it follows."""
     tensor = Tensor(len(graph.tensors), "toy mark", (1, 1), "int32")
-    options = MappingProxyType({"above": mark.above})
-    node = Node(len(graph.nodes), "TOY_MARK", (graph.outputs[0],), (tensor.index,), options)
+    node = Node(len(graph.nodes), "TOY_MARK", (answer_tensor(graph).index,), (tensor.index,))
     return replace(
         graph,
         tensors=(*graph.tensors, tensor),
         nodes=(*graph.nodes, node),
         outputs=(*graph.outputs, tensor.index),
-        roles=MappingProxyType({**graph.roles, tensor.index: "mark"}),
+        roles=MappingProxyType({**graph.roles, tensor.index: MARK.name}),
+        settings=(*graph.settings, Setting(ABOVE, "int32", (mark.above,), ((-128, 128),))),
     )
 
 
