@@ -29,7 +29,8 @@ def _graph(normalization: Normalization | None, scale: float = 1 / 32, zero_poin
         if normalization is None
         else {"tinyguard": format_metadata(Metadata.of(normalization=normalization))}
     )
-    return replace(graph, tensors=tuple(tensors), metadata=record)
+    roles = {graph.outputs[0]: "scores"}
+    return replace(graph, tensors=tuple(tensors), metadata=record, roles=roles)
 
 
 def _pixels() -> np.ndarray:

@@ -14,6 +14,7 @@ from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.backends.simulator import Simulator, plan_bytes
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import choose_output
 from tinyguard.operators import resolve
 from tinyguard.operators._convolutions import has_dot_products
 from tinyguard.tflite import read_graph
@@ -155,7 +156,7 @@ def test_taps_are_the_outputs_and_the_logits_of_one_pass(samples: int):
     last = convolution(builder, rng, builder.input((1, 4, 4, 4), "int8", 0.05, 3), 3, "NONE")
     flat = builder.node("RESHAPE", [last, builder.constant(np.array([1, 48]))], (1, 48), "int8", 0.3, -3)
     output = builder.node("SOFTMAX", [flat], (1, 48), "int8", 1 / 256, -128, beta=1.0)
-    simulator = Simulator(builder.graph([output, last]))
+    simulator = Simulator(choose_output(builder.graph([output, last]), 0))
     codes = torch.from_numpy(_codes(simulator.graph, samples).astype(np.float32))
     x, z = codes.clone().requires_grad_(), codes.clone().requires_grad_()
     outputs, logits = simulator.taps(x)
