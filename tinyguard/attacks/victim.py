@@ -210,7 +210,10 @@ def jacobian(victim: Victim, x: torch.Tensor, classes: torch.Tensor) -> tuple[to
 def check_classes(graph: Graph) -> int:
     """The number of classes. Raises TinyguardError for a network whose outputs say no class, or one of fewer
     than two."""
-    classes = class_count(graph)
+    try:
+        classes = class_count(graph)
+    except TinyguardError as error:
+        raise TinyguardError(f"attacks need one input and at least two classes, and {error}") from None
     if len(graph.inputs) != 1 or classes < 2:
         raise TinyguardError(
             f"the network has {len(graph.inputs)} inputs and {classes} classes, and attacks need one input "
