@@ -30,10 +30,10 @@ demo: setup
 	@bash models/digits/demo.sh demo
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not board" tests
+	OMP_NUM_THREADS=1 .ci/core-minutes $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not board" tests
 
 test-full: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not board" tests
+	OMP_NUM_THREADS=1 .ci/core-minutes $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not board" tests
 
 lint: setup
 	$(BIN)/ruff check tinyguard tests models benchmarks
