@@ -1,5 +1,6 @@
 """The float source: logits of whatever the network was trained with, differentiable."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tinyguard.backends.torch_module import load_torch_module
 from tinyguard.data.normalization import UNIT
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Quantization, Tensor
+from tinyguard.graph.answer import choose_output
 from tinyguard.tflite import read_graph
 
 MODELS = Path(__file__).parents[2] / "models"
@@ -212,3 +214,30 @@ def test_python_code_is_not_compiled(sources: Path):
     """A trace would forget its branches."""
     source = open_float_source(f"{sources}:branching", _graph(), UNIT)
     assert source._for_inference() is source.network
+
+
+def _two_outputs(names: tuple[str, str]) -> Graph:
+    images = Tensor(0, "images", (1, 8, 8, 3), "int8", Quantization((1 / 255,), (-128,)))
+    outputs = tuple(Tensor(place + 1, name, (1, 4), "int8") for place, name in enumerate(names))
+    return Graph((images, *outputs), (), (0,), (1, 2))
+
+
+def test_the_output_of_the_same_name_is_asked_whatever_its_place(sources: Path):
+    """The source returns scores, which are a softmax, and then other."""
+    plain = _network(sources)
+    real = _real(8)
+    expected = plain(real.permute(0, 3, 1, 2))
+    for names in (("other", "scores"), ("scores", "other")):
+        for wanted, ending in (("scores", "softmax"), ("other", "logits")):
+            graph = choose_output(_two_outputs(names), wanted)
+            source = open_float_source(f"{sources}:several", graph, UNIT)
+            assert source.network.ending == ending
+            torch.testing.assert_close(source.logits(real), expected, rtol=1e-4, atol=1e-5)
+
+
+def test_outputs_without_names_are_matched_by_place_and_doubt_is_refused(sources: Path):
+    graph = choose_output(_two_outputs(("a", "b")), 1)
+    assert open_float_source(f"{sources}:several", graph, UNIT).network.ending == "logits"
+    alone = replace(_two_outputs(("a", "b")), outputs=(1,))
+    with pytest.raises(TinyguardError, match=r"has 2 outputs, and which of them .* is not plain"):
+        open_float_source(f"{sources}:several", alone, UNIT)

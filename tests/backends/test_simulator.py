@@ -171,6 +171,16 @@ def test_taps_are_the_outputs_and_the_logits_of_one_pass(samples: int):
     assert (x.grad != 0).any()
 
 
+def test_without_an_ending_the_logits_are_the_output_itself():
+    rng = np.random.default_rng(2)
+    builder = GraphBuilder()
+    last = convolution(builder, rng, builder.input((1, 4, 4, 4), "int8", 0.05, 3), 3, "NONE")
+    flat = builder.node("RESHAPE", [last, builder.constant(np.array([1, 48]))], (1, 48))
+    simulator = Simulator(builder.graph([flat]))
+    assert simulator.logits_tensor.index == flat
+    assert not simulator.ends_in_probabilities
+
+
 @pytest.mark.parametrize("threads", [1, 2])
 def test_a_leak_changes_the_gradient_and_no_value(threads):
     simulator = Simulator(read_graph(DIGITS))

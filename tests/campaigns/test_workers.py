@@ -7,6 +7,8 @@ import sys
 import pytest
 
 from tinyguard.campaigns.workers import WorkerDiedError, local_workers, module_folders
+from tinyguard.device.failures import NonsenseError
+from tinyguard.errors import TinyguardError
 
 
 def test_calls_and_errors_come_back():
@@ -18,6 +20,27 @@ def test_calls_and_errors_come_back():
         with pytest.raises(ZeroDivisionError):
             executor.submit(divmod, 1, 0).result()
         assert executor.submit(print, "not an answer").result() is None
+
+
+def test_what_cannot_be_handed_back_costs_no_worker():
+    with local_workers(1) as (executor, _):
+        process = executor.submit(os.getpid).result()
+        with pytest.raises(TinyguardError, match="answered HELLO with something else"):
+            executor.submit(_misunderstand, "port").result()
+        with pytest.raises(TypeError, match="cannot pickle"):
+            executor.submit(open, os.devnull).result()
+        assert executor.submit(os.getpid).result() == process
+
+
+def _misunderstand(port: str) -> None:
+    raise NonsenseError(port, 1)
+
+
+def test_a_file_beside_the_caller_is_no_module(tmp_path, monkeypatch):
+    (tmp_path / "pickle.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    with local_workers(1) as (executor, _):
+        assert executor.submit(os.path.basename, "a/b").result() == "b"
 
 
 def test_a_folder_that_is_a_package_is_no_place_for_modules(tmp_path, monkeypatch):

@@ -93,7 +93,8 @@ def test_the_named_output_is_judged(two: Path, backend: str) -> None:
         done = run(
             "eval", str(two), "--data", "digits:test", "--output", output, "--backend", backend, "--json"
         )
-        assert json.loads(done.stdout)["accuracy"] == pytest.approx(354 / 360)
+        found = json.loads(done.stdout)
+        assert (found["accuracy"], found["output"]) == (pytest.approx(354 / 360), name)
     assert "from which no class follows" in one_line(
         run("eval", str(two), "--data", "digits:test", "--output", "0")
     )
@@ -115,6 +116,9 @@ def test_an_attack_on_the_named_output_is_that_on_the_network(two: Path) -> None
     alone, named = run("attack", str(DIGITS), *options), run("attack", str(two), *options, "--output", "1")
     keys = ("clean_accuracy", "accuracy_under_attack", "successes", "distortion")
     assert [json.loads(named.stdout)[key] for key in keys] == [json.loads(alone.stdout)[key] for key in keys]
+    graph = read_graph(two)
+    assert json.loads(named.stdout)["output"] == graph.tensors[graph.outputs[1]].name
+    assert "output" not in json.loads(alone.stdout)
 
 
 @pytest.mark.parametrize(
@@ -126,7 +130,7 @@ def test_hardened_files_have_the_named_output_alone(
     out = tmp_path / "out.tflite"
     done = run("harden", options[0], str(two), *options[1:], "--output", "1", "-o", str(out))
     assert done.exit_code == 0, done.output
-    assert f"output 1 is the only one of {out}" in " ".join(done.stdout.split())
+    assert f"output 1 is the only one of {out}" in " ".join(done.output.split())
     graph = read_graph(out)
     assert (len(graph.outputs), class_count(graph)) == (2, 10)
 
@@ -203,3 +207,52 @@ def test_one_probability_is_two_classes_everywhere(sigmoid: Path, halves: str, t
         )
         assert again["survived"] == again["successes"] == result["successes"]
         assert again["accuracy"] == pytest.approx(result["accuracy_under_attack"])
+
+
+@pytest.mark.parametrize("kind", ["stochastic", "two", "sigmoid"])
+def test_attenuation_and_checks_read_the_answer(
+    kind: str, two: Path, sigmoid: Path, halves: str, tmp_path: Path
+) -> None:
+    model, data, options = two, "digits:test", ("--output", "1")
+    if kind == "sigmoid":
+        model, data, options = sigmoid, halves, ()
+    if kind == "stochastic":
+        model, options = tmp_path / "masks.tflite", ()
+        run("harden", "stochastic", str(DIGITS), "--seed", "3", "--passes", "3", "-o", str(model))
+    source = tmp_path / "net.py"
+    source.write_text(SOURCE)
+    name = {"sigmoid": "probability", "two": "several"}.get(kind, "scores")
+    common = (str(model), "--data", data, "--limit", "20", *options, "--source", f"{source}:{name}")
+    done = run("attack", *common, "--measure", "attenuation", "--steps", "2", "--json")
+    assert done.exit_code == 0 or "get no sample right" in one_line(done), done.output
+    done = run("attack", *common, "--attack", "pgd", "--eps", "12codes", "--steps", "3", "--check", "--json")
+    assert done.exit_code == 0, done.output
+    checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+    assert checks["repeatable"]["passed"]
+
+
+SOURCE = """
+import torch
+from torch import nn
+
+
+class Halves(nn.Module):
+    def forward(self, x):
+        return torch.sigmoid((x[:, :, :4].sum((1, 2, 3)) - x[:, :, 4:].sum((1, 2, 3)))[:, None])
+
+
+class Digits(nn.Module):
+    def __init__(self, several):
+        super().__init__()
+        torch.manual_seed(0)
+        self.several, self.layer = several, nn.Linear(64, 10)
+
+    def forward(self, x):
+        scores = self.layer(x.flatten(1)).softmax(1)
+        return (x, scores) if self.several else scores
+
+
+def probability(): return Halves()
+def several(): return Digits(True)
+def scores(): return Digits(False)
+"""

@@ -30,7 +30,8 @@ def write_project(
         shutil.copytree(firmware / folder, directory / folder, dirs_exist_ok=True)
     for main in mains:
         shutil.copy(main, directory / main.name)
-    loop = sorted(path.relative_to(firmware).as_posix() for path in (firmware / "runtime").glob("*.c"))
+    names = {path.name for path in (firmware / "runtime").glob("*.c")} - {"settings.c"}
+    loop = sorted(f"runtime/{name}" for name in names)
     sources = [*(main.name for main in mains), *(loop if runtime else []), *port_sources(board)]
     (directory / "board.h").write_text(board_header(board, runtime_state_bytes))
     (directory / "board.ld").write_text(linker_script(board))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -144,5 +146,15 @@ def test_what_is_stated_goes_before_what_shapes_show() -> None:
     assert not has_answer(stated(graph, "scores", "scores"))
     with pytest.raises(TinyguardError, match=r"^the network's outputs say no class"):
         check_answer(stated(graph, "values", "map"))
-    with pytest.raises(TinyguardError, match=r"^no role named 'score'; did you mean scores"):
-        check_answer(stated(graph, "score", None))
+    assert class_count(stated(graph, "latent", "scores")) == 4
+    assert class_count(choose_output(stated(graph, "latent", None), 1)) == 4
+    with pytest.raises(TinyguardError, match=r"is latent, from which no class follows"):
+        choose_output(stated(graph, "latent", "scores"), 0)
+
+
+def test_a_number_is_a_number_even_where_names_are_numbers() -> None:
+    graph = network((1, 10), (1, 4))
+    names = dict(zip(graph.outputs, ("1", "0"), strict=True))
+    tensors = tuple(replace(t, name=names.get(t.index, t.name)) for t in graph.tensors)
+    graph = replace(graph, tensors=tensors)
+    assert [class_count(choose_output(graph, wanted)) for wanted in (0, 1, "0", "1")] == [10, 4, 4, 10]

@@ -70,7 +70,7 @@ def test_the_host_runs_with_what_is_in_force_on_the_board(graph: Graph, board_bi
             first.set(OTHERS)
         with Device(board.port) as second:
             second.connect()
-            used = agreed(second, graph, {"level": 1})
+            used, _ = agreed(second, graph, {"level": 1})
             assert {s.name: s.value for s in used.settings} == {
                 "level": (1,),
                 "whole": (0,),

@@ -98,7 +98,7 @@ class IntegerVictim:
         output = answer_tensor(self.graph)
         tap = simulator.logits_tensor
         self.logit_step = tap.scale if tap.quantization else 0.0
-        self._probabilities = tap.index != output.index
+        self._probabilities = simulator.ends_in_probabilities
         self._zero_point = output.zero_point if output.quantization else 0
         self._scale = output.scale if output.quantization else 1.0
 

@@ -1,11 +1,14 @@
 """The network on a board at a serial port, as a back end."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 import numpy as np
 
 from tinyguard.device.client import Device
+from tinyguard.device.settings import Told
 from tinyguard.device.transport import DEFAULT_BAUD
+from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, with_settings
 from tinyguard.graph.settings import values_of
 
@@ -25,7 +28,7 @@ class DeviceBackend:
         self.device = Device(port, baud)
         try:
             self.device.connect(graph.sha256 or None)
-            hold(self.device, graph)
+            self._drawn = hold(self.device, graph)
         except BaseException:
             self.device.close()
             raise
@@ -41,23 +44,55 @@ class DeviceBackend:
         return batch.outputs
 
     def close(self) -> None:
+        """Let the board draw again what it drew before, and close the port."""
+        with borrowed(self.device, self._drawn):
+            pass
         self.device.close()
 
 
-def hold(device: Device, graph: Graph) -> None:
-    """Give a connected board the values that its settings have in `graph`."""
-    device.declare(graph.settings)
-    device.set(values_of(graph.settings))
+def hold(device: Device, graph: Graph) -> tuple[str, ...]:
+    """Give a connected board the values that its settings have in `graph`; the names of those it drew."""
+    return _settled(device, graph, _told(device, graph), ())
 
 
-def agreed(device: Device, graph: Graph, given: Mapping[str, int | Sequence[int]]) -> Graph:
-    """The graph with what is in force on a connected board once it has `given`, for the host to run.
+def agreed(
+    device: Device, graph: Graph, given: Mapping[str, int | Sequence[int]]
+) -> tuple[Graph, tuple[str, ...]]:
+    """The graph with what is in force on a connected board once it has `given`, for the host to run, and the
+    names of settings that the board drew.
 
     What the board would draw gets the graph's value, so that both compute the same.
     """
-    device.declare(graph.settings)
-    told = {setting.name: device.tell(setting.name) for setting in graph.settings}
+    told = _told(device, graph)
     values = {name: one.value for name, one in told.items() if not one.drawn}
     found = with_settings(with_settings(graph, values), given)
-    device.set(values_of(found.settings))
-    return found
+    drawn = _settled(device, found, told, tuple(given))
+    return found, tuple(name for name in drawn if name not in given)
+
+
+def _told(device: Device, graph: Graph) -> dict[str, Told]:
+    device.declare(graph.settings)
+    return {setting.name: device.tell(setting.name) for setting in graph.settings}
+
+
+def _settled(
+    device: Device, graph: Graph, told: Mapping[str, Told], together: tuple[str, ...]
+) -> tuple[str, ...]:
+    """Set what differs from the graph: the settings `together` in one frame, each other in its own."""
+    values = values_of(graph.settings)
+    other = {name for name, one in told.items() if one.drawn or one.value != values[name]}
+    device.set({name: values[name] for name in together})
+    for name in sorted(other.difference(together)):
+        device.set({name: values[name]})
+    return tuple(name for name, one in told.items() if one.drawn)
+
+
+@contextmanager
+def borrowed(device: Device, names: Sequence[str]) -> Iterator[None]:
+    """Afterwards the board draws these settings again, as it did before."""
+    try:
+        yield
+    finally:
+        if names:
+            with suppress(TinyguardError):  # a board that is gone forgets them too
+                device.restore(*names)

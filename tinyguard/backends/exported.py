@@ -79,7 +79,7 @@ class _Work:
     def keep_output(self, number: int) -> None:
         (output,) = (node for node in self._nodes() if node.op == "output")
         results = _nodes_of(output.args[0])
-        output.args = (results[min(number, len(results) - 1)],)
+        output.args = (results[number],)
 
     def drop_checks(self) -> None:
         """Guards of the example's sizes and types, casts to the same type, idle dropout."""

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from functools import partial
+
 import numpy as np
 import torch
 
@@ -14,7 +18,7 @@ from tinyguard.data.codes import dequantized
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
-from tinyguard.graph.answer import answer_place, class_count
+from tinyguard.graph.answer import answer_place, answer_tensor, class_count
 from tinyguard.quiet import quiet
 from tinyguard.tflite.metadata import Normalization
 
@@ -71,8 +75,7 @@ def open_float_source(source: str, graph: Graph, normalization: Normalization | 
     if len(graph.inputs) != 1:
         raise TinyguardError(f"a float source takes one input and the network has {len(graph.inputs)}")
     tensor, classes = graph.tensors[graph.inputs[0]], class_count(graph)
-    place, count = answer_place(graph)
-    network = load_torch_module(source, tuple(tensor.shape[1:]), place, count)
+    network = load_torch_module(source, tuple(tensor.shape[1:]), partial(_same_output, source, graph))
     real = _samples(tensor, normalization)
     with torch.no_grad():
         expected = network(real)
@@ -86,6 +89,26 @@ def open_float_source(source: str, graph: Graph, normalization: Normalization | 
             close = torch.allclose(faster(real), expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
             network = faster if close else network
     return FloatSource(network, tensor)
+
+
+def _same_output(source: str, graph: Graph, named: Sequence[tuple[str, tuple[int, ...]]]) -> int:
+    """Which of the source's outputs the graph answers with: that of its name, else in a network of as many
+    outputs that in its place, else the only one of its size."""
+    tensor, (place, count) = answer_tensor(graph), answer_place(graph)
+    names = [name for name, _ in named]
+    if len(named) == 1:
+        return 0
+    if names.count(tensor.name) == 1:
+        return names.index(tensor.name)
+    if len(named) == count:
+        return place
+    sized = [number for number, (_, shape) in enumerate(named) if math.prod(shape) == tensor.elements]
+    if len(sized) == 1:
+        return sized[0]
+    raise TinyguardError(
+        f"{source} has {len(named)} outputs, and which of them the .tflite answers with is not plain: give a "
+        "source with that output alone"
+    )
 
 
 def _samples(tensor: Tensor, normalization: Normalization | None) -> torch.Tensor:

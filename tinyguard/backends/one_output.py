@@ -1,30 +1,55 @@
-"""Which tensor is meant of what a network in PyTorch returns."""
+"""Which tensor is meant of all that a network returns, in whatever framework."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from tinyguard.errors import TinyguardError
 
+if TYPE_CHECKING:
+    import torch
 
-def outputs_of(outputs: Any) -> list[torch.Tensor]:
-    """The tensors of what a network returned, nested or not, in its order."""
+
+def named_outputs(outputs: Any, name: str = "") -> list[tuple[str, Any]]:
+    """Name and tensor of each output in what a framework returned: a tensor, or a sequence or a mapping of
+    them, of any depth, in its own order.
+
+    A name is the mapping's key or the named tuple's field, after those around it: "boxes", "heads.0"; ""
+    where there is none. None is no output. Raises TinyguardError for what is no tensor.
+    """
+    if outputs is None:
+        return []
+    if hasattr(outputs, "shape") and hasattr(outputs, "dtype"):
+        return [(name, outputs)]
+    if isinstance(outputs, Mapping):
+        parts = [(str(key), value) for key, value in outputs.items()]
+    elif isinstance(outputs, list | tuple):
+        fields = getattr(outputs, "_fields", None) or [
+            str(place) if name else "" for place in range(len(outputs))
+        ]
+        parts = list(zip(fields, outputs, strict=True))
+    else:
+        raise TinyguardError(
+            f"the network returns a {type(outputs).__name__} where a tensor is due: return a tensor, or a "
+            "tuple, list or dictionary of tensors"
+        )
+    return [
+        pair
+        for key, value in parts
+        for pair in named_outputs(value, f"{name}.{key}" if name and key else key)
+    ]
+
+
+def outputs_of(outputs: Any) -> list[Any]:
+    """The tensors of what a network returned, in its order."""
     return [tensor for _, tensor in named_outputs(outputs)]
 
 
-def named_outputs(outputs: Any, name: str = "") -> list[tuple[str, torch.Tensor]]:
-    """`outputs_of`, each with its key, where a dictionary holds it."""
-    if isinstance(outputs, torch.Tensor):
-        return [(name, outputs)]
-    parts = outputs.items() if isinstance(outputs, dict) else ((name, part) for part in outputs)
-    return [named for key, part in parts for named in named_outputs(part, str(key))]
-
-
 def output_of(outputs: Any, number: int) -> torch.Tensor:
-    """Tensor `number` of what a network returned; the tensor itself where it returned one."""
-    return outputs if isinstance(outputs, torch.Tensor) else outputs_of(outputs)[number]
+    """Tensor `number` of what a network in PyTorch returned; the tensor itself where it returned one."""
+    found: list[torch.Tensor] = outputs_of(outputs)
+    return found[0] if len(found) == 1 else found[number]
 
 
 def find_output(outputs: Any, wanted: str | int | None) -> int:
@@ -33,9 +58,13 @@ def find_output(outputs: Any, wanted: str | int | None) -> int:
     named = named_outputs(outputs)
     if wanted is None and len(named) == 1:
         return 0
+    return find_named([(name, tuple(tensor.shape[1:])) for name, tensor in named], wanted)
+
+
+def find_named(named: Sequence[tuple[str, tuple[int, ...]]], wanted: str | int | None) -> int:
+    """`find_output` of names and shapes of one sample."""
     listed = ", ".join(
-        f"{number} {f'{name!r} ' if name else ''}{tuple(tensor.shape)}"
-        for number, (name, tensor) in enumerate(named)
+        f"{number} {f'{name!r} ' if name else ''}{shape}" for number, (name, shape) in enumerate(named)
     )
     if wanted is None:
         raise TinyguardError(
@@ -48,14 +77,3 @@ def find_output(outputs: Any, wanted: str | int | None) -> int:
     if str(wanted).isdecimal() and int(wanted) < len(named):
         return int(wanted)
     raise TinyguardError(f"no output {str(wanted)!r}; the outputs are {listed}")
-
-
-class OneOutput(torch.nn.Module):
-    """`network`, returning tensor `number` alone."""
-
-    def __init__(self, network: torch.nn.Module, number: int) -> None:
-        super().__init__()
-        self.network, self.number = network, number
-
-    def forward(self, *inputs: torch.Tensor) -> torch.Tensor:
-        return output_of(self.network(*inputs), self.number)

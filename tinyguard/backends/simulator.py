@@ -136,7 +136,8 @@ class Simulator(torch.nn.Module):
             return self
         twin = copy.copy(self)
         twin.aware = True
-        twin.__dict__.pop("_logits_indices", None)
+        for name in ("_logits_indices", "ends_in_probabilities"):
+            twin.__dict__.pop(name, None)
         return twin
 
     def behind(self, transform: Callable[[np.ndarray], np.ndarray]) -> Self:
@@ -179,11 +180,11 @@ class Simulator(torch.nn.Module):
 
     def _steps(self, codes: Sequence[torch.Tensor]) -> Iterator[tuple[Operator, tuple[torch.Tensor, ...]]]:
         """Codes come as float32 tensors, or without a gradient as bytes; `as_floats` makes those of both."""
-        answers = not torch.is_grad_enabled() and all(x.device.type == "cpu" for x in codes)
-        if answers and self._planned is not self.operators:  # a twin has others
+        quick = not torch.is_grad_enabled() and all(x.device.type == "cpu" for x in codes)
+        if quick and self._planned is not self.operators:  # a twin has others
             plan_bytes(self.graph, self.operators)
             self._planned = self.operators
-        method = "answer" if answers else "forward"
+        method = "answer" if quick else "forward"
         return execute(self.graph, self.operators, method, self._entered(codes), self._constant)
 
     def _entered(self, codes: Sequence[torch.Tensor]) -> Sequence[torch.Tensor]:
@@ -254,7 +255,7 @@ class Simulator(torch.nn.Module):
         real = real.reshape(len(real), -1)
         if answers.answer_role(self.graph) is not answers.PROBABILITY:
             return real
-        even = 0.5 if tensor.index == answers.answer_tensor(self.graph).index else 0.0
+        even = 0.0 if self.ends_in_probabilities else 0.5
         return torch.cat([torch.full_like(real, even), real], 1)
 
     @property
@@ -265,17 +266,27 @@ class Simulator(torch.nn.Module):
     @functools.cached_property
     def _logits_indices(self) -> tuple[int, ...]:
         """What `logits` reads: a tensor for each pass, or for each version of the input."""
+        return tuple(map(self._before_softmax, self._scores_indices))
+
+    @property
+    def _scores_indices(self) -> tuple[int, ...]:
         answer = answers.answer_tensor(self.graph).index
-        scores = answers.tensors_of(self.graph, answers.PASS) or (answer,)
         if self.aware:
-            scores = (answer, *answers.tensors_of(self.graph, answers.VERSION))
-        return tuple(map(self._before_softmax, scores))
+            return answer, *answers.tensors_of(self.graph, answers.VERSION)
+        return answers.tensors_of(self.graph, answers.PASS) or (answer,)
+
+    @functools.cached_property
+    def ends_in_probabilities(self) -> bool:
+        """Whether a SOFTMAX or LOGISTIC makes the answer of the logits."""
+        return answers.before_ending(self.graph, self._scores_indices[0]) is not None
 
     def _before_softmax(self, index: int) -> int:
-        function, written = answers.last_function(self.graph, index)
-        whole, last = self.graph.tensors[written], self.graph.producer(written)
-        ends = function == "LOGISTIC" or (function == "SOFTMAX" and whole.shape[-1:] == (whole.elements,))
-        return last.inputs[0] if ends and last is not None else written
+        before = answers.before_ending(self.graph, index)
+        producer = self.graph.producer(index)
+        while before is None and producer is not None and producer.operator == "DEQUANTIZE":
+            index = producer.inputs[0]
+            producer = self.graph.producer(index)
+        return index if before is None else before
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """The `Backend` form: integer arrays in and out, a batch at a time."""

@@ -71,8 +71,6 @@ def _with_weights(network: Any, path: Path) -> Any:
     the file, the network returns that output alone."""
     import torch
 
-    from tinyguard.backends.one_output import OneOutput
-
     try:
         with np.load(path, allow_pickle=False) as arrays:
             state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
@@ -86,12 +84,29 @@ def _with_weights(network: Any, path: Path) -> Any:
             own = part.state_dict()
             if own.keys() == state.keys() and all(own[name].shape == state[name].shape for name in own):
                 part.load_state_dict(state)
-                return network if output is None else OneOutput(network, int(output))
+                return network if output is None else _alone(network, int(output))
         heads = {name.partition(".")[0] for name in state}
         state = {name.partition(".")[2]: value for name, value in state.items()} if len(heads) == 1 else {}
     raise TinyguardError(
         f"{path} holds the weights of another network: name the function that they were made with"
     )
+
+
+def _alone(network: Any, output: int) -> Any:
+    """The network, returning this output alone."""
+    import torch
+
+    from tinyguard.backends.one_output import output_of
+
+    class Alone(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.network = network
+
+        def forward(self, *inputs: Any) -> Any:
+            return output_of(self.network(*inputs), output)
+
+    return Alone()
 
 
 def _run_file(path: Path) -> ModuleType:

@@ -6,7 +6,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.overrides import TorchFunctionMode
 
 from tinyguard.backends import keras_export
 from tinyguard.backends.exported import plain
-from tinyguard.backends.one_output import output_of, outputs_of
+from tinyguard.backends.one_output import named_outputs, output_of, outputs_of
 from tinyguard.backends.torch_files import open_torch
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import SHOWN_LINES, one_line, quiet
@@ -73,19 +73,22 @@ class FloatNetwork(torch.nn.Module):
         return real.movedim(-1, 1)
 
 
-def load_torch_module(source: str, shape: tuple[int, ...], output: int = 0, outputs: int = 1) -> FloatNetwork:
+Choice = Callable[[Sequence[tuple[str, tuple[int, ...]]]], int]
+"""Of a network's outputs, names ("" where there is none) and shapes of one sample, the number of one."""
+
+
+def load_torch_module(source: str, shape: tuple[int, ...], choose: Choice = lambda named: 0) -> FloatNetwork:
     """The network that `source` names, for samples of `shape`, channels last: Keras `.keras` or `.h5`,
     ONNX, TorchScript or torch.export files, PyTorch MODULE:FUNCTION.
 
     A MODULE:FUNCTION network is the function's own module, in eval mode. Keras and torch.export networks
-    keep their weights as parameters, with the batch norms of inference folded into them. `output` is the
-    number of the output that is wanted, `outputs` how many the .tflite has; where it has one, the first is
-    taken. Raises TinyguardError for a source that cannot be read, does not take samples of that shape or has
-    another number of outputs.
+    keep their weights as parameters, with the batch norms of inference folded into them. `choose` says which
+    of several outputs is wanted. Raises TinyguardError for a source that cannot be read or does not take
+    samples of that shape.
     """
     path = Path(source)
     if path.suffix in KERAS_ENDINGS and path.is_file():
-        return _checked(*_keras(path, shape, output), source, outputs)
+        return _checked(*_keras(path, shape, choose), source)
     if path.suffix in (".onnx", ".pt2", *KERAS_ENDINGS) and not path.exists():
         raise TinyguardError(f"source {source} is not there: give the float network's file")
     if path.is_dir() or path.suffix in (".tflite", *KERAS_ENDINGS):
@@ -95,14 +98,14 @@ def load_torch_module(source: str, shape: tuple[int, ...], output: int = 0, outp
     network: Any = _onnx(path) if path.suffix == ".onnx" else open_torch(source)
     raw, ending = network, None
     found = FloatNetwork(network, shape, channels_first=True)
-    found.output = output
+    found.output = _number(raw, found, choose)
     if isinstance(network, torch.jit.ScriptModule):
         found.network = open_torch(source)
         ending = _strip_script(found.network)
     elif path.suffix == ".pt2":
-        found.network, ending = plain(network, output)
+        found.network, ending = plain(network, found.output)
         found.folded = True
-    return _checked(found, raw, ending, source, outputs)
+    return _checked(found, raw, ending, source)
 
 
 def two_classes(logits: torch.Tensor) -> torch.Tensor:
@@ -110,9 +113,17 @@ def two_classes(logits: torch.Tensor) -> torch.Tensor:
     return logits if logits.shape[1] > 1 else torch.cat([torch.zeros_like(logits), logits], 1)
 
 
-def _checked(
-    found: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str, outputs: int
-) -> FloatNetwork:
+def _number(raw: torch.nn.Module, found: FloatNetwork, choose: Choice) -> int:
+    """What `choose` says of the outputs of `raw`; 0 where that cannot run, as `_checked` then tells."""
+    with torch.no_grad():
+        try:
+            outputs = raw(found.laid_out(torch.rand(1, *found.shape)))
+        except Exception:  # networks refuse in many ways
+            return 0
+    return choose([(name, tuple(tensor.shape[1:])) for name, tensor in named_outputs(outputs)])
+
+
+def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str) -> FloatNetwork:
     """`found` with its ending known, once its logits give the outputs of `raw`, the source as it is.
 
     `ending` is what was taken off already; with None the network still has it.
@@ -128,11 +139,6 @@ def _checked(
                 f"{source} takes no samples of {found.shape} ({one_line(error)}): name the network that the "
                 ".tflite was made from"
             ) from None
-        if outputs > 1 and outputs != len(returned[0]):
-            raise TinyguardError(
-                f"{source} has {len(returned[0])} outputs and the .tflite {outputs}: name the network that "
-                "it was made from"
-            )
         expected = torch.cat([tensors[found.output].reshape(1, -1) for tensors in returned])
         if ending is None:
             ending = _ending(raw, x[:1], found.output)
@@ -223,7 +229,7 @@ def _strip_script(network: Any) -> str:
     return str(name)
 
 
-def _keras(path: Path, shape: tuple[int, ...], output: int) -> tuple[FloatNetwork, torch.nn.Module, str]:
+def _keras(path: Path, shape: tuple[int, ...], choose: Choice) -> tuple[FloatNetwork, torch.nn.Module, str]:
     with tempfile.TemporaryDirectory(prefix="tinyguard-keras-") as folder:
         target = Path(folder) / "network.pt2"
         command = [sys.executable, "-P", str(keras_export.__file__), str(path), str(target)]
@@ -239,15 +245,15 @@ def _keras(path: Path, shape: tuple[int, ...], output: int) -> tuple[FloatNetwor
             raw = torch.export.load(target).module()
     sizes = [node.meta["val"].shape[1:] for node in raw.graph.nodes if node.op == "placeholder"]
     takes = tuple(int(size) for size in sizes[0])
-    network, ending = plain(raw, output)
-    found = FloatNetwork(network, shape, channels_first=False)
-    found.output = output
+    found = FloatNetwork(raw, shape, channels_first=False)
     if torch.Size(takes).numel() != torch.Size(shape).numel():
         raise TinyguardError(
             f"{path} takes samples of {takes} and the network {shape}: name the network that the .tflite "
             "was made from"
         )
     found.takes, found.folded = takes, True
+    found.output = _number(raw, found, choose)
+    found.network, ending = plain(raw, found.output)
     return found, raw, ending
 
 

@@ -245,7 +245,13 @@ def _conditions(network: NetworkEntry) -> dict[str, Any]:
     """What is said of a network besides its bytes, which hold its defenses. What is usual is not said: a new
     field leaves the keys of older studies as they are."""
     said = {**asdict(network), "name": "", "source": ""}
-    usual = {"masks": None, "filter_gradient": GRADIENTS[0], "detector": DETECTORS[0], "purifier": None}
+    usual = {
+        "masks": None,
+        "filter_gradient": GRADIENTS[0],
+        "detector": DETECTORS[0],
+        "purifier": None,
+        "output": None,
+    }
     if network.purifier is not None:
         said["purifier"]["pixel_cnn"] = _digest(Path(network.purifier.pixel_cnn))
     elsewhere = {"undefended", "hardening", *(key for key, value in usual.items() if said[key] == value)}

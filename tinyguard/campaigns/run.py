@@ -70,7 +70,8 @@ def _finish(piece: Piece, future: Future[bytes], store: Store, progress: Progres
     try:
         store.write(piece.key, future.result())
     except WorkerDiedError as error:
-        raise TinyguardError(f"{error}; what is done is kept: repeat with fewer --jobs") from None
+        fewer = ": repeat with fewer --jobs" if error.killed else ""
+        raise TinyguardError(f"{error}; what is done is kept{fewer}") from None
     except TinyguardError as error:
         progress.failed[piece.key] = str(error)
     except Exception as error:  # a lost Dask worker, memory: the other pieces are worth going on for

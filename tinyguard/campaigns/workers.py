@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from tinyguard.errors import TinyguardError
+from tinyguard.quiet import one_line
 
 _PARENT_POLL_S = 1.0
 _END_S = 5.0
@@ -31,7 +32,9 @@ serve()
 
 
 class WorkerDiedError(TinyguardError):
-    """A worker ended in the middle of its work; the message has its last line."""
+    """A worker ended in the middle of its work; the message has its last line. `killed`: by SIGKILL."""
+
+    killed = False
 
 
 @contextmanager
@@ -82,7 +85,11 @@ class _Workers(Executor):
             worker = self._idle.get_nowait()
         except queue.Empty:
             worker = self._begun()
-        result, error = worker.ask((call, arguments, named))
+        try:
+            result, error = worker.ask((call, arguments, named))
+        except WorkerDiedError:
+            worker.end()
+            raise
         self._idle.put(worker)
         if error is not None:
             raise error
@@ -103,7 +110,7 @@ class _Worker:
     def __init__(self, threads: int) -> None:
         self._said = tempfile.TemporaryFile()  # noqa: SIM115 (as long as the process)
         self._process = subprocess.Popen(
-            [sys.executable, "-c", _PROGRAM, str(threads), str(os.getpid())],
+            [sys.executable, "-P", "-c", _PROGRAM, str(threads), str(os.getpid())],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._said,
@@ -119,7 +126,7 @@ class _Worker:
             self._process.stdin.flush()
             answer: tuple[Any, BaseException | None] = pickle.load(self._process.stdout)
         except (EOFError, BrokenPipeError, pickle.UnpicklingError):
-            raise WorkerDiedError(self._epitaph()) from None
+            raise self._epitaph() from None
         return answer
 
     def end(self) -> None:
@@ -127,7 +134,7 @@ class _Worker:
         self._process.kill()
         self._process.wait()
 
-    def _epitaph(self) -> str:
+    def _epitaph(self) -> WorkerDiedError:
         try:
             status = self._process.wait(_END_S)
         except subprocess.TimeoutExpired:
@@ -135,10 +142,13 @@ class _Worker:
             status = self._process.wait()
         line = self._last_line()
         said = f': "{line}"' if line else ""
-        if status == -signal.SIGKILL:
-            return f"a worker was killed, perhaps for memory{said}"
         how = signal.Signals(-status).name if status < 0 else f"exit status {status}"
-        return f"a worker died ({how}){said}"
+        killed = status == -signal.SIGKILL
+        error = WorkerDiedError(
+            f"a worker was killed, perhaps for memory{said}" if killed else f"a worker died ({how}){said}"
+        )
+        error.killed = killed
+        return error
 
     def _last_line(self) -> str:
         self._said.seek(max(0, self._said.seek(0, os.SEEK_END) - _KEPT_BYTES))
@@ -157,7 +167,7 @@ def serve() -> None:
 
     torch.set_num_threads(threads)
     while (call := _next(calls)) is not None:
-        pickle.dump(_answer(*call), answers)
+        answers.write(_answer(*call))
         answers.flush()
 
 
@@ -168,11 +178,20 @@ def _next(calls: BinaryIO) -> Any:
         return None
 
 
-def _answer(call: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> Any:
+def _answer(call: Callable[..., Any], arguments: tuple[Any, ...], named: dict[str, Any]) -> bytes:
+    """The result and None, or None and the error, pickled. An error that would not come back as it is does so
+    as a TinyguardError of its words."""
     try:
-        return call(*arguments, **named), None
+        return pickle.dumps((call(*arguments, **named), None))
+    except TinyguardError as error:
+        return pickle.dumps((None, TinyguardError(str(error))))
     except Exception as error:
-        return None, error
+        try:
+            answer = pickle.dumps((None, error))
+            pickle.loads(answer)
+        except Exception:
+            return pickle.dumps((None, TinyguardError(one_line(error))))
+        return answer
 
 
 def _end_with(parent: int) -> None:

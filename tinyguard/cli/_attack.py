@@ -158,6 +158,8 @@ def show_attack(console: Console, run: AttackRun, output: Path | None) -> None:
     if figures["eps"] is not None:
         table.add_row("eps", _budget(figures))
     table.add_row("back end", figures["backend"])
+    if "output" in figures:
+        table.add_row("output", figures["output"])
     table.add_row("samples", f"{figures['samples']:,}")
     for label, key in (
         ("accuracy before", "clean_accuracy"),

@@ -83,5 +83,3 @@ def command(
             else f", above which {100 * found.attained:.2f} % of {len(codes):,} clean samples lie"
         )
         console.print(f"wrote {output}: {names}; threshold {found.value}{rate}")
-    if answer is not None and not as_json:
-        console.print(f"output {answer} is the only one of {output}", soft_wrap=True)

@@ -80,5 +80,3 @@ def command(
             f"wrote {output}: {chosen.passes} passes, {chosen.rate:.3g} dropped behind {where}, "
             f"seed {chosen.seed}"
         )
-    if answer is not None and not as_json:
-        console.print(f"output {answer} is the only one of {output}", soft_wrap=True)

@@ -14,10 +14,10 @@ def show_replay(console: Console, result: Replay) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("samples", f"{samples:,}")
     table.add_row("back end", result.backend)
-    style = "green" if result.differing_bytes == 0 else "bold red"
+    style = "green" if result.agreement.differing_bytes == 0 else "bold red"
     share = 100 * (1 - apart / samples)
     table.add_row("agreement with the host", f"[{style}]{share:.2f} %[/] ({samples - apart} of {samples})")
-    table.add_row("differing bytes", f"[{style}]{result.differing_bytes:,}[/]")
+    table.add_row("differing bytes", f"[{style}]{result.agreement.differing_bytes:,}[/]")
     table.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
     table.add_row("successes that hold", f"{result.survived:,} of {result.successes:,}")
     console.print(table)
@@ -25,5 +25,5 @@ def show_replay(console: Console, result: Replay) -> None:
         console.print("the inputs were found on another network; the host is this one")
     if "XNNPACK" in result.backend:
         console.print("the default interpreter rounds otherwise than the device: its figures do not count")
-    elif result.differing_bytes:
+    elif result.agreement.differing_bytes:
         console.print("`tinyguard diff` names the first layer that differs")

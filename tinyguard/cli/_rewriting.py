@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tinyguard.cli._options import progress_console
 from tinyguard.errors import TinyguardError
 
 
@@ -23,6 +24,8 @@ def rewriting(model: Path, output: Path, answer: str | None = None) -> Iterator[
     content = read_bytes(model)
     try:
         yield content if answer is None else with_one_output(content, answer)
+        if answer is not None:
+            progress_console.print(f"output {answer} is the only one of {output}", soft_wrap=True)
     except TinyguardError as error:
         text = str(error)
         raise TinyguardError(text if text.startswith(str(model)) else f"{model}: {text}") from None

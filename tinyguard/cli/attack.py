@@ -79,9 +79,9 @@ def command(
     Every figure is the exact integer network's, scored again on the back end from the inputs found.
     """
     if config is not None:
-        if model is not None or options["data"] is not None or options["attack"] is not None:
+        if model is not None or any(options[name] is not None for name in ("data", "attack", "answer")):
             raise click.UsageError(
-                "--config takes networks, data and attacks from the study file: name it alone"
+                "--config takes networks, outputs, data and attacks from the study file: name it alone"
             )
         from tinyguard.cli._campaign import run_config
 

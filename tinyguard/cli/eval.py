@@ -54,7 +54,7 @@ def command(
     Every result is compared with the exact host simulation, byte for byte. Accuracy needs labels, and an
     output that says a class: of several, the one that --output names. A network's settings, such as the seed
     of a stochastic one, are those of the file, or on a board those in force there, unless --set gives others;
-    what a board would draw at random is set to the file's.
+    what a board would draw at random is the file's for as long as this takes.
     """
     from dataclasses import replace
 
@@ -108,7 +108,7 @@ def _on_board(
     from dataclasses import replace
 
     from tinyguard.backends.choose import exact_host_backend
-    from tinyguard.backends.device import agreed
+    from tinyguard.backends.device import agreed, borrowed
     from tinyguard.device.client import Device
     from tinyguard.errors import TinyguardError
     from tinyguard.evaluation import RunRecord, evaluate_device, run_key
@@ -116,12 +116,12 @@ def _on_board(
     port = board_port(serial)
     with Device(port) as device:
         description = device.connect(expected_sha256=graph.sha256)
-        used = agreed(device, graph, values)
+        used, drawn = agreed(device, graph, values)
         in_force = [f"{setting.name}={setting.value}" for setting in used.settings]
         record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), "device", *in_force))
         done = record.load() if resume else 0
         try:
-            with sample_progress(description.board, len(codes), done) as update:
+            with borrowed(device, drawn), sample_progress(description.board, len(codes), done) as update:
                 exact = exact_host_backend(used)
                 result = evaluate_device(used, device, exact, codes, labels, record, update)
         except (TinyguardError, KeyboardInterrupt) as error:
@@ -140,6 +140,8 @@ def _show(result: Evaluation) -> None:
     table = Table(show_header=False, box=None, pad_edge=False)
     table.add_row("samples", f"{result.samples:,}")
     table.add_row("back end", result.backend)
+    if result.output is not None:
+        table.add_row("output", result.output)
     if result.accuracy is None:
         table.add_row("accuracy", "none: the data have no labels")
     else:

@@ -26,8 +26,8 @@ def layout(settings: Sequence[Setting], start: int) -> tuple[dict[str, int], int
         )
     offsets: dict[str, int] = {}
     for setting in settings:
-        if setting.name in offsets:
-            raise TinyguardError(f"the network declares the setting {setting.name!r} twice")
+        if macro_name(setting) in map(_macro, offsets):
+            raise TinyguardError(f"the network declares the setting {setting.name!r} twice, as C has it")
         unit = _WIDE_BYTES if setting.kind == "uint64" else _BYTES
         offsets[setting.name] = -(-start // unit) * unit
         start = offsets[setting.name] + unit * len(setting.value)
@@ -36,7 +36,11 @@ def layout(settings: Sequence[Setting], start: int) -> tuple[dict[str, int], int
 
 def macro_name(setting: Setting) -> str:
     """The setting's name as a part of C macros."""
-    return re.sub(r"[^A-Z0-9]", "_", setting.name.upper())
+    return _macro(setting.name)
+
+
+def _macro(name: str) -> str:
+    return re.sub(r"[^A-Z0-9]", "_", name.upper())
 
 
 def settings_table(settings: Sequence[Setting], arena: str, offsets: dict[str, int], prefix: str) -> str:

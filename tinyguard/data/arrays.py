@@ -14,7 +14,8 @@ DTYPES = ("uint8", "int8", "int16", "float32")
 def load_npz(path: Path, real_targets: bool = False) -> Samples:
     """`x` (N, ...) and, where it is there, `y` (N,). float64 is narrowed; other dtypes are refused.
 
-    With `real_targets` a `y` of real values, (N, ...), is taken as targets, unless it is one-hot.
+    With `real_targets` a `y` of real values, (N, ...), is taken as targets, unless it is labels: one-hot, or
+    whole numbers (N,), which (N, 1) tells apart.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -30,12 +31,14 @@ def load_npz(path: Path, real_targets: bool = False) -> Samples:
         ) from None
     if x.dtype == np.float64:
         x = x.astype(np.float32)
-    if real_targets and y is not None and y.dtype.kind == "f" and not _is_one_hot(y):
+    if real_targets and y is not None and y.dtype.kind == "f" and not _are_labels(y):
         return Samples(x, name=str(path), targets=y.astype(np.float32))
     return Samples(x, _labels(y, path), name=str(path))
 
 
-def _is_one_hot(y: np.ndarray) -> bool:
+def _are_labels(y: np.ndarray) -> bool:
+    if y.ndim == 1:
+        return bool((y == np.round(y)).all())
     return y.ndim == 2 and y.shape[1] > 1 and bool(((y == 0) | (y == 1)).all() and (y.sum(axis=1) == 1).all())
 
 
@@ -47,7 +50,7 @@ def _labels(y: np.ndarray | None, path: Path) -> np.ndarray | None:
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise TinyguardError(
             f"{path}: y is {y.dtype} of shape {y.shape}, not one integer a sample: "
-            "for one-hot labels save y.argmax(1)"
+            "save labels as integers, one-hot ones as y.argmax(1)"
         )
     return y.astype(np.int64)
 

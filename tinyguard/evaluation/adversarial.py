@@ -14,9 +14,9 @@ import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.agreement import differing_bytes
+from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.evaluation.attack_run import AttackRun
-from tinyguard.evaluation.scoring import score, scores_of
+from tinyguard.evaluation.scoring import outputs_of, scores_of
 from tinyguard.files import write_atomically
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import class_count
@@ -89,26 +89,29 @@ def load_adversarial(path: Path) -> Adversarial:
 class Replay:
     """Stored inputs on a back end, beside the exact host network.
 
-    `differing_bytes` are those of the scores that decide, `differing_predictions` counts samples. `accuracy`
-    counts right answers on the back end; `successes` are the stored ones, `survived` those of them that fool
-    the back end. `same_model`: the inputs were found on this very file, None where unknown.
+    `accuracy` counts right answers on the back end; `successes` are the stored ones, `survived` those of
+    them that fool the back end. `same_model`: the inputs were found on this very file, None where unknown.
     """
 
     samples: int
     backend: str
-    differing_bytes: int
-    differing_predictions: int
+    agreement: Agreement
     accuracy: float
     successes: int
     survived: int
     same_model: bool | None
+
+    @property
+    def differing_predictions(self) -> int:
+        """Samples whose class is not the host's."""
+        return self.agreement.differing_predictions or 0
 
     def as_dict(self) -> dict[str, Any]:
         """For --json. `agreement_share`: samples whose predicted class is the host's."""
         return {
             "samples": self.samples,
             "backend": self.backend,
-            "differing_bytes": self.differing_bytes,
+            "differing_bytes": self.agreement.differing_bytes,
             "differing_predictions": self.differing_predictions,
             "agreement_share": 1 - self.differing_predictions / max(1, self.samples),
             "accuracy": self.accuracy,
@@ -130,15 +133,14 @@ def replay(
     Raises TinyguardError for inputs of another shape or dtype, real ones, and labels out of range.
     """
     check_stored(stored, graph)
-    final = score(backend, stored.x, stored.y, progress, graph)
-    host = final if backend is exact else scores_of(graph, exact.run(stored.x), stored.y)
-    apart = int((host.scores.argmax(axis=1) != final.scores.argmax(axis=1)).sum())
+    outputs = outputs_of(backend, stored.x, progress)
+    final = scores_of(graph, outputs, stored.y)
+    host = outputs if backend is exact else exact.run(stored.x)
     fooled = final.fooled(stored.y, stored.targets)
     return Replay(
         samples=len(stored.y),
         backend=backend.name,
-        differing_bytes=differing_bytes(host.scores, final.scores),
-        differing_predictions=apart,
+        agreement=agreement(graph, host, outputs),
         accuracy=float((final.decided == stored.y).mean()),
         successes=int(stored.success.sum()),
         survived=int((stored.success & fooled).sum()),

@@ -7,6 +7,7 @@ import numpy as np
 
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import decide, has_answer
+from tinyguard.graph.lengths import clear_unused
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,10 @@ class Agreement:
 
 
 def agreement(graph: Graph, first: Sequence[np.ndarray], second: Sequence[np.ndarray]) -> Agreement:
-    """Compare what two back ends give for the network of `graph`: arrays (N, ...) of one dtype and shape."""
+    """Compare what two back ends give for the network of `graph`: arrays (N, ...) of one dtype and shape.
+
+    Of outputs of variable length the used bytes are compared."""
+    first, second = clear_unused(graph, first), clear_unused(graph, second)
     apart = None
     if has_answer(graph):
         apart = int((decide(graph, first).label != decide(graph, second).label).sum())
@@ -32,7 +36,9 @@ def agreement(graph: Graph, first: Sequence[np.ndarray], second: Sequence[np.nda
 
 
 def differing_bytes(first: np.ndarray, second: np.ndarray) -> int:
-    """Bytes that differ between two arrays of one dtype and shape."""
+    """Bytes that differ between two arrays of one dtype and shape.
+
+    Of outputs of variable length the used bytes are compared."""
     if first.dtype != second.dtype or first.shape != second.shape:
         raise ValueError(f"{first.dtype}{first.shape} against {second.dtype}{second.shape}")
     a, b = (np.ascontiguousarray(x).reshape(-1).view(np.uint8) for x in (first, second))

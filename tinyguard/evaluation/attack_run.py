@@ -29,7 +29,8 @@ class Conditions:
     """What was run, where, and how: everything that identifies a figure but the samples.
 
     `eps` in shares of the pixel range (L0: in elements), None without a budget; `eps_codes` the
-    whole codes in it. `parameters` are the attack's own.
+    whole codes in it. `parameters` are the attack's own. `output`: the name of the one that was judged, where
+    the network has several.
     """
 
     attack: str
@@ -49,6 +50,7 @@ class Conditions:
     version: str
     filter_gradient: str = "smooth"
     against_detector: bool = False
+    output: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,6 +158,7 @@ class AttackRun:
             "model_sha256": c.model_sha256,
             "source": c.source,
             "tinyguard": c.version,
+            **({} if c.output is None else {"output": c.output}),
             **({} if self.under_seeds is None else {"under_seeds": self.under_seeds.as_dict()}),
             **self.extra,
         }

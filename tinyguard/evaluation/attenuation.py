@@ -81,7 +81,7 @@ def attenuation(
         raise TinyguardError("attenuation needs an integer network: leave out --backend float")
     labels = np.asarray(labels, np.int64)
     clean, y = space.shares(codes), torch.from_numpy(labels)
-    both = (score(target.simulator, codes, labels).decided == labels) & (
+    both = (score(target.simulator, codes, labels, graph=target.graph).decided == labels) & (
         victim.query(clean).decided == y
     ).numpy()
     rows = torch.from_numpy(np.flatnonzero(both))
@@ -110,7 +110,8 @@ def _compared(
     perturbed = before > _UNMOVED
     count = max(1, int(perturbed.sum()))
     sizes = l2(after) / l2(before).clamp(min=1e-12)
-    here = score(target.simulator, space.code_array(rounded), y.numpy()).decided == y.numpy()
+    found = score(target.simulator, space.code_array(rounded), y.numpy(), graph=target.graph)
+    here = found.decided == y.numpy()
     there = target.float_victim.query(moved).decided == y
     return Attenuation(
         eps=eps,

@@ -15,8 +15,7 @@ from tinyguard.evaluation.flags import Flags, flags_of
 from tinyguard.evaluation.in_force import InForce
 from tinyguard.evaluation.record import RunRecord
 from tinyguard.graph import Graph
-from tinyguard.graph.answer import check_answer, decide
-from tinyguard.graph.lengths import clear_unused
+from tinyguard.graph.answer import answer_name, check_answer, decide
 
 if TYPE_CHECKING:
     from tinyguard.device.client import Device
@@ -30,7 +29,8 @@ Progress = Callable[[int], None]
 class Evaluation:
     """`accuracy` and `host_accuracy` in [0, 1], None without labels. `per_inference`: median count of one
     inference in `unit` ("cycles" on hardware, "instructions" on an emulator), None on the host.
-    `samples_per_second` is what the whole way takes, transfer included."""
+    `samples_per_second` is what the whole way takes, transfer included. `output`: the name of the one that is
+    judged, where the network has several."""
 
     samples: int
     accuracy: float | None
@@ -45,10 +45,13 @@ class Evaluation:
     ram_bytes: int | None = None
     flags: Flags | None = None
     settings: Mapping[str, InForce] | None = None
+    output: str | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         result = asdict(self)
+        if self.output is None:
+            del result["output"]
         result["agreement"].pop("samples")
         return result
 
@@ -73,8 +76,8 @@ def evaluate_host(
         parts.append(backend.run(codes[start : start + _HOST_BATCH]))
         progress(min(start + _HOST_BATCH, len(codes)))
     seconds = time.monotonic() - started
-    outputs = clear_unused(graph, [np.concatenate(column) for column in zip(*parts, strict=True)])
-    reference = outputs if backend is exact else clear_unused(graph, exact.run(codes))
+    outputs = tuple(np.concatenate(column) for column in zip(*parts, strict=True))
+    reference = outputs if backend is exact else exact.run(codes)
     return Evaluation(
         samples=len(codes),
         accuracy=_accuracy(graph, outputs, labels),
@@ -85,6 +88,7 @@ def evaluate_host(
         unit=None,
         samples_per_second=len(codes) / max(seconds, 1e-9),
         flags=flags_of(graph, outputs, labels),
+        output=answer_name(graph),
     )
 
 
@@ -113,7 +117,7 @@ def evaluate_device(
         record.save()
     seconds = time.monotonic() - started
     outputs = record.columns()
-    reference = clear_unused(graph, exact.run(codes))
+    reference = exact.run(codes)
     return Evaluation(
         samples=len(codes),
         accuracy=_accuracy(graph, outputs, labels),
@@ -125,6 +129,7 @@ def evaluate_device(
         samples_per_second=(len(codes) - first) / max(seconds, 1e-9),
         stack_bytes=device.status().stack_high_water,
         flags=flags_of(graph, outputs, labels),
+        output=answer_name(graph),
     )
 
 

@@ -121,8 +121,9 @@ def _beats(other: AttackRun, run: AttackRun) -> bool:
 
 def _repeatable(target: Target, trials: Trials) -> Check:
     """The back end answers alike twice; a network that draws noise needs attacks that average over it."""
-    first, second = (target.backend.run(trials.codes)[0] for _ in range(2))
-    differ = (first != second).reshape(len(trials), -1).any(axis=1)
+    first, second = (target.backend.run(trials.codes) for _ in range(2))
+    apart = [(a != b).reshape(len(trials), -1).any(axis=1) for a, b in zip(first, second, strict=True)]
+    differ = np.any(apart, axis=0)
     note = "outputs that change when the input is given again"
     if differ.any():
         note += "; attack with autoattack --set version=rand, or eot passes"

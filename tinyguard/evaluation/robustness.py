@@ -26,6 +26,7 @@ from tinyguard.evaluation.settings import HIDDEN, norm_of, parameters_of
 from tinyguard.evaluation.target import FloatBackend, Target
 from tinyguard.evaluation.under_seeds import UnderSeeds, under_seeds
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import answer_name
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
 
@@ -287,4 +288,5 @@ def _conditions(job: Job) -> Conditions:
         version=__version__,
         filter_gradient=target.simulator.filter_gradient,
         against_detector=target.simulator.aware,
+        output=answer_name(target.graph),
     )

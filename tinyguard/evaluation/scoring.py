@@ -40,17 +40,24 @@ def score(
 ) -> Scores:
     """Run `backend` on inputs (N, *shape), as it takes them, with labels int64 (N,). `graph`: what its
     outputs mean; None for a back end whose one output is scores, as a float source has them."""
+    if not len(inputs):
+        return Scores(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros((0, 0), np.int8))
+    outputs = outputs_of(backend, inputs, progress)
+    if graph is not None:
+        return scores_of(graph, outputs, labels)
+    (scores,) = outputs
+    return _judged(Answer(scores.argmax(axis=1), scores), labels)
+
+
+def outputs_of(
+    backend: Backend, inputs: np.ndarray, progress: Callable[[int], None] = lambda done: None
+) -> tuple[np.ndarray, ...]:
+    """What `backend` gives for inputs (N, *shape), N at least 1: an array (N, ...) per output."""
     parts: list[tuple[np.ndarray, ...]] = []
     for start in range(0, len(inputs), _BATCH):
         parts.append(backend.run(inputs[start : start + _BATCH]))
         progress(min(start + _BATCH, len(inputs)))
-    if not parts:
-        return Scores(np.zeros(0, np.int64), np.zeros(0, bool), np.zeros((0, 0), np.int8))
-    joined = tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))
-    if graph is not None:
-        return scores_of(graph, joined, labels)
-    (scores,) = joined
-    return _judged(Answer(scores.argmax(axis=1), scores), labels)
+    return tuple(np.concatenate(pieces) for pieces in zip(*parts, strict=True))
 
 
 def scores_of(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray) -> Scores:

@@ -10,7 +10,7 @@ from tinyguard.attacks.surrogates import EnsembleVictim
 from tinyguard.attacks.victim import FloatVictim, IntegerVictim
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
-from tinyguard.graph.answer import class_count
+from tinyguard.graph.answer import class_count, has_answer, listing
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.metadata import Normalization
 
@@ -58,6 +58,8 @@ def _open(
     from tinyguard.backends.simulator import Simulator
 
     other, metadata = read_graph(Path(source)), read_metadata(Path(source))
+    if not has_answer(other):
+        raise TinyguardError(f"surrogate {source}: {listing(other)}: give a file with one output of classes")
     tensor = other.tensors[other.inputs[0]]
     own = metadata.normalization if metadata else None
     victim = IntegerVictim(Simulator(other, batch_size), space_of(tensor, own), batch_size=batch_size)

@@ -11,7 +11,7 @@ from tinyguard.backends import Backend
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.intervals import wilson
 from tinyguard.evaluation.scoring import score
-from tinyguard.evaluation.target import Target
+from tinyguard.evaluation.target import FloatBackend, Target
 
 
 @dataclass(frozen=True)
@@ -53,8 +53,8 @@ def survival(
     """
     counted = np.ones(len(labels), bool) if rows is None else np.asarray(rows, bool)
     other = _backend(target, where) if isinstance(where, str) else where
-    there = counted & _fooled(other, codes, labels, targets)
-    here = counted & _fooled(target.backend, codes, labels, targets)
+    there = counted & _fooled(target, other, codes, labels, targets)
+    here = counted & _fooled(target, target.backend, codes, labels, targets)
     return Survival(
         where=other.name,
         backend=target.backend.name,
@@ -67,15 +67,14 @@ def survival(
 
 
 def _fooled(
-    backend: Backend, codes: np.ndarray, labels: np.ndarray, targets: np.ndarray | None
+    target: Target, backend: Backend, codes: np.ndarray, labels: np.ndarray, targets: np.ndarray | None
 ) -> np.ndarray:
-    return score(backend, codes, labels).fooled(labels, targets)
+    graph = None if isinstance(backend, FloatBackend) else target.graph
+    return score(backend, codes, labels, graph=graph).fooled(labels, targets)
 
 
 def _backend(target: Target, where: str) -> Backend:
     if where == "float":
-        from tinyguard.evaluation.target import FloatBackend
-
         if target.float_victim is None:
             raise TinyguardError("survival from the float network needs it: type --source FILE")
         return FloatBackend(target.float_victim)

@@ -53,14 +53,16 @@ def trace_device(
 ) -> tuple[Graph, dict[int, np.ndarray]]:
     """The same from a connected board, layer by layer, with the network as the board runs it.
 
-    That is `graph` rewritten by the passes, or as it is in the file when it was flashed so. `inputs`
-    have N = 1. Raises TinyguardError when the board's layers are neither.
+    That is `graph` rewritten by the passes, or as it is in the file when it was flashed so, under the
+    settings in force on the board. `inputs` have N = 1. Raises TinyguardError when the board's layers are
+    neither.
     """
     from tinyguard import passes
-    from tinyguard.backends.device import hold
+    from tinyguard.backends.device import agreed, borrowed
 
-    hold(device, graph)
-    runs = list(device.run_layers(*(x[0] for x in inputs)))
+    graph, drawn = agreed(device, graph, {})
+    with borrowed(device, drawn):
+        runs = list(device.run_layers(*(x[0] for x in inputs)))
     shapes = [[output.shape for output in run.outputs] for run in runs]
     for flashed in (passes.optimize(graph), graph):
         tensors = flashed.tensors

@@ -15,7 +15,7 @@ from math import floor, prod
 from types import MappingProxyType
 from typing import Any
 
-from tinyguard.errors import TinyguardError, unknown
+from tinyguard.errors import TinyguardError
 from tinyguard.graph.graph import Graph, Tensor
 from tinyguard.plugins import brought, taken
 
@@ -110,14 +110,14 @@ def roles() -> Mapping[str, Role]:
 def role_of(graph: Graph, index: int) -> Role:
     """The role of tensor `index`: the stated one, or what its shape and the layer that writes it show.
 
+    A stated role that is not known here says no class.
+
     One element after LOGISTIC is a probability; more than one place of an image is a map; elements along one
     axis alone are scores; anything else is values.
     """
     stated = graph.roles.get(index)
     if stated is not None:
-        if stated not in roles():
-            raise unknown("role", stated, roles())
-        return roles()[stated]
+        return roles().get(stated) or Role(stated, "of a later tinyguard, or of a package that is not here")
     shape = graph.tensors[index].shape
     if prod(shape) == 1:
         return PROBABILITY if last_function(graph, index)[0] == "LOGISTIC" else VALUES
@@ -133,6 +133,15 @@ def last_function(graph: Graph, index: int) -> tuple[str | None, int]:
         index = producer.inputs[0]
         producer = graph.producer(index)
     return (None if producer is None else producer.operator), index
+
+
+def before_ending(graph: Graph, index: int) -> int | None:
+    """The tensor that a SOFTMAX over all classes, or a LOGISTIC, reads whose values tensor `index` has; None
+    where its values are another function's."""
+    function, written = last_function(graph, index)
+    whole, last = graph.tensors[written], graph.producer(written)
+    ends = function == "LOGISTIC" or (function == "SOFTMAX" and whole.shape[-1:] == (whole.elements,))
+    return last.inputs[0] if ends and last is not None else None
 
 
 def tensors_of(graph: Graph, role: Role) -> tuple[int, ...]:
@@ -231,6 +240,14 @@ def answer_place(graph: Graph) -> tuple[int, int]:
     return reading.position - before, len(graph.outputs) - len(reading.beside)
 
 
+def answer_name(graph: Graph) -> str | None:
+    """The name of the output that decides, where there are several that could; else None, also where no class
+    follows."""
+    if not has_answer(graph) or answer_place(graph)[1] == 1:
+        return None
+    return output_name(graph, answer_tensor(graph).index)
+
+
 def class_count(graph: Graph) -> int:
     """Between how many classes the answer decides. Raises as `check_answer`."""
     reading = _reading(graph)
@@ -262,6 +279,8 @@ def _flat(output: Any) -> Any:
 
 def output_place(graph: Graph, wanted: str | int) -> int:
     """The number of the output of this name or number. Raises TinyguardError where there is none."""
+    if isinstance(wanted, int) and 0 <= wanted < len(graph.outputs):
+        return wanted
     text = str(wanted)
     names = {graph.tensors[index].name: place for place, index in enumerate(graph.outputs)}
     names |= {output_name(graph, index): place for place, index in enumerate(graph.outputs)}

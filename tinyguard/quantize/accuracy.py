@@ -42,17 +42,20 @@ def output_accuracy(
 
 
 def target_places(graph: Graph, wanted: str | None, targets: np.ndarray, data: str) -> list[int]:
-    """The outputs that real `targets` (N, ...) judge, by number: the one that is `wanted`, or all of their
-    size. Raises TinyguardError where there is none."""
-    size = targets[0].size
+    """The output that real `targets` (N, ...) judge, by number: the one that is `wanted`, or the only one of
+    their shape. Raises TinyguardError where that is none or several."""
+    shape = _sizes(targets.shape[1:])
     places = range(len(graph.outputs)) if wanted is None else [output_place(graph, wanted)]
-    found = [place for place in places if graph.tensors[graph.outputs[place]].elements == size]
-    if not found:
-        shapes = ", ".join(str(graph.tensors[index].shape) for index in graph.outputs)
-        raise TinyguardError(
-            f"{data} has {size} targets a sample, and the outputs are {shapes}: save y as one of them has it"
-        )
+    found = [place for place in places if _sizes(graph.tensors[graph.outputs[place]].sample_shape) == shape]
+    if len(found) != 1:
+        known = ", ".join(str(graph.tensors[index].shape) for index in graph.outputs)
+        hint = "type --output NAME|N" if found else "save y as one of them has it, channels last"
+        raise TinyguardError(f"{data} has targets {targets.shape[1:]} and the outputs are {known}: {hint}")
     return found
+
+
+def _sizes(shape: tuple[int, ...]) -> list[int]:
+    return [size for size in shape if size != 1]
 
 
 def output_error(real: np.ndarray, codes: np.ndarray, tensor: Tensor, evaluation: Samples) -> Error:

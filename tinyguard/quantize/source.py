@@ -1,11 +1,12 @@
 """A trained float network, whatever it came from: how to run it and what the converter takes."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinyguard.backends.one_output import named_outputs
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import sample_shape
 from tinyguard.quiet import quiet
@@ -84,36 +85,6 @@ def input_shape(shape: tuple[int | None, ...], name: str) -> tuple[int, ...]:
         shown = ", ".join("?" if size is None else str(size) for size in shape)
         raise TinyguardError(f"{name}: input shape ({shown}) leaves a size open: save it with fixed sizes")
     return tuple(int(size) for size in sizes if size is not None)
-
-
-def named_outputs(outputs: Any, name: str = "") -> list[tuple[str, Any]]:
-    """Name and tensor of each output in what a framework returned: a tensor, or a sequence or a mapping of
-    them, of any depth, in its own order.
-
-    A name is the mapping's key or the named tuple's field, after those around it: "boxes", "heads.0"; ""
-    where there is none. None is no output. Raises TinyguardError for what is no tensor.
-    """
-    if outputs is None:
-        return []
-    if hasattr(outputs, "shape") and hasattr(outputs, "dtype"):
-        return [(name, outputs)]
-    if isinstance(outputs, Mapping):
-        parts = [(str(key), value) for key, value in outputs.items()]
-    elif isinstance(outputs, list | tuple):
-        fields = getattr(outputs, "_fields", None) or [
-            str(place) if name else "" for place in range(len(outputs))
-        ]
-        parts = list(zip(fields, outputs, strict=True))
-    else:
-        raise TinyguardError(
-            f"the network returns a {type(outputs).__name__} where a tensor is due: return a tensor, or a "
-            "tuple, list or dictionary of tensors"
-        )
-    return [
-        pair
-        for key, value in parts
-        for pair in named_outputs(value, f"{name}.{key}" if name and key else key)
-    ]
 
 
 def output_label(names: Sequence[str], place: int) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tinyguard.backends.one_output import find_named
 from tinyguard.data import Samples
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import quiet
@@ -43,8 +44,7 @@ class KerasSource:
         self._keras = _keras_on_torch(path)
         with quiet(f"loading {path}"):
             self._model = self._keras.models.load_model(path, compile=False)
-        if output is not None:
-            self._model = self._alone(output)
+        self._model = self._alone(output)
         self._momenta = {layer.name: layer.momentum for layer in self._batch_norms(self._model)}
         self._shape = shape
         self._options: dict[str, Any] = {"normalization": normalization, "bfloat16": settings.bfloat16}
@@ -78,19 +78,18 @@ class KerasSource:
                 model.save(path)
             return path.read_bytes()
 
-    def _alone(self, output: str) -> Any:
-        """The model with one of its outputs, by a dictionary's key, the layer's name or its number."""
+    def _alone(self, wanted: str | None) -> Any:
+        """The model with the output that is wanted, by a dictionary's key, the layer's name or its number; as
+        it is where it has one."""
         outputs = self._model.output
-        named = (
-            outputs
-            if isinstance(outputs, dict)
-            else dict(zip(self._model.output_names, self._model.outputs, strict=True))
-        )
-        known = {**{str(number): tensor for number, tensor in enumerate(named.values())}, **named}
-        if output not in known:
-            listed = ", ".join(f"{n} {name!r} {tuple(t.shape)}" for n, (name, t) in enumerate(named.items()))
-            raise TinyguardError(f"no output {output!r}; the outputs are {listed}")
-        return self._keras.Model(self._model.inputs, known[output], name=self._model.name)
+        if isinstance(outputs, dict):
+            named = list(outputs.items())
+        else:
+            named = list(zip(self._model.output_names, self._model.outputs, strict=True))
+        if wanted is None and len(named) == 1:
+            return self._model
+        place = find_named([(name, tuple(tensor.shape[1:])) for name, tensor in named], wanted)
+        return self._keras.Model(self._model.inputs, named[place][1], name=self._model.name)
 
     def _batch_norms(self, model: Any) -> list[Any]:
         kind = self._keras.layers.BatchNormalization
