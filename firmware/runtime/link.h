@@ -30,7 +30,7 @@ typedef struct {
     uint32_t stack_at_invoke;
     uint32_t baud;
     uint32_t baud_before;    /* to return to while the new rate has not been proved; 0: proved */
-    uint32_t settings_given; /* a bit each: somebody gave a value, so that none is drawn */
+    uint32_t settings_given; /* one bit per setting: somebody gave a value, so that none is drawn */
     uint16_t sequence;       /* of the last request that was carried out */
     uint16_t input_index;
     uint16_t layers_done;

@@ -54,7 +54,7 @@ def behind_filters(inner: Backend, graph: Graph) -> Backend:
 
 
 def _added(graph: Graph) -> str:
-    """What the metadata puts behind the input filters, in words."""
+    """What the metadata adds after the input filters, in words."""
     sections = in_order(parse_metadata(graph.metadata[RECORD_NAME]).requires)
     return " and ".join(one.title for one in sections if one.name != "filters")
 

@@ -9,6 +9,7 @@ from tinyguard.boards import Board
 from tinyguard.codegen import Options
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.graph.answer import role_of
 from tinyguard.tflite import survey
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 
@@ -35,7 +36,7 @@ def inspection(model: Path, board: Board | None = None, **options: Unpack[Option
         "weights_bytes": sum(tensor.size_bytes for tensor in weights),
         "arena_bytes": None,
         "inputs": [_border(graph.tensors[index]) for index in graph.inputs],
-        "outputs": [_border(graph.tensors[index]) for index in graph.outputs],
+        "outputs": [_output(graph, index) for index in graph.outputs],
         "unsupported": unsupported,
         "sha256": graph.sha256,
         **record,
@@ -43,6 +44,11 @@ def inspection(model: Path, board: Board | None = None, **options: Unpack[Option
     }
     result |= _sizes(graph, board, not unsupported, options)
     return result
+
+
+def _output(graph: Graph, index: int) -> dict[str, Any]:
+    role = role_of(graph, index)
+    return {**_border(graph.tensors[index]), "role": role.name, "meaning": role.summary}
 
 
 def _record(content: bytes) -> dict[str, Any]:

@@ -62,7 +62,8 @@ def _show(model: Path, found: dict[str, Any]) -> None:
     _show_layers(found["layers"])
     for role in ("inputs", "outputs"):
         for tensor in found[role]:
-            console.print(f"{role[:-1]:7}{_describe(tensor)}", soft_wrap=True)
+            meaning = f", {tensor['role']}: {tensor['meaning']}" if "role" in tensor else ""
+            console.print(f"{role[:-1]:7}{_describe(tensor)}{meaning}", soft_wrap=True)
     if found["normalization"]:
         mean, std = found["normalization"]["mean"], found["normalization"]["std"]
         console.print(f"pixels: real = (pixel - {_numbers(mean)}) / {_numbers(std)}")

@@ -46,7 +46,7 @@ def distances(
     parts = []
     for start in range(0, len(codes), 256):
         answer = decide(graph, backend.run(codes[start : start + 256]))
-        detection, *_ = answer.beside[MARK.name]  # before those that layers behind the answer add
+        detection, *_ = answer.beside[MARK.name]  # before those that layers after the answer add
         parts.append(detection[:, 0])
         progress(min(start + 256, len(codes)))
     return np.concatenate(parts)

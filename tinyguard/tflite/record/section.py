@@ -22,7 +22,7 @@ class Section:
     version cannot run; `as_json` is the way back. `insert` gives the graph with what the value says.
 
     `place` says where the layers go: "input" before everything, "network" in place of the network, "answer"
-    behind its outputs. Without a place the section changes nothing of what the network computes, other
+    after its outputs. Without a place the section changes nothing of what the network computes, other
     readers may ignore it, and it is inserted first, when the outputs are still those of the file.
     """
 
