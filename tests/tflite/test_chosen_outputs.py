@@ -8,11 +8,18 @@ import pytest
 from tests.operators.builder import GraphBuilder
 from tinyguard.backends.litert import LiteRTBackend
 from tinyguard.errors import TinyguardError
-from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata, with_outputs, write_graph
+from tinyguard.tflite import (
+    Metadata,
+    read_graph,
+    read_metadata,
+    with_metadata,
+    with_one_output,
+    with_outputs,
+    write_graph,
+)
 from tinyguard.tflite.flatbuffer import Table, decode, encode
-from tinyguard.tflite.record.outputs import Output
 
-SAID = (Output("class", "scores"), Output(role="values"), Output("rest"))
+SAID = ("scores", "values", None)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +76,16 @@ def test_outputs_in_another_order_or_fewer(model: bytes, places: tuple[int, ...]
 
 def test_the_same_outputs_are_the_same_bytes(model: bytes) -> None:
     assert with_outputs(model, (0, 1, 2)) is model
+
+
+def test_one_output_is_kept_by_number_with_its_role_and_another_says_no_class(model: bytes) -> None:
+    alone = with_one_output(model, 0)
+    assert alone == with_outputs(model, (0,))
+    record = read_metadata(alone)
+    assert record is not None
+    assert record.outputs == ("scores",)
+    with pytest.raises(TinyguardError, match="is values, from which no class follows"):
+        with_one_output(model, 1)
 
 
 def test_names(model: bytes) -> None:
