@@ -62,6 +62,22 @@ def test_every_back_end_follows_the_graph(graph: Graph, values: dict, board_bina
         np.testing.assert_array_equal(found, host[index])
 
 
+def test_a_value_that_somebody_gave_outlives_a_back_end(graph: Graph, board_binary: Path) -> None:
+    with HostBoard(board_binary) as board:
+        with Device(board.port) as first:
+            first.connect()
+            first.declare(graph.settings)
+            first.set({"level": 5})
+        backend = DeviceBackend(board.port, graph)
+        _equal(backend.run(CODES[:2]), ReferenceBackend(graph).run(CODES[:2]))
+        backend.close()
+        backend.close()
+        with Device(board.port) as last:
+            last.connect()
+            last.declare(graph.settings)
+            assert last.tell("level").value == (5,)
+
+
 def test_the_host_runs_with_what_is_in_force_on_the_board(graph: Graph, board_binary: Path) -> None:
     with HostBoard(board_binary) as board:
         with Device(board.port) as first:

@@ -16,7 +16,7 @@ from tinyguard.graph.settings import values_of
 class DeviceBackend:
     """Runs `graph` on the board at `port`; WrongModelError when the board holds another network.
 
-    The board's settings get the values that they have in `graph`.
+    The board's settings have the values that they have in `graph` until it is closed.
 
     After `run`, `counts` is int64 (N,) in `unit` ("cycles" or "instructions"), and `disturbed` bool (N,)
     marks those that are only upper bounds. `on_sample`, when set, gets the number of samples done.
@@ -28,7 +28,7 @@ class DeviceBackend:
         self.device = Device(port, baud)
         try:
             self.device.connect(graph.sha256 or None)
-            self._drawn = hold(self.device, graph)
+            self._before = hold(self.device, graph)
         except BaseException:
             self.device.close()
             raise
@@ -44,15 +44,27 @@ class DeviceBackend:
         return batch.outputs
 
     def close(self) -> None:
-        """Let the board draw again what it drew before, and close the port."""
-        with borrowed(self.device, self._drawn):
-            pass
+        """Put the board's settings back to what they were, and close the port."""
+        put_back(self.device, self._before)
+        self._before = {}
         self.device.close()
 
 
-def hold(device: Device, graph: Graph) -> tuple[str, ...]:
-    """Give a connected board the values that its settings have in `graph`; the names of those it drew."""
-    return _settled(device, graph, _told(device, graph), ())
+def hold(device: Device, graph: Graph) -> dict[str, Told]:
+    """Give a connected board the values that its settings have in `graph`; what they were before."""
+    told = _told(device, graph)
+    _settled(device, graph, told, ())
+    return told
+
+
+def put_back(device: Device, before: Mapping[str, Told]) -> None:
+    """What `hold` found on the board: values that somebody gave, and settings that it drew."""
+    with suppress(TinyguardError):  # a board that is gone has forgotten them
+        for name, one in before.items():
+            if one.drawn:
+                device.restore(name)
+            elif device.tell(name) != one:
+                device.set({name: one.value})
 
 
 def agreed(
