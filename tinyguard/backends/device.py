@@ -58,7 +58,7 @@ def hold(device: Device, graph: Graph) -> dict[str, Told]:
 
 
 def put_back(device: Device, before: Mapping[str, Told]) -> None:
-    """What `hold` found on the board: values that somebody gave, and settings that it drew."""
+    """Settings as the board had them `before`: values that somebody gave, and those that it drew."""
     with suppress(TinyguardError):  # a board that is gone has forgotten them
         for name, one in before.items():
             if one.drawn:
@@ -69,17 +69,17 @@ def put_back(device: Device, before: Mapping[str, Told]) -> None:
 
 def agreed(
     device: Device, graph: Graph, given: Mapping[str, int | Sequence[int]]
-) -> tuple[Graph, tuple[str, ...]]:
-    """The graph with what is in force on a connected board once it has `given`, for the host to run, and the
-    names of settings that the board drew.
+) -> tuple[Graph, dict[str, Told]]:
+    """The graph with what is in force on a connected board once it has `given`, for the host to run, and what
+    the board drew until then.
 
     What the board would draw gets the graph's value, so that both compute the same.
     """
     told = _told(device, graph)
     values = {name: one.value for name, one in told.items() if not one.drawn}
     found = with_settings(with_settings(graph, values), given)
-    drawn = _settled(device, found, told, tuple(given))
-    return found, tuple(name for name in drawn if name not in given)
+    _settled(device, found, told, tuple(given))
+    return found, {name: one for name, one in told.items() if one.drawn and name not in given}
 
 
 def _told(device: Device, graph: Graph) -> dict[str, Told]:
@@ -87,24 +87,19 @@ def _told(device: Device, graph: Graph) -> dict[str, Told]:
     return {setting.name: device.tell(setting.name) for setting in graph.settings}
 
 
-def _settled(
-    device: Device, graph: Graph, told: Mapping[str, Told], together: tuple[str, ...]
-) -> tuple[str, ...]:
+def _settled(device: Device, graph: Graph, told: Mapping[str, Told], together: tuple[str, ...]) -> None:
     """Set what differs from the graph: the settings `together` in one frame, each other in its own."""
     values = values_of(graph.settings)
     other = {name for name, one in told.items() if one.drawn or one.value != values[name]}
     device.set({name: values[name] for name in together})
     for name in sorted(other.difference(together)):
         device.set({name: values[name]})
-    return tuple(name for name, one in told.items() if one.drawn)
 
 
 @contextmanager
-def borrowed(device: Device, names: Sequence[str]) -> Iterator[None]:
-    """Afterwards the board draws these settings again, as it did before."""
+def borrowed(device: Device, before: Mapping[str, Told]) -> Iterator[None]:
+    """Afterwards the board has these settings as `before` again."""
     try:
         yield
     finally:
-        if names:
-            with suppress(TinyguardError):  # a board that is gone forgets them too
-                device.restore(*names)
+        put_back(device, before)

@@ -53,7 +53,9 @@ def plain(module: fx.GraphModule, number: int = 0) -> tuple[fx.GraphModule, str]
 
 
 def _nodes_of(results: Any) -> list[Node]:
-    """What a graph returns, nested or not, in its order."""
+    """What a graph returns, nested or not, in its order; None is no output, as `named_outputs` has it."""
+    if results is None:
+        return []
     if isinstance(results, fx.Node):
         return [results]
     parts = results.values() if isinstance(results, dict) else results

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from tinyguard.errors import TinyguardError
+from tinyguard.graph.answer import named_place
 
 if TYPE_CHECKING:
     import torch
@@ -71,9 +72,7 @@ def find_named(named: Sequence[tuple[str, tuple[int, ...]]], wanted: str | int |
             f"the network has {len(named)} outputs, and nothing says which is the answer: {listed}; type "
             "--output NAME|N"
         )
-    names = [name for name, _ in named]
-    if str(wanted) in names:
-        return names.index(str(wanted))
-    if str(wanted).isdecimal() and int(wanted) < len(named):
-        return int(wanted)
-    raise TinyguardError(f"no output {str(wanted)!r}; the outputs are {listed}")
+    place = named_place([name for name, _ in named], wanted)
+    if place is None:
+        raise TinyguardError(f"no output {str(wanted)!r}; the outputs are {listed}")
+    return place

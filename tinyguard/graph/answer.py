@@ -32,6 +32,7 @@ class Role:
     `scores`: codes and their tensor to scores (N, classes), of which the lowest index among the largest is
     the class; None where no class follows. `marks`: codes to bool (N,), which answers the network marks
     itself; None where it never does. `beside`: it says something about the answer and cannot be it.
+    `classes`: between how many it decides, None for as many as it has elements.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Role:
     scores: Callable[[Any, Tensor], Any] | None = None
     marks: Callable[[Any], Any] | None = None
     beside: bool = False
+    classes: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +87,7 @@ def _last_element(codes: Any) -> Any:
 
 
 SCORES = Role("scores", "one score for each class", _same)
-PROBABILITY = Role("probability", "of class 1, against class 0", _pair)
+PROBABILITY = Role("probability", "of class 1, against class 0", _pair, classes=2)
 VALUES = Role("values", "numbers that are no classes")
 MAP = Role("map", "something for each place of an image")
 MARK = Role("mark", "its last element marks answers", marks=_last_element, beside=True)
@@ -251,7 +253,7 @@ def answer_name(graph: Graph) -> str | None:
 def class_count(graph: Graph) -> int:
     """Between how many classes the answer decides. Raises as `check_answer`."""
     reading = _reading(graph)
-    return 2 if reading.role is PROBABILITY else reading.tensor.elements
+    return reading.role.classes or reading.tensor.elements
 
 
 def decide(graph: Graph, outputs: Sequence[Any]) -> Answer:
@@ -277,17 +279,22 @@ def _flat(output: Any) -> Any:
     return output.reshape(len(output), -1)
 
 
+def named_place(names: Sequence[str], wanted: str | int) -> int | None:
+    """The place of the output that `wanted` names, or numbers where no name is alike; None without one."""
+    if isinstance(wanted, str) and wanted in names:
+        return names.index(wanted)
+    number = int(wanted) if isinstance(wanted, int) or wanted.isdecimal() else -1
+    return number if 0 <= number < len(names) else None
+
+
 def output_place(graph: Graph, wanted: str | int) -> int:
     """The number of the output of this name or number. Raises TinyguardError where there is none."""
-    if isinstance(wanted, int) and 0 <= wanted < len(graph.outputs):
-        return wanted
+    names = [graph.tensors[index].name for index in graph.outputs]
+    shown = [output_name(graph, index) for index in graph.outputs]
+    place = shown.index(wanted) if wanted in shown else named_place(names, wanted)
+    if place is not None:
+        return place
     text = str(wanted)
-    names = {graph.tensors[index].name: place for place, index in enumerate(graph.outputs)}
-    names |= {output_name(graph, index): place for place, index in enumerate(graph.outputs)}
-    if text in names:
-        return names[text]
-    if text.isdecimal() and int(text) < len(graph.outputs):
-        return int(text)
     hint = ": -o names the file to write" if "/" in text or text.endswith((".tflite", ".npz")) else ""
     raise TinyguardError(f"no output {text!r}{hint}; the outputs are {listing(graph)}")
 
