@@ -33,8 +33,8 @@ from tests.attacks.oracle_cases import Case
 from tests.attacks.oracle_figures import DATA, fixed_targets
 from tests.attacks.oracle_pairs import Pair, attack_of, paired, problem_of
 from tinyguard.attacks.victim import FloatVictim
-from tinyguard.evaluation.sources import open_sources
 from tinyguard.files import write_atomically
+from tinyguard.robustness.transfer import open_sources
 from tinyguard.tflite import read_graph, read_metadata
 
 ART_BATCHES = (32, 128)

@@ -21,8 +21,8 @@ from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.boards import load
 from tinyguard.codegen import Options, build_prepared, prepare_for
 from tinyguard.device.client import Device
-from tinyguard.evaluation.bench import bench, started
 from tinyguard.graph import Graph
+from tinyguard.measure.bench import bench, started
 from tinyguard.operators import resolve
 from tinyguard.tflite import read_graph
 from tinyguard.toolchain.link_map import network_flash_bytes

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from tinyguard.backends.litert import LiteRTBackend
-from tinyguard.backends.simulator import Simulator
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 
 MODELS = ("pretrainedResnet_quant.tflite", "kws_ref_model.tflite")

@@ -24,8 +24,8 @@ from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.tflite import read_graph, read_metadata
 
 if TYPE_CHECKING:
-    from tinyguard.backends.simulator import Simulator
-    from tinyguard.evaluation.attack_run import AttackRun
+    from tinyguard.robustness.attack_run import AttackRun
+    from tinyguard.simulator.network import Simulator
 
 
 class Model:
@@ -39,7 +39,7 @@ class Model:
     @cached_property
     def simulator(self) -> Simulator:
         """The network as a differentiable torch module on codes."""
-        from tinyguard.backends.simulator import Simulator
+        from tinyguard.simulator.network import Simulator
 
         return Simulator(self.graph)
 
@@ -93,9 +93,9 @@ class Model:
         `x` are the codes found, `success` (N,) which of them fool the network.
         """
         from tinyguard.attacks import find_attack
-        from tinyguard.evaluation.robustness import attack_samples
-        from tinyguard.evaluation.settings import default_setting, make_attack
-        from tinyguard.evaluation.target import open_target
+        from tinyguard.robustness.attacked_network import open_target
+        from tinyguard.robustness.run import attack_samples
+        from tinyguard.robustness.threat_model import default_setting, make_attack
 
         chosen = make_attack(find_attack(name), parameters, {})
         target = open_target(self.path, backend=backend, source=source, output=self._output)

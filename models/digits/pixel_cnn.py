@@ -11,7 +11,7 @@ import torch
 from tinyguard.data import load_named
 from tinyguard.defenses.pixel_cnn import save_pixel_cnn
 from tinyguard.defenses.pixel_likelihood import bits_per_dimension
-from tinyguard.training.pixel_cnn import Schedule, TrainablePixelCNN, train
+from tinyguard.training.train_pixel_cnn import Schedule, TrainablePixelCNN, train
 
 SEED = 11
 WIDTH, BLOCKS, MIXTURES = 32, 2, 10

@@ -14,7 +14,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from tensorflow import keras
 
 from tinyguard.data import load_named, normalized
-from tinyguard.data.normalization import UNIT
+from tinyguard.data.pixel_normalization import UNIT
 from tinyguard.files import write_atomically
 from tinyguard.quantize import quantize
 

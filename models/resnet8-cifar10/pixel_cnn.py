@@ -12,7 +12,7 @@ import torch
 from tinyguard.data import load_named
 from tinyguard.defenses.pixel_cnn import save_pixel_cnn
 from tinyguard.defenses.pixel_likelihood import bits_per_dimension
-from tinyguard.training.pixel_cnn import Schedule, TrainablePixelCNN, train
+from tinyguard.training.train_pixel_cnn import Schedule, TrainablePixelCNN, train
 
 SEED = 7
 WIDTH, BLOCKS, MIXTURES = 48, 3, 5

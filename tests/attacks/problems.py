@@ -8,9 +8,9 @@ import torch
 from tinyguard.attacks.problem import Outcome, Problem
 from tinyguard.attacks.space import Space, continuous, space_of
 from tinyguard.attacks.victim import Answer, FloatVictim, IntegerVictim, Objective, Slope, Victim
-from tinyguard.backends.simulator import Simulator
 from tinyguard.data import load_data, to_codes
 from tinyguard.graph import Graph
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"

@@ -16,8 +16,8 @@ from tinyguard.attacks.pgd import PGD  # noqa: E402
 from tinyguard.attacks.problem import Problem  # noqa: E402
 from tinyguard.attacks.space import space_of  # noqa: E402
 from tinyguard.attacks.victim import IntegerVictim  # noqa: E402
-from tinyguard.backends.simulator import Simulator  # noqa: E402
-from tinyguard.data.normalization import PRESETS  # noqa: E402
+from tinyguard.data.pixel_normalization import PRESETS  # noqa: E402
+from tinyguard.simulator.network import Simulator  # noqa: E402
 from tinyguard.tflite import read_graph  # noqa: E402
 
 COUNT = 100

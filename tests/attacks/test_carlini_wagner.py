@@ -16,9 +16,9 @@ from tinyguard.attacks.problem import Attack, Best, Outcome, Problem
 from tinyguard.attacks.space import Space, continuous, distance, l2, space_of
 from tinyguard.attacks.trade_off import TradeOff, limited, shrunk
 from tinyguard.attacks.victim import FloatVictim, IntegerVictim, Objective, Slope
-from tinyguard.backends.simulator import Simulator
 from tinyguard.data import load_data, to_codes
 from tinyguard.errors import TinyguardError
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 
 Network = Callable[[torch.Tensor], torch.Tensor]

@@ -18,10 +18,10 @@ from tinyguard.attacks.victim import Answer, FloatVictim, IntegerVictim
 from tinyguard.backends import Backend
 from tinyguard.backends.recorded import Recorded
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.data import load_data, to_codes
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"

@@ -14,11 +14,11 @@ from tinyguard.attacks.problem import Problem
 from tinyguard.attacks.space import Space, space_of
 from tinyguard.attacks.square import Square
 from tinyguard.attacks.victim import IntegerVictim
-from tinyguard.backends.simulator import Simulator
 from tinyguard.data import load_data, to_codes
-from tinyguard.defenses.stochastic import find_sites, plain_graph, with_stochastic
+from tinyguard.defenses.monte_carlo_dropout import find_sites, plain_graph, with_stochastic
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.target import open_target
+from tinyguard.robustness.attacked_network import open_target
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.record.stochastic import Stochastic
 

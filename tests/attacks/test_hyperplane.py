@@ -8,8 +8,8 @@ torch = pytest.importorskip("torch")
 
 from tinyguard.attacks.hyperplane import project_onto_plane, reach_on_grid  # noqa: E402
 from tinyguard.attacks.space import continuous, distance  # noqa: E402
-from tinyguard.native import hyperplane as native  # noqa: E402
 from tinyguard.native import loops  # noqa: E402
+from tinyguard.native import projections as native  # noqa: E402
 
 ELEMENTS = 12
 SPACE = continuous((ELEMENTS,))

@@ -12,7 +12,7 @@ from tests.attacks.problems import cifar10, digits, linear, size  # noqa: E402
 from tinyguard.attacks.pgd import FGSM, PGD, of_mean_one, random_point  # noqa: E402
 from tinyguard.attacks.problem import Problem  # noqa: E402
 from tinyguard.data import shared_folder  # noqa: E402
-from tinyguard.evaluation.sources import open_sources  # noqa: E402
+from tinyguard.robustness.transfer import open_sources  # noqa: E402
 
 CODE = 1 / 255
 PAPERS: dict[str, Any] = {"momentum": 0}

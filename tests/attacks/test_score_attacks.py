@@ -14,9 +14,9 @@ from tinyguard.attacks.victim import FloatVictim, IntegerVictim
 from tinyguard.attacks.windows import Plane, bumps, halvings
 from tinyguard.attacks.zoo import ZOO, Blocks
 from tinyguard.backends.recorded import Recorded
-from tinyguard.backends.simulator import Simulator
 from tinyguard.data import load_data, to_codes
 from tinyguard.errors import TinyguardError
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"

@@ -12,12 +12,12 @@ from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.device import DeviceBackend
 from tinyguard.backends.litert import LiteRTBackend
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.backends.xnnpack import DefaultInterpreter
 from tinyguard.data import shared_folder
 from tinyguard.evaluation.evaluate import evaluate_device
-from tinyguard.evaluation.record import RunRecord
+from tinyguard.evaluation.resume import RunRecord
 from tinyguard.graph import Graph
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, write_graph
 
 SHARED = shared_folder()

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from tests.campaigns.studies import MODEL
-from tinyguard.campaigns.cells import pieces_of
 from tinyguard.campaigns.defenses import defense_cells, with_hardened_files
+from tinyguard.campaigns.grid import pieces_of
 from tinyguard.campaigns.study import read_study
 
 HEAD = """

@@ -3,10 +3,10 @@
 import json
 from pathlib import Path
 
-from tinyguard.campaigns.cells import cells_of, pieces_of
-from tinyguard.campaigns.merge import finished, rows
+from tinyguard.campaigns.grid import cells_of, pieces_of
 from tinyguard.campaigns.store import Store
 from tinyguard.campaigns.study import read_study
+from tinyguard.campaigns.tables.study_table import finished, rows
 
 MODEL = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 TIMES = ("seconds", "threads")

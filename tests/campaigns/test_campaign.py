@@ -16,12 +16,12 @@ import torch
 
 from tests.campaigns.studies import MODEL, planned, table, without_times, write_study
 from tinyguard.backends.choose import exact_host_backend
-from tinyguard.campaigns import work
-from tinyguard.campaigns.merge import UNFINISHED, finished, markdown, rows
-from tinyguard.campaigns.run import run_pieces
+from tinyguard.campaigns import piece
+from tinyguard.campaigns.executor import run_pieces
 from tinyguard.campaigns.store import Store, unpack
+from tinyguard.campaigns.tables.study_table import UNFINISHED, finished, markdown, rows
 from tinyguard.campaigns.workers import local_workers
-from tinyguard.evaluation.scoring import score
+from tinyguard.robustness.scoring import score
 from tinyguard.tflite import read_graph
 
 TWENTY_FOUR = """
@@ -111,7 +111,7 @@ def test_fab_searches_once_for_all_budgets_of_autoattack(tmp_path, monkeypatch):
         return [unpack(store.read(piece.key)) for piece in pieces]
 
     once = run("once")
-    monkeypatch.setattr(work, "_nearest", lambda inherited, left: None)
+    monkeypatch.setattr(piece, "_nearest", lambda inherited, left: None)
     anew = run("anew")
     for a, b in zip(once, anew, strict=True):
         np.testing.assert_array_equal(a.success, b.success)
@@ -211,8 +211,8 @@ def test_stored_inputs_score_the_same_elsewhere(tmp_path):
     store = Store(tmp_path / "cells")
     run_pieces(pieces, store, _Immediate(), 1)
     backend = exact_host_backend(read_graph(MODEL))
-    for piece in pieces:
-        run = unpack(store.read(piece.key))
+    for done in pieces:
+        run = unpack(store.read(done.key))
         np.testing.assert_array_equal(score(backend, run.x, run.y).decided, run.decided)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyguard.campaigns.defense_figures import Figure, doubt, strongest
+from tinyguard.campaigns.tables.defense_figures import Figure, doubt, strongest
 
 
 def _figure(left, promising=None, rule="a") -> Figure:

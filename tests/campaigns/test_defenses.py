@@ -11,20 +11,20 @@ import pytest
 from tests.campaigns.defense_studies import DEFENSES, HEAD, PGD, SQUEEZED, planned, write
 from tests.campaigns.studies import MODEL
 from tinyguard.attacks.victim import IntegerVictim
-from tinyguard.backends.simulator import Simulator
 from tinyguard.boards import load
 from tinyguard.campaigns.defense_costs import costs_of
-from tinyguard.campaigns.defense_rows import Table, table_of
-from tinyguard.campaigns.defense_table import markdown, write_defense_tables
 from tinyguard.campaigns.defenses import baseline, with_hardened_files
-from tinyguard.campaigns.merge import UNFINISHED, finished
-from tinyguard.campaigns.run import run_pieces
+from tinyguard.campaigns.executor import run_pieces
 from tinyguard.campaigns.store import Store, unpack
 from tinyguard.campaigns.study import read_study
+from tinyguard.campaigns.tables.defense_rows import Table, table_of
+from tinyguard.campaigns.tables.defense_table import markdown, write_defense_tables
+from tinyguard.campaigns.tables.study_table import UNFINISHED, finished
 from tinyguard.defenses.pixel_cnn import load_pixel_cnn
 from tinyguard.defenses.pixel_defend import purify
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.cost import Cost
+from tinyguard.measure.cost import Cost
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 
 PIXEL_CNN = Path(MODEL).with_name("pixel-cnn.npz")

@@ -13,8 +13,8 @@ from tinyguard.cli._bench import bar
 from tinyguard.codegen import predict
 from tinyguard.device.client import Device
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.bench import random_sample, read_run
 from tinyguard.flashing import running
+from tinyguard.measure.bench import random_sample, read_run
 from tinyguard.tflite import read_graph
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"

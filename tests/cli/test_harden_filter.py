@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from tinyguard.cli import group
-from tinyguard.defenses.filters import filters_in
+from tinyguard.defenses.input_filters import filters_in
 
 DIGITS = "models/digits/model.tflite"
 

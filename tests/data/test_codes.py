@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyguard.data import Samples, dequantized, quantized, real_values, to_codes
-from tinyguard.data.normalization import PRESETS, pixel_values
+from tinyguard.data.pixel_normalization import PRESETS, pixel_values
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Quantization, Tensor
 from tinyguard.tflite import Metadata, Normalization

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tinyguard.data import Samples, to_codes
-from tinyguard.data.normalization import PRESETS, UNIT
+from tinyguard.data.pixel_normalization import PRESETS, UNIT
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Quantization, Tensor

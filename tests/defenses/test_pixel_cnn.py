@@ -76,8 +76,8 @@ def test_the_parameters_do_not_depend_on_the_batch():
 
 def test_torch_trains_the_network_that_numpy_runs():
     torch = pytest.importorskip("torch")
-    from tinyguard.training.pixel_cnn import TrainablePixelCNN
-    from tinyguard.training.pixel_cnn import bits_per_dimension as torch_bits
+    from tinyguard.training.train_pixel_cnn import TrainablePixelCNN
+    from tinyguard.training.train_pixel_cnn import bits_per_dimension as torch_bits
 
     torch.manual_seed(3)
     trainable = TrainablePixelCNN((6, 6, 3), width=8, blocks=2, mixtures=3)
@@ -92,7 +92,7 @@ def test_torch_trains_the_network_that_numpy_runs():
 
 def test_training_goes_on_where_it_was_stopped(tmp_path):
     torch = pytest.importorskip("torch")
-    from tinyguard.training.pixel_cnn import Schedule, TrainablePixelCNN, train
+    from tinyguard.training.train_pixel_cnn import Schedule, TrainablePixelCNN, train
 
     levels = torch.from_numpy(random_codes(32, (4, 4, 1)).view(np.uint8))
 

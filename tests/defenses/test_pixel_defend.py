@@ -9,7 +9,7 @@ import pytest
 
 import tinyguard
 from tests.defenses.networks import random_codes, random_network
-from tinyguard.defenses import compiled
+from tinyguard.defenses import compiled_pixel_defend
 from tinyguard.defenses.pixel_choice import exponential, one_less
 from tinyguard.defenses.pixel_cnn import MaskedConvolution, load_pixel_cnn
 from tinyguard.defenses.pixel_defend import purification_cost, purify
@@ -86,14 +86,14 @@ def sharpened(network, factor):
 @pytest.mark.parametrize("factor", [1, 8, 256])
 @pytest.mark.parametrize("eps", [0, 1, 38, 255])
 def test_c_and_numpy_find_the_same_bits(shape, mixtures, factor, eps, monkeypatch):
-    assert compiled.available(), "the project's machines have a C compiler"
+    assert compiled_pixel_defend.available(), "the project's machines have a C compiler"
     network, codes = sharpened(random_network(shape, mixtures=mixtures), factor), random_codes(21, shape)
     codes[0], codes[1] = -128, 127
     fast = purify(network, codes, eps)
     for lanes in (2, 4, 8):
-        if lanes <= compiled.most_lanes():
-            np.testing.assert_array_equal(compiled.purified(network, codes, eps, lanes), fast)
-    monkeypatch.setattr(compiled, "available", lambda: False)
+        if lanes <= compiled_pixel_defend.most_lanes():
+            np.testing.assert_array_equal(compiled_pixel_defend.purified(network, codes, eps, lanes), fast)
+    monkeypatch.setattr(compiled_pixel_defend, "available", lambda: False)
     np.testing.assert_array_equal(fast, purify(network, codes, eps))
     if factor < 256:  # beyond it, logarithms of likelihoods are infinite
         for shortfall in shortfalls(network, codes, fast, eps):
@@ -104,7 +104,7 @@ def test_photographs_too(monkeypatch):
     network = load_pixel_cnn(DIGITS.parent / "resnet8-cifar10" / "pixel-cnn.npz")
     codes = photographs(9)
     fast = purify(network, codes, 16)
-    monkeypatch.setattr(compiled, "available", lambda: False)
+    monkeypatch.setattr(compiled_pixel_defend, "available", lambda: False)
     np.testing.assert_array_equal(fast, purify(network, codes, 16))
 
 

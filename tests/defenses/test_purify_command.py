@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from tinyguard.cli import group
 from tinyguard.data import load_named
-from tinyguard.evaluation.adversarial import load_adversarial
+from tinyguard.robustness.stored_inputs import load_adversarial
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits"
 WEIGHTS, MODEL = str(DIGITS / "pixel-cnn.npz"), str(DIGITS / "model.tflite")

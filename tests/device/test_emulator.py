@@ -11,15 +11,15 @@ from tests.device.proxy import Faults, Proxy
 from tinyguard import boards
 from tinyguard.backends.device import DeviceBackend
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.codegen import build_image
-from tinyguard.defenses.stochastic import find_sites, with_stochastic
+from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.device.client import Device
 from tinyguard.device.failures import PortVanishedError, WrongModelError
 from tinyguard.evaluation.agreement import agreement
 from tinyguard.flashing import flash, stop, stop_all
 from tinyguard.graph import Graph
 from tinyguard.operators import resolve
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.record.stochastic import Stochastic
 

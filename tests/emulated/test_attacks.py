@@ -16,8 +16,8 @@ from tinyguard.attacks.victim import IntegerVictim
 from tinyguard.backends import Backend
 from tinyguard.backends.device import DeviceBackend
 from tinyguard.backends.recorded import Recorded
-from tinyguard.backends.simulator import Simulator
 from tinyguard.data import load_data, to_codes
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"

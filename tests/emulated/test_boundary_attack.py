@@ -10,8 +10,8 @@ from tests.attacks.test_decision import assert_same, digits_problem
 from tinyguard.attacks.boundary import Boundary
 from tinyguard.backends.device import DeviceBackend
 from tinyguard.backends.recorded import Recorded
-from tinyguard.backends.simulator import Simulator
 from tinyguard.graph import Graph
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"

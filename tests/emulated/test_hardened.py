@@ -10,16 +10,16 @@ from tests.emulated.conftest import SHARED
 from tests.kernels.agreement import needs_emulator
 from tinyguard.backends.device import DeviceBackend
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.boards import load
 from tinyguard.codegen import prepare_for
 from tinyguard.data.network_codes import read_codes
-from tinyguard.defenses.filters import with_filters
-from tinyguard.defenses.squeezing import with_squeezing
-from tinyguard.defenses.stochastic import find_sites, with_stochastic
+from tinyguard.defenses.feature_squeezing import with_squeezing
+from tinyguard.defenses.input_filters import with_filters
+from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.device.client import Device
 from tinyguard.evaluation import agreement
 from tinyguard.graph import Graph
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.record.filters import parse_filter
 from tinyguard.tflite.record.squeezing import Squeezing

@@ -9,10 +9,10 @@ from tests.emulated.conftest import SHARED
 from tests.operators.oracles import tflite_micro
 from tinyguard.backends.litert import LiteRTBackend
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.device.client import Device
 from tinyguard.evaluation import agreement
 from tinyguard.operators.target import GOALS
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 
 SAMPLES = {"pretrainedResnet_quant": 200, "kws_ref_model": 200, "vww_96_int8": 20}

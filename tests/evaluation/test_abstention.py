@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from tinyguard.backends.simulator import Simulator
 from tinyguard.cli import group
 from tinyguard.data.network_codes import read_codes
-from tinyguard.defenses.stochastic import find_sites, with_stochastic
+from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.abstention import abstention
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.record.stochastic import Stochastic
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.device.host_board import SOURCES
-from tinyguard.codegen.settings import C_KIND, SETTINGS_MAX
+from tinyguard.codegen.settings_tables import C_KIND, SETTINGS_MAX
 from tinyguard.device import protocol
 from tinyguard.device.layout import runtime_state_bytes
 from tinyguard.paths import data_folder

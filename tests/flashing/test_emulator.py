@@ -11,9 +11,9 @@ import pytest
 
 from tests.firmware_ports.project import echo_image
 from tinyguard.boards import load
-from tinyguard.device.ports import find_port, ports
 from tinyguard.errors import TinyguardError
 from tinyguard.flashing import emulator_of, flash, running, stop, stop_all
+from tinyguard.flashing.ports import find_port, ports
 from tinyguard.flashing.processes import start_time
 from tinyguard.flashing.running import Running, record, state_folder
 from tinyguard.toolchain import Image

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 import pytest
 from serial.tools import list_ports
 
-from tinyguard.device import ports as room
 from tinyguard.errors import TinyguardError
+from tinyguard.flashing import ports as room
 
 
 class Entry(SimpleNamespace):

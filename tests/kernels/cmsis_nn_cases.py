@@ -6,7 +6,7 @@ from tests.operators.builder import ACTIVATIONS, GraphBuilder, draw_zero_point
 from tests.operators.cases._sums import draw_sums
 from tests.operators.cases_of import Case, make_case
 from tinyguard.graph import Graph
-from tinyguard.operators import _window
+from tinyguard.operators.families import window
 
 
 def _convolution(
@@ -20,7 +20,7 @@ def _convolution(
 ) -> Graph:
     b = GraphBuilder()
     x = b.input((1, *size, channels[0]), "int8", rng=rng)
-    axes = [_window.axis(size[k], kernel[k], stride[k], 1, padding) for k in (0, 1)]
+    axes = [window.axis(size[k], kernel[k], stride[k], 1, padding) for k in (0, 1)]
     depthwise = operator == "DEPTHWISE_CONV_2D"
     shape = (1, *kernel, channels[1]) if depthwise else (channels[1], *kernel, channels[0])
     sums = draw_sums(b, rng, x, shape, 3 if depthwise else 0, bias_dtypes=("int32", None))

@@ -5,7 +5,7 @@ import numpy as np
 from tests.operators.builder import ACTIVATIONS, GraphBuilder, draw_zero_point
 from tests.operators.cases._sums import draw_sums
 from tinyguard.graph import Graph
-from tinyguard.operators import _window
+from tinyguard.operators.families import window
 
 _KERNELS = ((1, 1), (1, 1), (1, 1), (3, 3), (3, 3), (10, 4), (5, 1), (1, 5), (15, 1), (2, 2), (5, 5), (3, 2))
 _DEPTHS = (1, 2, 3, 4, 5, 7, 8, 9, 12, 16, 17, 24, 32)
@@ -23,7 +23,7 @@ def convolution(rng: np.random.Generator) -> Graph:
     size = [int(n) + int(rng.integers(0, 14)) for n in least]
     if rng.random() < 0.15 and (padding == "SAME" or kernel[1] == 1):
         size[1] = 1
-    output = [_window.axis(size[k], kernel[k], stride[k], dilation[k], padding).output for k in (0, 1)]
+    output = [window.axis(size[k], kernel[k], stride[k], dilation[k], padding).output for k in (0, 1)]
     depth, channels = int(rng.choice(_DEPTHS)), int(rng.choice(_CHANNELS))
     b = GraphBuilder()
     x = b.input((1, *size, depth), "int8", rng=rng)

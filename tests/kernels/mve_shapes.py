@@ -7,7 +7,7 @@ import numpy as np
 from tests.operators.builder import ACTIVATIONS, GraphBuilder, draw_zero_point
 from tests.operators.cases._sums import draw_sums
 from tinyguard.graph import Graph
-from tinyguard.operators import _window
+from tinyguard.operators.families import window
 
 
 def _pair(rng: np.random.Generator, most: int) -> tuple[int, int]:
@@ -34,7 +34,7 @@ def _windowed(
     reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilation, strict=True)]
     if padding == "VALID":
         size = max(size[0], reach[0]), max(size[1], reach[1])
-    output = [_window.axis(size[k], kernel[k], stride[k], dilation[k], padding).output for k in range(2)]
+    output = [window.axis(size[k], kernel[k], stride[k], dilation[k], padding).output for k in range(2)]
     b = GraphBuilder()
     x = b.input((1, *size, channels[0]), "int8", rng=rng)
     depthwise = operator == "DEPTHWISE_CONV_2D"

@@ -10,7 +10,8 @@ from tests.operators.builder import ACTIVATIONS, GraphBuilder, draw_zero_point
 from tests.operators.cases._sums import draw_sums
 from tinyguard.graph import Graph
 from tinyguard.kernels.dsp.depthwise import DepthwisePlanes
-from tinyguard.operators import Target, _window, resolve
+from tinyguard.operators import Target, resolve
+from tinyguard.operators.families import window
 
 _KERNELS = [(3, 3)] * 8 + [(5, 1), (15, 1), (1, 5), (10, 4), (5, 5), (1, 1), (2, 3), (7, 7), (4, 2)]
 
@@ -26,7 +27,7 @@ def _draw(rng: np.random.Generator) -> Graph:
     size = [n + int(rng.integers(0, most)) for n in least]
     channels = int(rng.choice([1, 2, 3, 4, 5, 7, 8, 12, 17])) if most == 12 else int(rng.choice([3, 4, 5]))
     multiplier = int(rng.choice([1, 1, 1, 2, 8])) if most == 12 else 1
-    output = [_window.axis(size[k], kernel[k], stride[k], dilation[k], padding).output for k in (0, 1)]
+    output = [window.axis(size[k], kernel[k], stride[k], dilation[k], padding).output for k in (0, 1)]
     b = GraphBuilder()
     x = b.input((1, *size, channels), rng=rng)
     sums = draw_sums(b, rng, x, (1, *kernel, channels * multiplier), 3, bias_dtypes=("int32", None))

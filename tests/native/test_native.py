@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from tests.operators.test_filters import operator
-from tinyguard.backends.simulator import Simulator
-from tinyguard.native import library, loops
+from tinyguard.native import loops, shared_library
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "resnet8-cifar10"
@@ -33,7 +33,7 @@ def answers(name: str) -> tuple[torch.Tensor, ...]:
 
 @pytest.mark.parametrize("name", ["model.tflite", "model-int16x8.tflite"])
 def test_a_network_gives_the_same_bits_without_them(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert library.library() is not None, "the project's machines have a C compiler"
+    assert shared_library.library() is not None, "the project's machines have a C compiler"
     found = answers(name)
     monkeypatch.setattr(loops, "library", lambda: None)
     assert not loops.serves(torch.zeros(1))
@@ -107,7 +107,7 @@ def test_torch_serves_where_they_cannot_be_built(cause: str, tmp_path: Path) -> 
         (tmp_path / "tinyguard").write_text("in the way")
     else:
         environment["TINYGUARD_NATIVE"] = "0"
-    program = "from tinyguard.native.library import library; print(library())"
+    program = "from tinyguard.native.shared_library import library; print(library())"
     done = subprocess.run(
         [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
     )
@@ -116,7 +116,7 @@ def test_torch_serves_where_they_cannot_be_built(cause: str, tmp_path: Path) -> 
 
 def test_it_is_built_once(tmp_path: Path) -> None:
     environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path)}
-    program = "from tinyguard.native.library import library; print(library() is not None)"
+    program = "from tinyguard.native.shared_library import library; print(library() is not None)"
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-c", program], env=environment, capture_output=True, text=True

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.backends.execute import execute
 from tinyguard.codegen.batch import Batch
 from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.graph.execute import execute
 from tinyguard.native import loops
 from tinyguard.operators import resolve
 from tinyguard.tflite.flatbuffer import decode, encode

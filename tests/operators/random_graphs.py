@@ -13,7 +13,7 @@ from tests.operators.builder import (
 from tests.operators.cases._sums import draw_sums
 from tests.operators.cases.slice import strided_slice
 from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import _window
+from tinyguard.operators.families import window
 
 _LARGEST_TENSOR = 1500  # elements
 LEAST_NODES, MOST_NODES = 3, 12
@@ -85,7 +85,7 @@ def _convolution(s: Sketch) -> None:
     if x is None:
         return
     kernel, stride = (int(n) for n in s.rng.integers(1, 4, 2))
-    axes = [_window.axis(n, kernel, stride, 1, "SAME") for n in x.shape[1:3]]
+    axes = [window.axis(n, kernel, stride, 1, "SAME") for n in x.shape[1:3]]
     bias = ("int32",) if s.dtype == "int8" else ("int64",)
     options = {"padding": "SAME", "stride_h": stride, "stride_w": stride, "dilation_h_factor": 1}
     options |= {"dilation_w_factor": 1, "fused_activation_function": s.activation}

@@ -13,7 +13,8 @@ from tests.operators import oracles
 from tests.operators.builder import GraphBuilder
 from tests.operators.cases_of import drawn_cases
 from tinyguard.graph import Graph
-from tinyguard.operators import _broadcast, resolve, unsupported
+from tinyguard.operators import resolve, unsupported
+from tinyguard.operators.families import elementwise
 
 
 @st.composite
@@ -27,7 +28,7 @@ def operand_shapes(draw: st.DrawFn) -> tuple[tuple[int, ...], tuple[int, ...]]:
 def test_rows_visit_both_operands_as_numpy_broadcasts(
     shapes: tuple[tuple[int, ...], tuple[int, ...]],
 ) -> None:
-    found = _broadcast.rows(*shapes)
+    found = elementwise.rows(*shapes)
     assert (found.a[-1], found.b[-1]) in ((1, 1), (0, 1), (1, 0))
     for shape, steps in zip(shapes, (found.a, found.b), strict=True):
         places = np.arange(np.prod(shape)).reshape(shape)
@@ -40,9 +41,9 @@ def test_rows_visit_both_operands_as_numpy_broadcasts(
 
 
 def test_equal_shapes_and_channels_are_plain_loops() -> None:
-    assert _broadcast.rows((1, 8, 8, 16), (1, 8, 8, 16)).sizes == (1024,)
-    assert _broadcast.rows((1, 8, 8, 16), (16,)) == _broadcast.Rows((64, 16), (16, 1), (0, 1))
-    assert _broadcast.rows((1, 8, 8, 16), (1,)) == _broadcast.Rows((1024,), (1,), (0,))
+    assert elementwise.rows((1, 8, 8, 16), (1, 8, 8, 16)).sizes == (1024,)
+    assert elementwise.rows((1, 8, 8, 16), (16,)) == elementwise.Rows((64, 16), (16, 1), (0, 1))
+    assert elementwise.rows((1, 8, 8, 16), (1,)) == elementwise.Rows((1024,), (1,), (0,))
 
 
 def one_node(

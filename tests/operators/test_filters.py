@@ -12,7 +12,7 @@ from tests.kernels.agreement import assert_agree, needs_emulator
 from tests.operators import oracles
 from tests.operators.filter_cases import PARAMETERS, draw_shape, filter_case, filter_graph
 from tinyguard.operators import Target, operator_names, registry, resolve
-from tinyguard.operators._filter import GRADIENTS, Filter
+from tinyguard.operators.families.filter import GRADIENTS, Filter
 from tinyguard.operators.filter_dct import DCTFilter
 from tinyguard.tflite.record.filters import KINDS, InputFilter
 

@@ -11,7 +11,7 @@ from tests.operators.builder import GraphBuilder
 from tests.operators.cases_of import drawn_cases
 from tinyguard.graph import Graph
 from tinyguard.operators import unsupported
-from tinyguard.operators._move import Blocks, Move, along, at, contiguous_blocks
+from tinyguard.operators.families.moving import Blocks, Move, along, at, contiguous_blocks
 from tinyguard.tflite.writer import write_graph
 
 

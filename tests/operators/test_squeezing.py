@@ -15,15 +15,15 @@ from tests.operators.test_stochastic import (
 from tinyguard import passes
 from tinyguard.backends.filtered import behind_filters
 from tinyguard.backends.litert import LiteRTBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.boards import load
 from tinyguard.codegen.batch import Batch
-from tinyguard.defenses.filters import with_filters
-from tinyguard.defenses.squeezing import LARGEST, distances, threshold_for, with_squeezing
-from tinyguard.defenses.stochastic import find_sites, with_stochastic
+from tinyguard.defenses.feature_squeezing import LARGEST, distances, threshold_for, with_squeezing
+from tinyguard.defenses.input_filters import with_filters
+from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.flags import flags_of
 from tinyguard.graph import Graph
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.record.filters import parse_filter
 from tinyguard.tflite.record.squeezing import Squeezing, insert_squeezing, squeezing_from_json

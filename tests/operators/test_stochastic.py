@@ -13,17 +13,17 @@ from tests.operators.builder import GraphBuilder
 from tinyguard import passes
 from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.boards import load
 from tinyguard.codegen.batch import Batch
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.repeats import find_repeats
-from tinyguard.defenses.stochastic import find_sites, with_stochastic
+from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.operators import Target, resolve
 from tinyguard.operators.dropout import kept
 from tinyguard.operators.monte_carlo import UNITS, entropy_table
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.record.stochastic import Stochastic, insert_passes, site_layers
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tests.operators.builder import GraphBuilder
-from tinyguard.operators import _window
+from tinyguard.operators.families import window
 
 SCALE = 0.02
 
@@ -28,7 +28,7 @@ def convolution(
     axis = 3 if is_depthwise else 0
     channels = weights.shape[axis]
     rows, columns = (
-        _window.axis(n, k, stride, 1, padding) for n, k in zip(x.shape[1:3], weights.shape[1:3], strict=True)
+        window.axis(n, k, stride, 1, padding) for n, k in zip(x.shape[1:3], weights.shape[1:3], strict=True)
     )
     scales = np.linspace(0.001, 0.004, channels).astype(np.float32)
     inputs = [source, b.constant(weights.astype(np.int8), scales, axis=axis)]

@@ -7,7 +7,7 @@ import numpy as np
 from tests.operators.builder import GraphBuilder, activation_dtype, draw_zero_point
 from tests.operators.cases._sums import draw_sums
 from tinyguard.graph import Tensor
-from tinyguard.operators import _window
+from tinyguard.operators.families import window
 
 
 class Network:
@@ -54,7 +54,7 @@ def convolution(
     stride = 1 + int(rng.random() < 0.2) if stride is None else stride
     fits = min(x.shape[1:3]) >= kernel
     padding = "VALID" if fits and rng.random() < 0.4 else "SAME"
-    rows, columns = (_window.axis(size, kernel, stride, 1, padding) for size in x.shape[1:3])
+    rows, columns = (window.axis(size, kernel, stride, 1, padding) for size in x.shape[1:3])
     options = {"padding": padding, "stride_h": stride, "stride_w": stride, "dilation_h_factor": 1}
     options |= {"dilation_w_factor": 1, "fused_activation_function": str(rng.choice(["NONE", "RELU"]))}
     bias: tuple[str | None, ...] = ("int32", "int32", None) if n.dtype == "int8" else ("int64", None)
@@ -116,7 +116,7 @@ def pool(n: Network) -> None:
     x = n.tensor()
     kernel, stride = (int(k) for k in n.rng.integers(1, 4, 2))
     padding = str(n.rng.choice(["SAME", "VALID"])) if min(x.shape[1:3]) >= kernel else "SAME"
-    rows, columns = (_window.axis(size, kernel, stride, 1, padding) for size in x.shape[1:3])
+    rows, columns = (window.axis(size, kernel, stride, 1, padding) for size in x.shape[1:3])
     n.place(
         str(n.rng.choice(["MAX_POOL_2D", "AVERAGE_POOL_2D"])),
         [x.index],

@@ -12,13 +12,13 @@ from click.testing import CliRunner, Result
 from tests.campaigns.studies import planned
 from tests.plugin.conftest import DIGITS, TOY, marked
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.cli import group
 from tinyguard.data.network_codes import read_codes
-from tinyguard.defenses.filters import with_filters
-from tinyguard.defenses.squeezing import distances
-from tinyguard.evaluation.scoring import score
+from tinyguard.defenses.feature_squeezing import distances
+from tinyguard.defenses.input_filters import with_filters
 from tinyguard.graph.answer import UNDECIDED
+from tinyguard.robustness.scoring import score
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.record.filters import parse_filter
 from tinyguard.tflite.record.squeezing import Squeezing

@@ -15,12 +15,12 @@ from tinyguard import passes
 from tinyguard.backends.choose import open_backend
 from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
-from tinyguard.defenses.filters import with_filters
-from tinyguard.defenses.stochastic import with_stochastic
+from tinyguard.defenses.input_filters import with_filters
+from tinyguard.defenses.monte_carlo_dropout import with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import with_settings
 from tinyguard.operators import registry
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.record.filters import parse_filter
 from tinyguard.tflite.record.stochastic import Stochastic, site_layers

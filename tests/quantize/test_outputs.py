@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 from tinyguard.backends.litert import LiteRTBackend
-from tinyguard.backends.torch_files import open_torch
 from tinyguard.data import Samples, load_data, real_values, shared_folder, to_codes
 from tinyguard.data.codes import dequantized
 from tinyguard.errors import TinyguardError
@@ -17,6 +16,7 @@ from tinyguard.quantize.axes import best_layout
 from tinyguard.quantize.keras_source import keras_source, load_saved_model
 from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.torch_source import torch_source
+from tinyguard.sources.torch_files import open_torch
 from tinyguard.tflite import read_graph, read_metadata
 
 SHARED = shared_folder()

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.attenuation import Attenuation
-from tinyguard.evaluation.gradients import Agreement, GradientFigures, OneCode
-from tinyguard.evaluation.surface import LossSurface
-from tinyguard.report.attenuation import write_attenuation
-from tinyguard.report.gradients import write_gradients
+from tinyguard.report.attenuation_plot import write_attenuation
+from tinyguard.report.gradients_plot import write_gradients
 from tinyguard.report.loss_surface import write_loss_surface
 from tinyguard.report.plot import check_plot
+from tinyguard.robustness.trust.attenuation import Attenuation
+from tinyguard.robustness.trust.gradients import Agreement, GradientFigures, OneCode
+from tinyguard.robustness.trust.surface import LossSurface
 
 pytest.importorskip("matplotlib")
 

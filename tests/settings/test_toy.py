@@ -13,7 +13,6 @@ from tests.settings.toy import ELEMENTS, registered, toy_graph
 from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.device import DeviceBackend, agreed
 from tinyguard.backends.reference import ReferenceBackend
-from tinyguard.backends.simulator import Simulator
 from tinyguard.codegen import plan
 from tinyguard.codegen.library import generate_library
 from tinyguard.device.client import Device
@@ -21,6 +20,7 @@ from tinyguard.evaluation.traces import trace_device, trace_host
 from tinyguard.graph import Graph, with_settings
 from tinyguard.operators import Unsupported, resolve
 from tinyguard.operators.base import Operator
+from tinyguard.simulator.network import Simulator
 from tinyguard.toolchain import host_compiler
 
 OTHERS = {"level": 20, "whole": 0, "budget": 33, "weights": (-9, 9, 0)}

@@ -8,9 +8,9 @@ import pytest
 from tests.operators.builder import GraphBuilder
 from tinyguard.backends.filtered import behind_filters
 from tinyguard.backends.litert import LiteRTBackend
-from tinyguard.backends.simulator import Simulator
-from tinyguard.defenses.filters import filters_in, with_filters
+from tinyguard.defenses.input_filters import filters_in, with_filters
 from tinyguard.errors import TinyguardError
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata, write_graph
 from tinyguard.tflite.record.filters import KINDS, filters_of, parse_filter
 

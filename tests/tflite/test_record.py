@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.operators.builder import GraphBuilder
-from tinyguard.defenses.squeezing import with_squeezing
-from tinyguard.defenses.stochastic import with_stochastic
+from tinyguard.defenses.feature_squeezing import with_squeezing
+from tinyguard.defenses.monte_carlo_dropout import with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.tflite import Metadata, Normalization, read_graph, read_metadata, with_metadata, write_graph

@@ -10,8 +10,8 @@ from tinyguard.errors import TinyguardError
 from tinyguard.tflite import read_metadata
 from tinyguard.tflite.reader import read_graph
 from tinyguard.training.ascent import Ascent
-from tinyguard.training.draws import StepDraws
 from tinyguard.training.integer_network import IntegerNetwork
+from tinyguard.training.randomness import StepDraws
 
 DRAWS = StepDraws(3, 1, 4)
 X = torch.rand(32, 8, 8, 1, generator=torch.Generator().manual_seed(0))

@@ -13,9 +13,9 @@ import torch
 from click.testing import CliRunner, Result
 
 from tests.training.networks import DIGITS, DIGITS_KERAS, digits, small_network
-from tinyguard.backends.torch_files import open_torch
 from tinyguard.cli._harden_train import command
 from tinyguard.errors import TinyguardError
+from tinyguard.sources.torch_files import open_torch
 from tinyguard.tflite.reader import read_graph
 
 QUICK = (

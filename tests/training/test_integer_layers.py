@@ -8,8 +8,8 @@ from torch.nn import functional
 
 from tests.operators.cases_of import drawn_cases
 from tinyguard.operators import resolve
-from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+from tinyguard.operators.families.accumulating import Accumulating
 from tinyguard.operators.fully_connected import FullyConnected
 from tinyguard.training.integer_layers import TrainedLayer
 

@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from tests.training.networks import DIGITS, MODELS, random_pixels
 from tinyguard.backends.litert import LiteRTBackend
-from tinyguard.backends.simulator import Simulator
-from tinyguard.defenses.filters import with_filters
+from tinyguard.defenses.input_filters import with_filters
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_metadata
 from tinyguard.tflite.flatbuffer import decode, encode
 from tinyguard.tflite.reader import read_graph

@@ -13,7 +13,7 @@ from tests.training.networks import DIGITS, EPS, digits, small_network
 from tinyguard.errors import TinyguardError
 from tinyguard.training import loop
 from tinyguard.training.recipes import settings_for
-from tinyguard.training.run import Job, Watcher, run
+from tinyguard.training.train import Job, Watcher, run
 from tinyguard.training.validation import Score
 
 

@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from tinyguard.attacks.space import Space, continuous
 from tinyguard.training.ascent import Ascent
-from tinyguard.training.draws import StepDraws
 from tinyguard.training.network import State
 from tinyguard.training.objectives import Adversarial, Distillation, Ensemble, Sinkhorn, Trades, weakened
+from tinyguard.training.randomness import StepDraws
 from tinyguard.training.sinkhorn import sinkhorn_divergence
 
 DRAWS = StepDraws(0, 0, 0)

@@ -12,15 +12,15 @@ from tinyguard.attacks.pgd import PGD
 from tinyguard.attacks.problem import Problem
 from tinyguard.attacks.space import continuous
 from tinyguard.attacks.victim import FloatVictim, IntegerVictim, Victim
-from tinyguard.backends.simulator import Simulator
-from tinyguard.backends.torch_files import open_torch
 from tinyguard.errors import TinyguardError
+from tinyguard.simulator.network import Simulator
+from tinyguard.sources.torch_files import open_torch
 from tinyguard.tflite import read_metadata
 from tinyguard.tflite.reader import read_graph
 from tinyguard.training.float_network import FloatNetwork
 from tinyguard.training.integer_network import IntegerNetwork
 from tinyguard.training.recipes import PAPER_EPS, RECIPES, find_recipe, settings_for
-from tinyguard.training.run import Job, run
+from tinyguard.training.train import Job, run
 
 QUICK = {"eps": EPS, "batch": 32, "average": 0.98, "images": None}
 

@@ -9,8 +9,8 @@ import torch
 from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.attacks.space import Space
 from tinyguard.attacks.victim import Answer, IntegerVictim, Objective, Slope, slope_in_batches
-from tinyguard.backends.simulator import Simulator, mean_network
 from tinyguard.graph.answer import decide
+from tinyguard.simulator.network import Simulator, mean_network
 
 
 class EOTVictim:

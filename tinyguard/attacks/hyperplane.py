@@ -6,8 +6,8 @@ import torch
 
 from tinyguard.attacks.space import Space, per_sample
 from tinyguard.attacks.victim import Victim, jacobian
-from tinyguard.backends.parallel import even_parts
-from tinyguard.native import hyperplane as native
+from tinyguard.native import projections as native
+from tinyguard.simulator.parallel import even_parts
 
 _DOUBLINGS = 8
 _BISECTIONS = 16

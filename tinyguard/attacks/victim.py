@@ -16,11 +16,11 @@ import torch
 
 from tinyguard.attacks.space import Space
 from tinyguard.backends import Backend
-from tinyguard.backends.parallel import even_parts
-from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import answer_tensor, class_count, decide
+from tinyguard.simulator.network import Simulator
+from tinyguard.simulator.parallel import even_parts
 
 _HALF_CODE = 0.5
 _ELEMENTS_A_QUERY = 1 << 15  # of small inputs, whose batches would otherwise cost more in calls than in sums

@@ -49,6 +49,6 @@ def exact_host_backend(graph: Graph) -> Backend:
         from tinyguard.backends.reference import ReferenceBackend
 
         return ReferenceBackend(graph)
-    from tinyguard.backends.simulator import Simulator
+    from tinyguard.simulator.network import Simulator
 
     return Simulator(graph)

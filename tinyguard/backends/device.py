@@ -6,7 +6,7 @@ from contextlib import contextmanager, suppress
 import numpy as np
 
 from tinyguard.device.client import Device
-from tinyguard.device.settings import Told
+from tinyguard.device.settings_exchange import Told
 from tinyguard.device.transport import DEFAULT_BAUD
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, with_settings

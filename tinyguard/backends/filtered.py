@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from tinyguard.backends import Backend
-from tinyguard.backends.execute import execute
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
+from tinyguard.graph.execute import execute
 from tinyguard.operators import registry, resolve
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 from tinyguard.tflite.record import in_order

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from tinyguard.backends.execute import check_inputs, execute, outputs_of
 from tinyguard.graph import Graph, Tensor
+from tinyguard.graph.execute import check_inputs, execute, outputs_of
 from tinyguard.operators import resolve
 
 

@@ -9,8 +9,8 @@ from tinyguard import __version__
 from tinyguard.boards import Board
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.cost import Cost, measure_cost
 from tinyguard.files import write_atomically
+from tinyguard.measure.cost import Cost, measure_cost
 from tinyguard.tflite import read_graph
 
 

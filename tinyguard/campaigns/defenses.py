@@ -16,12 +16,12 @@ from functools import partial
 from pathlib import Path
 
 from tinyguard.attacks.fresh_masks import FreshMasks
-from tinyguard.campaigns.cells import Cell, cells_of
+from tinyguard.campaigns.grid import Cell, cells_of
 from tinyguard.campaigns.hardening import hardened_file
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.target import DETECTORS
-from tinyguard.operators._filter import GRADIENTS
+from tinyguard.operators.families.filter import GRADIENTS
+from tinyguard.robustness.attacked_network import DETECTORS
 from tinyguard.tflite import Metadata, read_metadata
 
 ADAPTIVE = "white-box"

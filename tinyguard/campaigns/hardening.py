@@ -90,9 +90,9 @@ def hardened_file(model: Path, hardening: Hardening, folder: Path, output: str |
 
     Raises TinyguardError for defenses that do not fit the network, or that it has already.
     """
-    from tinyguard.defenses.filters import check_new, with_filters
-    from tinyguard.defenses.squeezing import with_squeezing
-    from tinyguard.defenses.stochastic import dropped_of, find_sites, plain_graph, with_stochastic
+    from tinyguard.defenses.feature_squeezing import with_squeezing
+    from tinyguard.defenses.input_filters import check_new, with_filters
+    from tinyguard.defenses.monte_carlo_dropout import dropped_of, find_sites, plain_graph, with_stochastic
     from tinyguard.files import write_atomically
     from tinyguard.tflite import with_one_output
     from tinyguard.tflite.content import read_bytes

@@ -41,7 +41,7 @@ class Purifier:
 
 def purifier_of(section: Any, folder: Path, where: str) -> Purifier:
     """The key `purify` of a [[network]] table in a study file in `folder`."""
-    from tinyguard.evaluation.purified import whole_codes
+    from tinyguard.robustness.purified import whole_codes
 
     table(section, where, '{pixel_cnn = "pixel-cnn.npz", eps = "16/255"}', _KEYS)
     path = folder / text(section.get("pixel_cnn"), f"{where}: pixel_cnn")

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.evaluation.attack_run import AttackRun, Check, Conditions
-from tinyguard.evaluation.distortion import Distances
-from tinyguard.evaluation.under_seeds import UnderSeeds
 from tinyguard.files import write_atomically
+from tinyguard.robustness.attack_run import AttackRun, Check, Conditions
+from tinyguard.robustness.distortion import Distances
+from tinyguard.robustness.under_seeds import UnderSeeds
 
 _ARRAYS = ("x", "y", "ids", "correct", "success", "tied", "claimed", "decided", "queries")
 _OPTIONAL = ("targets", "nearest")

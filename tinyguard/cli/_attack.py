@@ -17,14 +17,14 @@ from tinyguard.cli._progress import sample_progress
 from tinyguard.data.network_codes import read_codes
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.adversarial import save_adversarial
-from tinyguard.evaluation.attack_run import AttackRun
-from tinyguard.evaluation.budget import check_eps, parse_eps
-from tinyguard.evaluation.robustness import attack_samples
-from tinyguard.evaluation.settings import check_access, default_setting, make_attack, norm_of
-from tinyguard.evaluation.target import Target, open_target
-from tinyguard.evaluation.targets import wanted_classes
 from tinyguard.report.plot import can_plot, check_plot
+from tinyguard.robustness.attack_run import AttackRun
+from tinyguard.robustness.attacked_network import Target, open_target
+from tinyguard.robustness.budget import check_eps, parse_eps
+from tinyguard.robustness.run import attack_samples
+from tinyguard.robustness.stored_inputs import save_adversarial
+from tinyguard.robustness.targets import wanted_classes
+from tinyguard.robustness.threat_model import check_access, default_setting, make_attack, norm_of
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def _run(target: Target, cls: type[Attack], setting: str, options: AttackOptions
             progress=update,
         )  # fmt: skip
     if options.check:
-        from tinyguard.evaluation.masking import checked
+        from tinyguard.robustness.trust.checks import checked
 
         with sample_progress("checks for gradient masking") as update:
             run = checked(target, run, codes, labels, progress=update)

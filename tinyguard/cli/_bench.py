@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tinyguard.evaluation.bench import Bench, LayerCount
+from tinyguard.measure.bench import Bench, LayerCount
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDE = 118  # characters: below, layers go by their number only and bars are short

@@ -17,8 +17,8 @@ from tinyguard.errors import TinyguardError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tinyguard.campaigns.cells import Cell, Piece
-    from tinyguard.campaigns.run import Progress
+    from tinyguard.campaigns.executor import Progress
+    from tinyguard.campaigns.grid import Cell, Piece
     from tinyguard.campaigns.store import Store
     from tinyguard.campaigns.study import Study
 
@@ -35,13 +35,13 @@ def run_config(
 ) -> None:
     """Run or resume the study in `config`, with at most `limit` samples an attack; the results go to
     `output`, by default a folder beside the file."""
-    from tinyguard.evaluation.target import require_torch
+    from tinyguard.robustness.attacked_network import require_torch
 
     require_torch()
-    from tinyguard.campaigns.cells import cells_of
     from tinyguard.campaigns.defenses import with_hardened_files
-    from tinyguard.campaigns.merge import finished, rows, write_tables
+    from tinyguard.campaigns.grid import cells_of
     from tinyguard.campaigns.study import read_study
+    from tinyguard.campaigns.tables.study_table import finished, rows, write_tables
 
     study = read_study(config, limit)
     folder = output or config.with_suffix("")
@@ -94,8 +94,8 @@ def run_cells(
 
     Raises TinyguardError where the user interrupts it; what is done is kept.
     """
-    from tinyguard.campaigns.cells import pieces_of
-    from tinyguard.campaigns.run import cluster, run_pieces
+    from tinyguard.campaigns.executor import cluster, run_pieces
+    from tinyguard.campaigns.grid import pieces_of
     from tinyguard.campaigns.store import Store
     from tinyguard.campaigns.workers import local_workers
 

@@ -40,7 +40,7 @@ def command(
     from tinyguard.data.network_codes import read_codes
     from tinyguard.errors import TinyguardError
     from tinyguard.evaluation.abstention import abstention
-    from tinyguard.report.abstention import write_abstention
+    from tinyguard.report.abstention_plot import write_abstention
     from tinyguard.report.plot import check_plot
     from tinyguard.tflite import read_graph
 

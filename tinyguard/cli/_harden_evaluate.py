@@ -43,18 +43,18 @@ def command(
     ones, mean and deviation, and once with the seed known. An adaptive attack that leaves more than a
     transfer is flagged. Pieces are kept as they finish; killed and repeated, the command goes on.
     """
-    from tinyguard.evaluation.target import require_torch
+    from tinyguard.robustness.attacked_network import require_torch
 
     require_torch()
     from tinyguard import boards
     from tinyguard.campaigns.defense_costs import costs_of
-    from tinyguard.campaigns.defense_rows import table_of
-    from tinyguard.campaigns.defense_table import write_defense_tables
     from tinyguard.campaigns.defenses import baseline, defense_cells, with_hardened_files
-    from tinyguard.campaigns.merge import finished
     from tinyguard.campaigns.study import read_study
+    from tinyguard.campaigns.tables.defense_rows import table_of
+    from tinyguard.campaigns.tables.defense_table import write_defense_tables
+    from tinyguard.campaigns.tables.study_table import finished
     from tinyguard.cli._campaign import run_cells
-    from tinyguard.evaluation.cost import check_emulated
+    from tinyguard.measure.cost import check_emulated
 
     chosen = None if no_cost else check_emulated(boards.load(board))
     read = read_study(study, limit)

@@ -38,7 +38,7 @@ def command(
     The simulator, every back end, `build` and `flash` apply them before the first layer, the same in every
     byte; another run-time ignores them. An 8-bit network is needed.
     """
-    from tinyguard.defenses.filters import check_new, with_filters
+    from tinyguard.defenses.input_filters import check_new, with_filters
     from tinyguard.files import write_atomically
 
     if remove == bool(filters):

@@ -10,7 +10,7 @@ import click
 from tinyguard.cli._options import console, json_option, print_json
 
 if TYPE_CHECKING:
-    from tinyguard.evaluation.purified import Purification
+    from tinyguard.robustness.purified import Purification
 
 
 @click.command()
@@ -46,7 +46,7 @@ def command(
     from tinyguard.cli._progress import sample_progress
     from tinyguard.defenses.pixel_cnn import load_pixel_cnn
     from tinyguard.errors import TinyguardError
-    from tinyguard.evaluation.purified import read_inputs, run_purification, save_purified, whole_codes
+    from tinyguard.robustness.purified import read_inputs, run_purification, save_purified, whole_codes
 
     if not output.absolute().parent.is_dir():
         raise TinyguardError(f"folder {output.parent} is not there: type mkdir -p {output.parent}")

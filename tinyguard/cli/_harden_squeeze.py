@@ -46,7 +46,7 @@ def command(
     """
     from tinyguard.cli._progress import sample_progress
     from tinyguard.data.network_codes import read_codes
-    from tinyguard.defenses.squeezing import Threshold, distances, threshold_for, with_squeezing
+    from tinyguard.defenses.feature_squeezing import Threshold, distances, threshold_for, with_squeezing
     from tinyguard.files import write_atomically
     from tinyguard.tflite import read_graph
     from tinyguard.tflite.record.filters import parse_filter

@@ -52,7 +52,7 @@ def command(
 
     Of a network with several outputs --output names the one that is kept, alone.
     """
-    from tinyguard.defenses.stochastic import (
+    from tinyguard.defenses.monte_carlo_dropout import (
         dropped_of,
         find_sites,
         plain_graph,

@@ -89,7 +89,7 @@ def command(source: str, output: Path, answer: str | None, as_json: bool, **opti
     from tinyguard.data import PRESETS, load_data
     from tinyguard.errors import TinyguardError
     from tinyguard.training.recipes import settings_for
-    from tinyguard.training.run import Job, Watcher, run
+    from tinyguard.training.train import Job, Watcher, run
 
     settings = settings_for(options["recipe"], options["schedule"], _given(options))
     if not output.absolute().parent.is_dir():

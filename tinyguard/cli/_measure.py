@@ -16,16 +16,16 @@ from tinyguard.cli._options import console, print_json
 from tinyguard.cli._progress import sample_progress
 from tinyguard.data.network_codes import read_codes
 from tinyguard.errors import TinyguardError
-from tinyguard.evaluation.attack_run import AttackRun
-from tinyguard.evaluation.attenuation import Attenuation, attenuation
-from tinyguard.evaluation.gradients import GradientFigures, gradient_figures
-from tinyguard.evaluation.settings import make_attack
-from tinyguard.evaluation.surface import loss_surface
-from tinyguard.evaluation.target import Target, open_target
-from tinyguard.report.attenuation import write_attenuation
-from tinyguard.report.gradients import write_gradients
+from tinyguard.report.attenuation_plot import write_attenuation
+from tinyguard.report.gradients_plot import write_gradients
 from tinyguard.report.loss_surface import write_loss_surface
 from tinyguard.report.plot import check_plot
+from tinyguard.robustness.attack_run import AttackRun
+from tinyguard.robustness.attacked_network import Target, open_target
+from tinyguard.robustness.threat_model import make_attack
+from tinyguard.robustness.trust.attenuation import Attenuation, attenuation
+from tinyguard.robustness.trust.gradients import GradientFigures, gradient_figures
+from tinyguard.robustness.trust.surface import loss_surface
 
 _USUAL_EPS = 8 / 255
 

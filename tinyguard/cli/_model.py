@@ -16,7 +16,7 @@ model_argument = click.argument("model", type=click.Path(path_type=Path))
 
 def board_port(serial: str) -> str:
     """The port that --serial names; `auto` finds the one board that is there."""
-    from tinyguard.device.ports import find_port
+    from tinyguard.flashing.ports import find_port
 
     return find_port().port if serial == "auto" else serial
 

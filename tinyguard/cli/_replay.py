@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.console import Console
 from rich.table import Table
 
-from tinyguard.evaluation.adversarial import Replay
+from tinyguard.robustness.stored_inputs import Replay
 
 
 def show_replay(console: Console, result: Replay) -> None:

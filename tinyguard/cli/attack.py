@@ -97,7 +97,7 @@ def command(
     for name in ("data",) if measure else ("data", "attack"):
         if options[name] is None:
             raise click.UsageError(f"--{name} is missing (see --help)")
-    from tinyguard.evaluation.target import require_torch
+    from tinyguard.robustness.attacked_network import require_torch
 
     require_torch()
     if measure is not None:
@@ -119,8 +119,8 @@ def _replay(model: Path, path: Path, options: dict[str, Any], as_json: bool) -> 
     from tinyguard.cli._model import board_port
     from tinyguard.cli._progress import sample_progress
     from tinyguard.cli._replay import show_replay
-    from tinyguard.evaluation.adversarial import check_stored, load_adversarial, replay
-    from tinyguard.evaluation.target import open_scored
+    from tinyguard.robustness.attacked_network import open_scored
+    from tinyguard.robustness.stored_inputs import check_stored, load_adversarial, replay
     from tinyguard.tflite import read_graph
 
     graph = read_graph(model, output=options["answer"])

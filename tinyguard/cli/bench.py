@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from tinyguard.boards import Board
     from tinyguard.codegen import ModelSource, Options
-    from tinyguard.evaluation.bench import Bench
     from tinyguard.graph import Graph
+    from tinyguard.measure.bench import Bench
 
 
 @click.command()
@@ -50,8 +50,8 @@ def command(
     from tinyguard.cli._bench import show
     from tinyguard.codegen import prepare_for
     from tinyguard.data.network_codes import read_codes
-    from tinyguard.evaluation.bench import random_sample, read_run
     from tinyguard.files import write_atomically
+    from tinyguard.measure.bench import random_sample, read_run
     from tinyguard.tflite import read_graph
 
     chosen = boards.load(board)
@@ -75,9 +75,9 @@ def _port(
 ) -> Iterator[str]:
     """The port of the board: given, or that of a virtual one."""
     from tinyguard.codegen import build_prepared, default_directory
-    from tinyguard.device.ports import find_port
     from tinyguard.errors import TinyguardError
-    from tinyguard.evaluation.bench import started
+    from tinyguard.flashing.ports import find_port
+    from tinyguard.measure.bench import started
 
     if serial is not None:
         yield find_port(board.name).port if serial == "auto" else serial
@@ -96,7 +96,7 @@ def _port(
 def _measure(graph: Graph, source: ModelSource, board: Board, port: str, sample: list[np.ndarray]) -> Bench:
     from tinyguard.device.client import Device
     from tinyguard.errors import TinyguardError
-    from tinyguard.evaluation.bench import bench
+    from tinyguard.measure.bench import bench
 
     with Device(port) as device, progress_console.status(f"measuring on {board.title}"):
         description = device.connect(expected_sha256=graph.sha256)

@@ -7,7 +7,7 @@ import click
 from rich.table import Table
 
 from tinyguard.cli._options import console, json_option, print_json
-from tinyguard.native.library import library
+from tinyguard.native.shared_library import library
 from tinyguard.toolchain.installed import Package, Tool, install_commands, packages, tools
 
 _WITHOUT_LOOPS = (

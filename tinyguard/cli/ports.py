@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 
 from tinyguard.cli._options import console, json_option, print_json
-from tinyguard.device.ports import ports
+from tinyguard.flashing.ports import ports
 
 
 @click.command(help=__doc__)

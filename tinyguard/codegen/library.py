@@ -5,7 +5,7 @@ from pathlib import Path
 from tinyguard import passes
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
-from tinyguard.codegen.settings import macro_name
+from tinyguard.codegen.settings_tables import macro_name
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Setting, Tensor
 from tinyguard.graph.settings import to_words

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from tinyguard.codegen.packing import Request, aligned, least_bytes, pack
 from tinyguard.codegen.repeats import Repeats, find_repeats
-from tinyguard.codegen.settings import layout
+from tinyguard.codegen.settings_tables import layout
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.kernels import Kernel, choose

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Unpack
 
 from tinyguard import passes
-from tinyguard.codegen.budget import within_budget
+from tinyguard.codegen.flash_limit import within_budget
 from tinyguard.codegen.memory import plan
 from tinyguard.codegen.options import Options
 from tinyguard.codegen.source import ModelSource, emit_model

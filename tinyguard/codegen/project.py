@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Unpack
 
 from tinyguard.boards import Board, board_header, linker_script, port_sources
-from tinyguard.codegen import files
+from tinyguard.codegen import c_files
 from tinyguard.codegen.options import Options
 from tinyguard.codegen.prepare import prepare_for
 from tinyguard.codegen.source import ModelSource
@@ -94,9 +94,9 @@ def makefile_for(
 def model_files(models: list[ModelSource]) -> dict[str, str]:
     """weights.h, weights.c and model.c by name."""
     return {
-        "weights.h": files.weights_header(models),
-        "weights.c": files.weights_source(models),
-        "model.c": files.model_source(models),
+        "weights.h": c_files.weights_header(models),
+        "weights.c": c_files.weights_source(models),
+        "model.c": c_files.model_source(models),
     }
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from tinyguard.codegen.memory import MemoryPlan
-from tinyguard.codegen.settings import lengths_table, settings_table
+from tinyguard.codegen.settings_tables import lengths_table, settings_table
 from tinyguard.graph import Graph, Tensor
 from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target

@@ -2,7 +2,7 @@
 
 from tinyguard.data.codes import dequantized, quantized, real_values, to_codes
 from tinyguard.data.named import NAMES, load_named, shared_folder
-from tinyguard.data.normalization import PRESETS, normalized
+from tinyguard.data.pixel_normalization import PRESETS, normalized
 from tinyguard.data.resolve import load_data
 from tinyguard.data.samples import Samples
 from tinyguard.data.shares import Shares, shares_of

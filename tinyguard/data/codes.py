@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from tinyguard.data.normalization import UNIT, normalized, pixel_values
+from tinyguard.data.pixel_normalization import UNIT, normalized, pixel_values
 from tinyguard.data.samples import Samples
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Tensor

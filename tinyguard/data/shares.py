@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyguard.data.codes import CODE_DTYPES, quantized
-from tinyguard.data.normalization import pixel_values
+from tinyguard.data.pixel_normalization import pixel_values
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Tensor
 from tinyguard.tflite.metadata import Normalization

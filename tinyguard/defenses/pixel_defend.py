@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguard.defenses import compiled
+from tinyguard.defenses import compiled_pixel_defend
 from tinyguard.defenses.pixel_choice import PixelMixture
 from tinyguard.defenses.pixel_cnn import MaskedConvolution, PixelCNN, network_input
 from tinyguard.defenses.pixel_likelihood import HIGHEST, LOWEST, bits_per_dimension
@@ -129,8 +129,8 @@ def check_images(network: PixelCNN, codes: np.ndarray) -> None:
 
 
 def _purify_batch(network: PixelCNN, codes: np.ndarray, eps_codes: int) -> np.ndarray:
-    if compiled.available():
-        return compiled.purified(network, codes, eps_codes)
+    if compiled_pixel_defend.available():
+        return compiled_pixel_defend.purified(network, codes, eps_codes)
     evaluation, purified = _Evaluation(network, len(codes)), codes.copy()
     height, width, channels = network.shape
     for row in range(height):

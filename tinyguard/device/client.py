@@ -14,7 +14,7 @@ from tinyguard.device.handshake import PATIENCE_S, ask, hello
 from tinyguard.device.inference import LayerRun, RawInference, count_layers, infer, infer_layers
 from tinyguard.device.link import Link
 from tinyguard.device.protocol import STATUS_REPLY, STATUS_REQUEST, Command
-from tinyguard.device.settings import Told, check_table, restore, set_values, tell
+from tinyguard.device.settings_exchange import Told, check_table, restore, set_values, tell
 from tinyguard.device.transport import DEFAULT_BAUD, Transport
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Setting

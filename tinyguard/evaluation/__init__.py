@@ -3,7 +3,7 @@
 from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.evaluation.difference import LayerDifference, differences
 from tinyguard.evaluation.evaluate import Evaluation, evaluate_device, evaluate_host
-from tinyguard.evaluation.record import RunRecord, run_key
+from tinyguard.evaluation.resume import RunRecord, run_key
 
 __all__ = [
     "Agreement",

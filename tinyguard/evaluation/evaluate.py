@@ -13,7 +13,7 @@ from tinyguard.backends import Backend
 from tinyguard.evaluation.agreement import Agreement, agreement
 from tinyguard.evaluation.flags import Flags, flags_of
 from tinyguard.evaluation.in_force import InForce
-from tinyguard.evaluation.record import RunRecord
+from tinyguard.evaluation.resume import RunRecord
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import answer_name, check_answer, decide
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def trace_host(name: str, path: Path, graph: Graph, inputs: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
     """Tensor index -> array (1, *tensor.shape), from a host back end by name. `inputs` have N = 1."""
     if name == "simulator":
-        from tinyguard.backends.simulator import Simulator
+        from tinyguard.simulator.network import Simulator
 
         return cleared(graph, Simulator(graph).tensors(*inputs))
     if name == "reference":

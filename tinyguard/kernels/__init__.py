@@ -4,7 +4,7 @@ Every operator prints portable C by itself (`Operator.emit`). A `Kernel` prints 
 way; `options` lists those that can, `choose` picks one a layer for a target and a flash budget.
 """
 
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.kernels.portable import PORTABLE_KERNEL
 from tinyguard.kernels.select import choose, options
 

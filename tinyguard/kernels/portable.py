@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Target
 
 _INSTRUCTIONS_A_MAC = 8.0

@@ -5,7 +5,7 @@ import importlib
 import pkgutil
 from collections.abc import Sequence
 
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.kernels.portable import PORTABLE_KERNEL
 from tinyguard.operators import Operator, Target
 

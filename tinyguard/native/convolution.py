@@ -8,8 +8,8 @@ from ctypes import c_int32, c_size_t
 import numpy as np
 import torch
 
-from tinyguard.native.library import library
 from tinyguard.native.loops import Rule, call
+from tinyguard.native.shared_library import library
 
 LARGEST_SUM = 2**31 - 1
 _LANES = 8  # output channels of one register

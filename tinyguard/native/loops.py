@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tinyguard.native.library import library
+from tinyguard.native.shared_library import library
 
 
 def serves(*tensors: torch.Tensor) -> bool:

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.arithmetic import Multiplier, fixed_point, lookup
-from tinyguard.operators._broadcast import Elementwise, c_rows
+from tinyguard.arithmetic import Multiplier, fixed_point, tables
 from tinyguard.operators.base import Emission, c_shape
+from tinyguard.operators.families.elementwise import Elementwise, c_rows
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._weighted_pair import Pair
+    from tinyguard.simulator.weighted_pair import Pair
 
 _LEFT_SHIFT = {"int8": 20, "int16": 15}  # keeps a scaled sum inside int32
 
@@ -43,7 +43,7 @@ class Add(Elementwise):
         self.output_multiplier = fixed_point.quantize_multiplier(float(twice_largest / smallest))
         self.low, self.high = self.activation_range(output)
         if output.dtype == "int16" and self.option("pot_scale_int16", True):
-            powers = all(lookup.checked_log2(np.float32(t.scale))[1] for t in (a, b, output))
+            powers = all(tables.checked_log2(np.float32(t.scale))[1] for t in (a, b, output))
             self.require(not powers, "pot_scale_int16 on power-of-two scales, where runtimes disagree")
 
     @property
@@ -64,25 +64,25 @@ class Add(Elementwise):
     @functools.cached_property
     def weighted_pair(self) -> Pair | None:
         """The sum in torch, exact for all pairs of codes; None where none was found."""
-        from tinyguard.operators import _staged_pair, _weighted_pair
+        from tinyguard.simulator import staged_pair, weighted_pair
 
         a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]
         factors = a.scale / output.scale, (-b.scale if self.subtract else b.scale) / output.scale
         if output.dtype == "int16":
             operands = self.multipliers[0], self.multipliers[1]
-            return _staged_pair.find(operands, self.output_multiplier, factors, self.clamp, self.subtract)
+            return staged_pair.find(operands, self.output_multiplier, factors, self.clamp, self.subtract)
         addend = output.zero_point - factors[0] * a.zero_point - factors[1] * b.zero_point
-        return _weighted_pair.find(self.pairs, factors, addend, self.clamp)
+        return weighted_pair.find(self.pairs, factors, addend, self.clamp)
 
     @property
     def takes_bytes(self) -> bool:
-        from tinyguard.operators._weighted_pair import WeightedPair
+        from tinyguard.simulator.weighted_pair import WeightedPair
 
         return isinstance(self.weighted_pair, WeightedPair)
 
     def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         from tinyguard.native import loops
-        from tinyguard.operators._weighted_pair import WeightedPair
+        from tinyguard.simulator.weighted_pair import WeightedPair
 
         a, b = inputs[:2]
         assert a is not None
@@ -98,7 +98,7 @@ class Add(Elementwise):
         assert b is not None
         if a.shape != b.shape or a.ndim < 2 or self.weighted_pair is None:
             return super().forward(*inputs)
-        from tinyguard.operators._weighted_pair import weighted
+        from tinyguard.simulator.weighted_pair import weighted
 
         return (weighted(a, b, self.weighted_pair, self.leak),)
 

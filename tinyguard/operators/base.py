@@ -111,7 +111,7 @@ class Operator(ABC):
         This default runs `run` and takes the gradient of `surrogate`; the operators that cost
         time override it.
         """
-        from tinyguard.arithmetic import straight_through
+        from tinyguard.simulator import straight_through
 
         return straight_through.through(self, inputs)
 

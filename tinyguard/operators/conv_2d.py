@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators import _window
-from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators.base import Emission, c_shape
+from tinyguard.operators.families import window
+from tinyguard.operators.families.accumulating import Accumulating
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._sums import AnyMap, InHalves, LinearMap
+    from tinyguard.simulator.sums import AnyMap, InHalves, LinearMap
 
 _CHUNK_BYTES = 64 << 20  # patches are unfolded for so many samples at a time
 
@@ -35,7 +35,7 @@ class Conv2D(Accumulating):
         )
         self.groups = source.shape[3] // depth
         self.require(channels % self.groups == 0, f"{channels} output channels in {self.groups} groups")
-        self.rows, self.columns = _window.axes(
+        self.rows, self.columns = window.axes(
             self,
             source.shape,
             (kernel_height, kernel_width),
@@ -61,8 +61,8 @@ class Conv2D(Accumulating):
         parts = []
         for start in range(0, len(images), step):
             centred = images[start : start + step].astype(self.float_type) - source.zero_point
-            patches = _window.patches(
-                _window.padded(centred, self.rows, self.columns, 0), self.rows, self.columns
+            patches = window.patches(
+                window.padded(centred, self.rows, self.columns, 0), self.rows, self.columns
             )
             grouped = patches.reshape(*patches.shape[:5], self.groups, -1)
             grouped = np.moveaxis(grouped, 5, 0).reshape(self.groups, -1, matrices.shape[1])
@@ -80,7 +80,7 @@ class Conv2D(Accumulating):
     def takes_bytes(self) -> bool:
         import torch
 
-        from tinyguard.operators._convolutions import ByteConvolution
+        from tinyguard.simulator.convolutions import ByteConvolution
 
         return isinstance(self.prepared_map(torch.device("cpu")), ByteConvolution)
 
@@ -89,7 +89,7 @@ class Conv2D(Accumulating):
         return self.sums_to_bytes
 
     def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.operators._convolutions import convolution
+        from tinyguard.simulator.convolutions import convolution
 
         weights, scaled, bias = self.torch_weights(0, device)
         zero_point = self.input_tensor(0).zero_point
@@ -100,7 +100,7 @@ class Conv2D(Accumulating):
         return convolution(weights, scaled, biases, zero_point, *axes, self.groups, fits_bytes)
 
     def quickest(self, linear: LinearMap | InHalves) -> AnyMap:
-        from tinyguard.operators._sums import in_pairs
+        from tinyguard.simulator.sums import in_pairs
 
         if self.groups > 1:
             return linear
@@ -111,7 +111,7 @@ class Conv2D(Accumulating):
             "input_width": columns.input,
             "output_height": rows.output,
             "output_width": columns.output,
-            **_window.fields(rows, columns),
+            **window.fields(rows, columns),
             "dilation_height": rows.dilation,
             "dilation_width": columns.dilation,
             "padded_height": rows.padded,
@@ -135,7 +135,7 @@ class Conv2D(Accumulating):
             output_height=output.shape[1],
             output_width=output.shape[2],
             output_channels=output.shape[3],
-            **_window.fields(self.rows, self.columns),
+            **window.fields(self.rows, self.columns),
             dilation_height=self.rows.dilation,
             dilation_width=self.columns.dilation,
             **self.requantization_fields(source),

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators import _window
-from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators.base import Emission, c_shape
+from tinyguard.operators.families import window
+from tinyguard.operators.families.accumulating import Accumulating
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._sums import LinearMap
+    from tinyguard.simulator.sums import LinearMap
 
 _CHUNK_BYTES = 64 << 20  # sums are held for so many samples at a time
 
@@ -34,7 +34,7 @@ class DepthwiseConv2D(Accumulating):
             f"{channels} output channels of {source.shape[3]} input channels",
         )
         self.multiplier = channels // source.shape[3]
-        self.rows, self.columns = _window.axes(
+        self.rows, self.columns = window.axes(
             self,
             source.shape,
             (kernel_height, kernel_width),
@@ -58,7 +58,7 @@ class DepthwiseConv2D(Accumulating):
         parts = []
         for start in range(0, len(images), step):
             centred = images[start : start + step].astype(self.float_type) - source.zero_point
-            padded = _window.padded(centred, self.rows, self.columns, 0)
+            padded = window.padded(centred, self.rows, self.columns, 0)
             sums = np.zeros((len(centred), *output.shape[1:]), self.float_type)
             for i in range(self.rows.kernel):
                 for j in range(self.columns.kernel):
@@ -78,7 +78,7 @@ class DepthwiseConv2D(Accumulating):
         return self.sums_to_bytes
 
     def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.operators._convolutions import convolution
+        from tinyguard.simulator.convolutions import convolution
 
         source = self.input_tensor(0)
         weights, scaled, bias = self.torch_weights(3, device)
@@ -102,7 +102,7 @@ class DepthwiseConv2D(Accumulating):
             output_height=output.shape[1],
             output_width=output.shape[2],
             depth_multiplier=self.multiplier,
-            **_window.fields(self.rows, self.columns),
+            **window.fields(self.rows, self.columns),
             dilation_height=self.rows.dilation,
             dilation_width=self.columns.dilation,
             **self.requantization_fields(source),

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.arithmetic.lookup import ALL_INT8
-from tinyguard.operators._filter import Filter
+from tinyguard.arithmetic.tables import ALL_INT8
 from tinyguard.operators.base import Emission
+from tinyguard.operators.families.filter import Filter
 
 if TYPE_CHECKING:
     import torch

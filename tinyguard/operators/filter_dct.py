@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._filter import Filter
 from tinyguard.operators.base import Emission, c_shape
+from tinyguard.operators.families.filter import Filter
 from tinyguard.operators.target import Target
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._filter_window import WindowFilter
+from tinyguard.operators.families.window_filter import WindowFilter
 
 if TYPE_CHECKING:
     import torch

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._filter import CompiledFilter
-from tinyguard.operators._filter_window import WindowFilter
+from tinyguard.operators.families.filter import CompiledFilter
+from tinyguard.operators.families.window_filter import WindowFilter
 
 if TYPE_CHECKING:
     import torch

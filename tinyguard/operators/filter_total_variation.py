@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._filter import CompiledFilter
 from tinyguard.operators.base import Emission, c_shape
+from tinyguard.operators.families.filter import CompiledFilter
 from tinyguard.operators.target import Target
 
 if TYPE_CHECKING:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tinyguard.graph import Tensor
-from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators.base import Emission, c_shape
+from tinyguard.operators.families.accumulating import Accumulating
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._sums import LinearMap
+    from tinyguard.simulator.sums import LinearMap
 
 
 class FullyConnected(Accumulating):
@@ -66,7 +66,7 @@ class FullyConnected(Accumulating):
         return (self.codes_torch(x.reshape(-1, self.depth)).reshape(len(x), *self.outputs[0].shape),)
 
     def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.operators._sums import Dense
+        from tinyguard.simulator.sums import Dense
 
         weights, scaled, bias = self.torch_weights(0, device)
         zero_point = self.input_tensor(0).zero_point

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
-from tinyguard.operators._unary import Unary
+from tinyguard.operators.families.unary import Unary
 
 if TYPE_CHECKING:
     import torch

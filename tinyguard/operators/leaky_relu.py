@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._unary import Rescaled
 from tinyguard.operators.base import CODE_RANGE
+from tinyguard.operators.families.unary import Rescaled
 
 if TYPE_CHECKING:
     import torch

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.arithmetic import lookup
-from tinyguard.operators._unary import Unary
+from tinyguard.arithmetic import tables
 from tinyguard.operators.base import Emission
+from tinyguard.operators.families.unary import Unary
 
 if TYPE_CHECKING:
     import torch
@@ -39,8 +39,8 @@ class Logistic(Unary):
         if source.dtype == "int16":
             self._prepare_int16(np.float32(source.scale))
             return
-        self.table = lookup.table_of_codes(
-            lookup.tanh if self.is_tanh else lookup.sigmoid,
+        self.table = tables.table_of_codes(
+            tables.tanh if self.is_tanh else tables.sigmoid,
             source.scale,
             source.zero_point,
             output.scale,
@@ -49,7 +49,7 @@ class Logistic(Unary):
 
     def _prepare_int16(self, scale: np.float32) -> None:
         """Multiplier and shift that take a code to steps of 1/12288, the table's own scale."""
-        octave, is_power = lookup.checked_log2(scale)
+        octave, is_power = tables.checked_log2(scale)
         if is_power and 12 + octave in ((0, 1) if self.is_tanh else (0,)):
             self.multiplier, self.shift = 3 << (12 + octave), 0
             return
@@ -65,7 +65,7 @@ class Logistic(Unary):
         half = 1 << (self.shift - 1) if self.shift else 0
         x = (codes.astype(np.int64) * self.multiplier + half) >> self.shift
         bits = 8 if self.is_tanh else 9
-        table = lookup.sigmoid_table().astype(np.int64)
+        table = tables.sigmoid_table().astype(np.int64)
         entry, part = np.abs(x) >> bits, np.abs(x) & ((1 << bits) - 1)
         base = table[np.minimum(entry, 254)]
         between = (base << bits) + part * (table[np.minimum(entry, 254) + 1] - base)
@@ -80,7 +80,7 @@ class Logistic(Unary):
 
     def emit_int16(self, c: Emission) -> str:
         c.kernel("logistic.h")
-        table = (lookup.sigmoid_table().astype(np.int32) - 32768).astype(np.int16)
+        table = (tables.sigmoid_table().astype(np.int32) - 32768).astype(np.int16)
         name = c.constant("sigmoid", table, "sigmoid(i / 24) - 1/2 in steps of 1/65536")
         kernel = "tg_tanh_s16" if self.is_tanh else "tg_logistic_s16"
         count = self.outputs[0].elements

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._broadcast import Elementwise, c_rows
 from tinyguard.operators.base import Emission
+from tinyguard.operators.families.elementwise import Elementwise, c_rows
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
-from tinyguard.operators import _reduction
 from tinyguard.operators.base import CODE_RANGE, Emission, Operator, c_shape
+from tinyguard.operators.families import reduction
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ class Mean(Operator):
     names: ClassVar = ("MEAN",)
 
     def prepare(self) -> None:
-        self.reduction = _reduction.prepare(self)
+        self.reduction = reduction.prepare(self)
         source, output = self.input_tensor(0), self.outputs[0]
         low, high = CODE_RANGE[source.dtype]
         self.require(self.reduction.count * (high - low) < 2**31, "sums may exceed 32 bits")
@@ -50,7 +50,7 @@ class Mean(Operator):
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         import torch
 
-        from tinyguard.arithmetic import straight_through
+        from tinyguard.simulator import straight_through
 
         x = inputs[0]
         assert x is not None

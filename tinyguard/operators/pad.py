@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._move import Moving
 from tinyguard.operators.base import Emission
+from tinyguard.operators.families.moving import Moving
 
 if TYPE_CHECKING:
     import torch

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators import _window
 from tinyguard.operators.base import CODE_RANGE, Emission, Operator, c_shape
+from tinyguard.operators.families import window
 
 if TYPE_CHECKING:
     import torch
@@ -29,7 +29,7 @@ class Pool2D(Operator):
             "input and output quantized differently",
         )
         kernel = (self.option("filter_height", 1), self.option("filter_width", 1))
-        self.rows, self.columns = _window.axes(self, source.shape, kernel, (1, 1))
+        self.rows, self.columns = window.axes(self, source.shape, kernel, (1, 1))
         expected = (source.shape[0], self.rows.output, self.columns.output, source.shape[3])
         self.require(output.shape == expected, f"output of shape {output.shape}, expected {expected}")
         self.low, self.high = self.activation_range(output)
@@ -74,7 +74,7 @@ class Pool2D(Operator):
             channels=source.shape[3],
             output_height=output.shape[1],
             output_width=output.shape[2],
-            **_window.fields(self.rows, self.columns),
+            **window.fields(self.rows, self.columns),
             low=self.low,
             high=self.high,
         )
@@ -92,8 +92,8 @@ class AveragePool2D(Pool2D):
         return np.outer(self.rows.inside(), self.columns.inside())[:, :, None]
 
     def pool(self, x: np.ndarray) -> np.ndarray:
-        padded = _window.padded(x.astype(np.int64), self.rows, self.columns, 0)
-        sums = _window.patches(padded, self.rows, self.columns).sum(axis=(3, 4))
+        padded = window.padded(x.astype(np.int64), self.rows, self.columns, 0)
+        sums = window.patches(padded, self.rows, self.columns).sum(axis=(3, 4))
         counts = self.counts
         return np.asarray(np.sign(sums) * ((np.abs(sums) + counts // 2) // counts))
 
@@ -101,13 +101,13 @@ class AveragePool2D(Pool2D):
         import torch
         from torch.nn import functional
 
-        from tinyguard.arithmetic import straight_through
+        from tinyguard.simulator import straight_through
 
         kernel = (self.rows.kernel, self.columns.kernel)
         largest = kernel[0] * kernel[1] * -CODE_RANGE[self.outputs[0].dtype][0]
         exact = torch.float32 if largest < 2**24 else torch.float64
         sums = functional.avg_pool2d(
-            _window.padded_torch(x.to(exact), self.rows, self.columns, 0.0),
+            window.padded_torch(x.to(exact), self.rows, self.columns, 0.0),
             kernel,
             (self.rows.stride, self.columns.stride),
             divisor_override=1,
@@ -127,17 +127,17 @@ class MaxPool2D(Pool2D):
 
     def pool(self, x: np.ndarray) -> np.ndarray:
         lowest = CODE_RANGE[self.outputs[0].dtype][0]
-        padded = _window.padded(x.astype(np.int64), self.rows, self.columns, lowest)
-        return np.asarray(_window.patches(padded, self.rows, self.columns).max(axis=(3, 4)))
+        padded = window.padded(x.astype(np.int64), self.rows, self.columns, lowest)
+        return np.asarray(window.patches(padded, self.rows, self.columns).max(axis=(3, 4)))
 
     def pool_torch(self, x: torch.Tensor) -> torch.Tensor:
         from torch.nn import functional
 
-        from tinyguard.arithmetic import straight_through
+        from tinyguard.simulator import straight_through
 
         lowest = CODE_RANGE[self.outputs[0].dtype][0]
         pooled = functional.max_pool2d(
-            _window.padded_torch(x, self.rows, self.columns, float(lowest)),
+            window.padded_torch(x, self.rows, self.columns, float(lowest)),
             (self.rows.kernel, self.columns.kernel),
             (self.rows.stride, self.columns.stride),
         )

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators import _reduction
 from tinyguard.operators.base import Emission, Operator, c_shape
+from tinyguard.operators.families import reduction
 
 if TYPE_CHECKING:
     import torch
@@ -19,7 +19,7 @@ class ReduceMax(Operator):
     names: ClassVar = ("REDUCE_MAX",)
 
     def prepare(self) -> None:
-        self.reduction = _reduction.prepare(self)
+        self.reduction = reduction.prepare(self)
         source, output = self.input_tensor(0), self.outputs[0]
         self.require(
             np.float32(source.scale) == np.float32(output.scale) and source.zero_point == output.zero_point,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.arithmetic.lookup import round_half_away
-from tinyguard.operators._unary import Rescaled
+from tinyguard.arithmetic.tables import round_half_away
 from tinyguard.operators.base import CODE_RANGE
+from tinyguard.operators.families.unary import Rescaled
 
 if TYPE_CHECKING:
     import torch

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators._move import Index, Move, Moving, at
+from tinyguard.operators.families.moving import Index, Move, Moving, at
 
 if TYPE_CHECKING:
     import torch

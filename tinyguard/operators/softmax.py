@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.arithmetic import exponential, fixed_point, lookup
+from tinyguard.arithmetic import exponential, fixed_point, tables
 from tinyguard.operators.base import Emission, Operator
 
 if TYPE_CHECKING:
@@ -82,12 +82,12 @@ class Softmax(Operator):
         scaled = fixed_point.multiply_by_quantized_multiplier(
             -below, self.multiplier.value, self.multiplier.shift
         )
-        exps = lookup.interpolate(np.clip(scaled + 32767, -32768, 32767), lookup.exp_table())
+        exps = tables.interpolate(np.clip(scaled + 32767, -32768, 32767), tables.exp_table())
         sums = exps.sum(axis=-1, keepdims=True)
         headroom = _leading_zeros(sums)
         shifted = ((sums << (headroom - 1)) + (1 << 13)) >> 14
         position = np.clip(shifted - (1 << 15) - (1 << 16), -32768, 32767)
-        reciprocal = lookup.interpolate(position, lookup.one_over_one_plus_x_table())
+        reciprocal = tables.interpolate(position, tables.one_over_one_plus_x_table())
         right = 31 - headroom
         return np.clip((exps * reciprocal + (1 << (right - 1))) >> right, 0, 32767)
 
@@ -111,9 +111,9 @@ class Softmax(Operator):
             note = "exp(-difference from the largest) in Q0.31"
             table = c.constant("exponentials", self.exponentials.astype(np.int32), note)
             return f"tg_softmax_s8({c.input(0)}, {table}, {len(self.exponentials)}, {size}, {c.output()});"
-        exps = c.constant("exp", lookup.exp_table(), "exp(x) in Q0.15, x from -10 to 0")
+        exps = c.constant("exp", tables.exp_table(), "exp(x) in Q0.15, x from -10 to 0")
         reciprocals = c.constant(
-            "reciprocal", lookup.one_over_one_plus_x_table(), "1 / (1 + x), x from 0 to 1"
+            "reciprocal", tables.one_over_one_plus_x_table(), "1 / (1 + x), x from 0 to 1"
         )
         scale = f"{self.multiplier.value}, {self.multiplier.shift}"
         return f"tg_softmax_s16({c.input(0)}, {exps}, {reciprocals}, {scale}, {size}, {c.output()});"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 
 from tinyguard.graph import Tensor
-from tinyguard.operators._move import Move, Moving, along
+from tinyguard.operators.families.moving import Move, Moving, along
 
 if TYPE_CHECKING:
     import torch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
-from tinyguard.operators._move import Move, Moving
+from tinyguard.operators.families.moving import Move, Moving
 
 if TYPE_CHECKING:
     import torch

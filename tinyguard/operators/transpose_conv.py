@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from tinyguard.operators import _window
-from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators.base import Emission, c_shape
+from tinyguard.operators.families import window
+from tinyguard.operators.families.accumulating import Accumulating
 
 if TYPE_CHECKING:
     import torch
 
-    from tinyguard.operators._sums import LinearMap
+    from tinyguard.simulator.sums import LinearMap
 
 
 class TransposeConv(Accumulating):
@@ -37,7 +37,7 @@ class TransposeConv(Accumulating):
             f"output of shape {shape} for input {source.shape} and {channels} channels",
         )
         kernel = (kernel_height, kernel_width)
-        self.rows, self.columns = _window.axes(self, output.shape, kernel, (1, 1))
+        self.rows, self.columns = window.axes(self, output.shape, kernel, (1, 1))
         self.prepare_sums(2, 1, 3, channel_axis=0)
 
     @property
@@ -82,7 +82,7 @@ class TransposeConv(Accumulating):
         return (codes.reshape(len(x), *self.outputs[0].shape),)
 
     def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.operators._convolutions import Transposed
+        from tinyguard.simulator.convolutions import Transposed
 
         source, output = self.input_tensor(2), self.outputs[0]
         weights, scaled, bias = self.torch_weights(0, device)
@@ -115,7 +115,7 @@ class TransposeConv(Accumulating):
             output_height=output.shape[1],
             output_width=output.shape[2],
             output_channels=output.shape[3],
-            **_window.fields(self.rows, self.columns),
+            **window.fields(self.rows, self.columns),
             **self.requantization_fields(source),
         )
         call = f"{c.input(2)}, {weights}, {parameters}, {c.output()}"

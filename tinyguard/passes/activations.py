@@ -12,10 +12,10 @@ import numpy as np
 
 from tinyguard.graph import Graph
 from tinyguard.operators import Operator, resolve
-from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._unary import Unary
 from tinyguard.operators.add import Add
 from tinyguard.operators.base import CODE_RANGE
+from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.operators.families.unary import Unary
 from tinyguard.operators.maximum_minimum import MaximumMinimum
 from tinyguard.operators.mul import Mul
 from tinyguard.operators.pool_2d import Pool2D

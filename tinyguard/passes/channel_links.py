@@ -9,14 +9,14 @@ import numpy as np
 
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import Operator
-from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._broadcast import Elementwise
-from tinyguard.operators._move import MOVABLE
-from tinyguard.operators._unary import Unary
 from tinyguard.operators.concatenation import Concatenation, Pack
 from tinyguard.operators.conv_2d import Conv2D
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
 from tinyguard.operators.dequantize import Dequantize
+from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.operators.families.elementwise import Elementwise
+from tinyguard.operators.families.moving import MOVABLE
+from tinyguard.operators.families.unary import Unary
 from tinyguard.operators.fully_connected import FullyConnected
 from tinyguard.operators.mean import Mean
 from tinyguard.operators.pad import Pad

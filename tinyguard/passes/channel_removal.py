@@ -9,10 +9,10 @@ import numpy as np
 
 from tinyguard.graph import Graph, Quantization, Tensor
 from tinyguard.operators import Operator
-from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._broadcast import Elementwise
 from tinyguard.operators.concatenation import Concatenation
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.operators.families.elementwise import Elementwise
 from tinyguard.operators.reshape import Reshape
 from tinyguard.operators.transpose_conv import TransposeConv
 from tinyguard.passes.draft import Draft

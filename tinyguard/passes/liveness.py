@@ -9,9 +9,9 @@ import numpy as np
 
 from tinyguard.graph import Graph
 from tinyguard.operators import Operator
-from tinyguard.operators._accumulate import Accumulating
 from tinyguard.operators.conv_2d import Conv2D
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+from tinyguard.operators.families.accumulating import Accumulating
 from tinyguard.operators.fully_connected import FullyConnected
 from tinyguard.passes.channel_links import Channels, Couple, couples, needed_anyway
 from tinyguard.passes.ranges import Range, source_slot

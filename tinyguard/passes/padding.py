@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from tinyguard.graph import Graph
 from tinyguard.operators import Operator, resolve
-from tinyguard.operators._window import Axis
 from tinyguard.operators.conv_2d import Conv2D
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+from tinyguard.operators.families.window import Axis
 from tinyguard.operators.pad import Pad
 from tinyguard.operators.pool_2d import MaxPool2D
 from tinyguard.passes.draft import Draft, same_quantization

@@ -15,12 +15,12 @@ import numpy as np
 
 from tinyguard.graph import Graph, Tensor
 from tinyguard.operators import Operator
-from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._broadcast import Elementwise
-from tinyguard.operators._move import Moving
-from tinyguard.operators._unary import Unary
 from tinyguard.operators.add import Add
 from tinyguard.operators.base import CODE_RANGE
+from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.operators.families.elementwise import Elementwise
+from tinyguard.operators.families.moving import Moving
+from tinyguard.operators.families.unary import Unary
 from tinyguard.operators.maximum_minimum import MaximumMinimum
 from tinyguard.operators.mean import Mean
 from tinyguard.operators.mul import Mul

@@ -11,9 +11,9 @@ import numpy as np
 
 from tinyguard.graph import Graph
 from tinyguard.operators import resolve
-from tinyguard.operators._window import Axis
 from tinyguard.operators.conv_2d import Conv2D
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+from tinyguard.operators.families.window import Axis
 from tinyguard.passes.draft import Draft
 from tinyguard.passes.padding import explicit
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from tinyguard.graph import Graph
 from tinyguard.operators import Operator, resolve
-from tinyguard.operators._move import Moving
-from tinyguard.operators._unary import Unary
+from tinyguard.operators.families.moving import Moving
+from tinyguard.operators.families.unary import Unary
 from tinyguard.operators.pad import Pad
 from tinyguard.operators.pool_2d import Pool2D
 from tinyguard.operators.resize import ResizeNearestNeighbor

@@ -2,6 +2,6 @@
 
 from tinyguard.quantize.pipeline import quantize
 from tinyguard.quantize.report import Accuracy, Output, Report
-from tinyguard.quantize.source import Source
+from tinyguard.quantize.source_network import Source
 
 __all__ = ["Accuracy", "Output", "Report", "Source", "quantize"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.source import Source
+from tinyguard.quantize.source_network import Source
 from tinyguard.quiet import quiet
 
 SCHEMES = ("int8", "int16x8")

@@ -12,7 +12,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.quantize.axes import described
 from tinyguard.quantize.convert import to_tflite
 from tinyguard.quantize.matching import Match, Outputs, TiedError, match_outputs, match_quantized
-from tinyguard.quantize.source import Source, output_label
+from tinyguard.quantize.source_network import Source, output_label
 from tinyguard.tflite import with_outputs
 
 CHECKED_SAMPLES = 16

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinyguard.errors import TinyguardError
-from tinyguard.quantize.source import Source, as_arrays, fixed_batch, input_shape, named_outputs
+from tinyguard.quantize.source_network import Source, as_arrays, fixed_batch, input_shape, named_outputs
 from tinyguard.quiet import one_line, quiet
 
 

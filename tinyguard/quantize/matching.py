@@ -8,7 +8,7 @@ import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.quantize.axes import Layout, best_layout
-from tinyguard.quantize.source import check_once, output_label
+from tinyguard.quantize.source_network import check_once, output_label
 
 CONVERSION_TOLERANCE = 0.01
 # A wrong pair whose error is at most so many times that of the right one, or so little of the output's

@@ -11,7 +11,7 @@ import numpy as np
 
 from tinyguard.errors import TinyguardError
 from tinyguard.quantize.keras_source import load_saved_model
-from tinyguard.quantize.source import Source, as_arrays, check_once
+from tinyguard.quantize.source_network import Source, as_arrays, check_once
 from tinyguard.quiet import SHOWN_LINES, one_line
 
 SAMPLE_FILE = "calibration_image_sample_data_20x128x128x3_float32.npy"

@@ -11,9 +11,8 @@ from typing import Any
 import numpy as np
 
 from tinyguard.backends.litert import LiteRTBackend
-from tinyguard.backends.torch_files import ENDINGS as TORCH_ENDINGS
 from tinyguard.data import Samples, real_values, to_codes
-from tinyguard.data.normalization import UNIT, pixel_values
+from tinyguard.data.pixel_normalization import UNIT, pixel_values
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.quantize.accuracy import judged_places, output_accuracy, output_error, target_places, unfit
@@ -24,9 +23,10 @@ from tinyguard.quantize.layers import layer_errors
 from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.report import Output, Report
 from tinyguard.quantize.roles import stated_roles
-from tinyguard.quantize.source import Source
+from tinyguard.quantize.source_network import Source
 from tinyguard.quantize.torch_source import load_torch
 from tinyguard.quiet import quiet
+from tinyguard.sources.torch_files import ENDINGS as TORCH_ENDINGS
 from tinyguard.tflite import Metadata, Normalization, read_graph, read_metadata, with_metadata
 
 KERAS_ENDINGS = (".keras", ".h5", ".hdf5")

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.backends.torch_files import open_torch
 from tinyguard.quantize.onnx_source import channels_first, load_onnx
-from tinyguard.quantize.source import Source, as_arrays, named_outputs
+from tinyguard.quantize.source_network import Source, as_arrays, named_outputs
 from tinyguard.quiet import quiet
+from tinyguard.sources.torch_files import open_torch
 
 
 def load_torch(text: str, calibration: np.ndarray) -> Source:

@@ -15,7 +15,7 @@ _STYLES = {"white-box": "-", "transfer": "--", "black-box": ":"}
 def write_curves(folder: Path, records: Sequence[dict[str, Any]]) -> list[Path]:
     """One PNG in `folder` for each attack and norm with two budgets or more; their paths.
 
-    `records` as `tinyguard.campaigns.merge.rows` gives them. Raises ImportError without matplotlib.
+    `records` are those of `study_table.rows`. Raises ImportError without matplotlib.
     """
     groups: dict[tuple[str, str], dict[tuple[str, str], list[dict[str, Any]]]] = {}
     for record in records:

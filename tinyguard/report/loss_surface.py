@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tinyguard.evaluation.surface import LossSurface
 from tinyguard.graph.answer import UNDECIDED
 from tinyguard.report.plot import check_plot, new_figure, write_plot
+from tinyguard.robustness.trust.surface import LossSurface
 
 
 def write_loss_surface(path: Path, surface: LossSurface) -> None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from tinyguard.attacks.space import Space
-from tinyguard.training.draws import START, StepDraws
+from tinyguard.training.randomness import START, StepDraws
 
 Network = Callable[[torch.Tensor], torch.Tensor]
 Loss = Callable[[torch.Tensor], torch.Tensor]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from tinyguard.training.draws import CROPS, StepDraws
+from tinyguard.training.randomness import CROPS, StepDraws
 
 PAD = 4
 _SMALLEST = 28  # pixels a side: a crop of smaller images, digits among them, takes away what they show

@@ -8,11 +8,11 @@ import numpy as np
 import torch
 
 from tinyguard.attacks.space import Space, continuous
-from tinyguard.backends.one_output import find_output
-from tinyguard.backends.torch_module import WithoutEnding, two_classes
-from tinyguard.data.normalization import UNIT
+from tinyguard.data.pixel_normalization import UNIT
 from tinyguard.errors import TinyguardError
 from tinyguard.quiet import one_line
+from tinyguard.sources.one_output import find_output
+from tinyguard.sources.torch_module import WithoutEnding, two_classes
 from tinyguard.tflite.metadata import Normalization
 from tinyguard.training.network import State
 

@@ -16,13 +16,13 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 from tinyguard.graph import Node
-from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._requantize import keep_inside
-from tinyguard.operators._sums import requantized_sums
-from tinyguard.operators._window import Axis
 from tinyguard.operators.conv_2d import Conv2D
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.operators.families.window import Axis
 from tinyguard.operators.fully_connected import FullyConnected
+from tinyguard.simulator.requantization import keep_inside
+from tinyguard.simulator.sums import requantized_sums
 
 _aten: Any = torch.ops.aten
 

@@ -12,9 +12,9 @@ import torch
 
 from tinyguard.attacks.space import space_of
 from tinyguard.attacks.victim import check_classes
-from tinyguard.backends.simulator import Simulator
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.simulator.network import Simulator
 from tinyguard.tflite.metadata import Metadata
 from tinyguard.training.integer_layers import TrainedLayer
 from tinyguard.training.network import State

@@ -10,8 +10,8 @@ import torch
 from torch.nn import functional
 
 from tinyguard.training.ascent import Ascent
-from tinyguard.training.draws import SOURCE, StepDraws
 from tinyguard.training.network import TrainableNetwork
+from tinyguard.training.randomness import SOURCE, StepDraws
 from tinyguard.training.sinkhorn import sinkhorn_divergence
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.autograd.function import once_differentiable
 
-from tinyguard.backends.parallel import lone_threads
+from tinyguard.simulator.parallel import lone_threads
 
 _LEAST_SAMPLES = 8  # a part: below, starting a thread costs more than it gains
 

@@ -10,7 +10,7 @@ import torch
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Quantization, Tensor
 from tinyguard.operators import Unsupported
-from tinyguard.operators._accumulate import Accumulating
+from tinyguard.operators.families.accumulating import Accumulating
 
 LARGEST_WEIGHT = 127  # TFLite's int8 weights are symmetric: -128 is not used
 _LARGEST_BIAS = 1 << 30

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.operators import _window
+from tinyguard.operators.families import window
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ def draw_windows(rng: np.random.Generator, dilated: bool = True) -> Windows:
     least = (kernel - 1) * dilation + 1 if padding == "VALID" else np.ones(2, int)
     size = least + rng.integers(0, 8, 2)
     output = [
-        _window.axis(int(size[k]), int(kernel[k]), int(stride[k]), int(dilation[k]), padding).output
+        window.axis(int(size[k]), int(kernel[k]), int(stride[k]), int(dilation[k]), padding).output
         for k in (0, 1)
     ]
     return Windows(

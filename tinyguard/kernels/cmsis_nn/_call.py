@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Target
-from tinyguard.operators._accumulate import Accumulating
-from tinyguard.operators._window import Axis
+from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.operators.families.window import Axis
 
 HEADER = "cmsis_nn.h"
 _INSTRUCTIONS_A_MAC = {"portable": 6.0, "dsp": 2.5, "mve": 0.6}

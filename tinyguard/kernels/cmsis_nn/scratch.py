@@ -4,7 +4,7 @@ Source: CMSIS-NN 7.0 `arm_convolve_get_buffer_sizes_s8.c`, `arm_depthwise_conv_g
 `arm_avgpool_get_buffer_sizes_s8.c`, compiled by GCC (the Arm compiler's variants want more).
 """
 
-from tinyguard.operators._window import Axis
+from tinyguard.operators.families.window import Axis
 
 _MVE_DEPTHWISE_BLOCK = 124  # CH_IN_BLOCK_MVE
 

@@ -5,11 +5,11 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.kernels.dsp.block import Block, function
 from tinyguard.kernels.dsp.geometry import Geometry, geometry
 from tinyguard.kernels.dsp.scaling import Scaling, scaling
 from tinyguard.kernels.dsp.shared_block import shared_function, shared_name
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape
 from tinyguard.operators.target import GOALS

@@ -7,12 +7,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.kernels.dsp.requantize import requantization_words
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Operator, Target
-from tinyguard.operators._window import Axis
 from tinyguard.operators.base import c_shape
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
+from tinyguard.operators.families.window import Axis
 
 _SCRATCH_BYTES = 8192  # larger planes are filled band by band
 _MOST_SCRATCH_BYTES = 32768

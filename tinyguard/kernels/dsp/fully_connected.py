@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.kernels.dsp.scaling import Scaling, scaling
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.operators._window import Axis
+from tinyguard.operators.families.window import Axis
 
 
 @dataclass(frozen=True)

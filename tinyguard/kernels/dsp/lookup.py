@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.arithmetic.lookup import ALL_INT8
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.arithmetic.tables import ALL_INT8
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Operator, Target
 
 

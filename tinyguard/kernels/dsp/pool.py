@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tinyguard.kernels.base import Cost, Kernel
-from tinyguard.operators import Emission, Target, _window
+from tinyguard.kernels.kernel import Cost, Kernel
+from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape
+from tinyguard.operators.families import window
 from tinyguard.operators.mean import Mean
 
 
@@ -36,7 +37,7 @@ class Pool(Kernel):
             channels=source.shape[3],
             output_height=output.shape[1],
             output_width=output.shape[2],
-            **_window.fields(operator.rows, operator.columns),
+            **window.fields(operator.rows, operator.columns),
             low=operator.low,
             high=operator.high,
         )

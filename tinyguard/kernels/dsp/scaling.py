@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tinyguard.operators._accumulate import Accumulating
+from tinyguard.operators.families.accumulating import Accumulating
 
 _SUM_LIMIT = 2**30
 _LARGEST_SHIFT = 22  # (zero point << shift) + 2^(shift - 1) + a scaled sum fit 32 bits

@@ -4,12 +4,12 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
 from tinyguard.kernels.dsp.assembly import rendered, repeat
 from tinyguard.kernels.dsp.block import advance, quad
 from tinyguard.kernels.dsp.conv_2d import Layout, shape_fields
 from tinyguard.kernels.dsp.geometry import Geometry, geometry
 from tinyguard.kernels.dsp.scaling import Scaling, scaling
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from tinyguard.kernels.mve._requantize import CLOBBERED, FIRST, SECOND, Requantize
 from tinyguard.operators import Target
-from tinyguard.operators._window import Axis
+from tinyguard.operators.families.window import Axis
 
 TAPS = 16  # lanes of a vector of bytes
 _BLOCKS = ((4, 1), (1, 4), (2, 2))  # columns and rows of output pixels computed together

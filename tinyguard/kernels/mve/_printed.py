@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tinyguard.kernels.base import Kernel
+from tinyguard.kernels.kernel import Kernel
 from tinyguard.operators import Emission
 
 

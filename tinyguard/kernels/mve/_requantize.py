@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from tinyguard.operators._accumulate import Accumulating
+    from tinyguard.operators.families.accumulating import Accumulating
 
 FIRST = ("r0", "r2", "r4", "r6")  # sums of the first of two channels, one a pixel
 SECOND = ("r8", "r10", "r12", "r14")

@@ -7,13 +7,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.kernels.mve._flash import code_bytes
 from tinyguard.kernels.mve._product import PIXELS
 from tinyguard.kernels.mve._requantize import channel_constants, folded_bias
 from tinyguard.kernels.mve._windows import Layout, layout
-from tinyguard.operators import Emission, Target, _window
+from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape
+from tinyguard.operators.families import window
 
 _LAYING_OUT_BYTES = {"direct": 150, "column": 450, "row": 450, "four": 550}  # code around the products
 
@@ -107,7 +108,7 @@ def _fours(found: Layout, begin: str, to: str, weights: str, channels: str) -> l
     return [head, *("    " + text for text in body), "}"]
 
 
-def _shape(operator: Any, window: int) -> str:
+def _shape(operator: Any, window_bytes: int) -> str:
     source, output = operator.input_tensor(0), operator.outputs[0]
     return c_shape(
         "tg_mve_patches_shape",
@@ -116,11 +117,11 @@ def _shape(operator: Any, window: int) -> str:
         input_channels=source.shape[3],
         output_height=output.shape[1],
         output_width=output.shape[2],
-        **_window.fields(operator.rows, operator.columns),
+        **window.fields(operator.rows, operator.columns),
         dilation_height=operator.rows.dilation,
         dilation_width=operator.columns.dilation,
         zero_point=source.zero_point,
-        window=window,
+        window=window_bytes,
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.kernels.mve._flash import code_bytes
 from tinyguard.kernels.mve._planes import Planes, planes_of, run_statement
 from tinyguard.kernels.mve._requantize import Requantize, channel_constants, folded_bias, form_of

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tinyguard.kernels.base import Cost
+from tinyguard.kernels.kernel import Cost
 from tinyguard.kernels.mve._flash import constant_bytes
 from tinyguard.kernels.mve._printed import Printed
 from tinyguard.operators import Target

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinyguard.kernels.base import Cost, Kernel
+from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.kernels.mve._requantize import folded_bias
 from tinyguard.operators import Emission, Target
 from tinyguard.operators.base import c_shape

@@ -1,0 +1,1 @@
+"""The finished cells of a study as tables: CSV, JSON and Markdown."""

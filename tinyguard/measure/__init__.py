@@ -1,0 +1,1 @@
+"""What a network takes on a board: instructions or cycles, flash, memory."""

@@ -1,0 +1,1 @@
+"""What operators of one kind share: checks, exact NumPy, and how their C is called."""

@@ -1,0 +1,1 @@
+"""Running attacks on one network, and the figures that come of them."""

@@ -1,0 +1,168 @@
+"""What an attack on a network came to: the stored inputs, and the figures computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from tinyguard.robustness.budget import inside
+from tinyguard.robustness.distortion import NORMS, Distances, median, spread
+from tinyguard.robustness.intervals import wilson
+from tinyguard.robustness.under_seeds import UnderSeeds
+
+
+@dataclass(frozen=True)
+class Check:
+    """One check for gradient masking: its name, whether it passed, and the number it rests on."""
+
+    name: str
+    passed: bool
+    value: float | None
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """What was run, where, and how: everything that identifies a figure but the samples.
+
+    `eps` in shares of the pixel range (L0: in elements), None without a budget; `eps_codes` the
+    whole codes in it. `parameters` are the attack's own. `output`: the name of the one that was judged, where
+    the network has several.
+    """
+
+    attack: str
+    norm: str
+    eps: float | None
+    eps_codes: int | list[int] | None
+    setting: str
+    scores: str
+    backend: str
+    grid: str
+    parameters: Mapping[str, Any]
+    seed: int
+    batch_size: int
+    threads: int
+    model_sha256: str
+    source: str | None
+    version: str
+    filter_gradient: str = "smooth"
+    against_detector: bool = False
+    output: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class AttackRun:
+    """All arrays have a row a sample (N): `x` what the back end was given (codes; float32 shares where a
+    float network was attacked off the grid), labels `y`, `ids`, `correct` before the attack, `success` of
+    the attack on the back end (within the budget), `tied` where the label shares the maximum,
+    `claimed` what the attack found where it searched, `queries` network runs, `decided` classes, `targets`
+    of a targeted attack. `nearest`: inputs like `x`, as `Outcome` has them, for the same attack under a
+    larger budget. `under_seeds`: figures of a stochastic network whose masks the attack did not know; all
+    others are then those of the file's seed."""
+
+    conditions: Conditions
+    x: np.ndarray
+    y: np.ndarray
+    ids: np.ndarray
+    correct: np.ndarray
+    success: np.ndarray
+    tied: np.ndarray
+    claimed: np.ndarray
+    decided: np.ndarray
+    queries: np.ndarray
+    distances: Distances
+    seconds: float
+    targets: np.ndarray | None = None
+    outside_budget: int = 0
+    checks: tuple[Check, ...] = ()
+    equal_to: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    under_seeds: UnderSeeds | None = None
+    nearest: np.ndarray | None = None
+
+    @property
+    def samples(self) -> int:
+        return len(self.y)
+
+    @property
+    def left(self) -> int:
+        """Samples that were right and still are."""
+        return int((self.correct & ~self.success).sum())
+
+    @property
+    def ties(self) -> int:
+        """Successes that are only ties: the label's own output equals the maximum."""
+        return int((self.success & self.tied).sum())
+
+    def under(self, eps: float, eps_codes: int | list[int] | None) -> AttackRun:
+        """A minimum-norm attack's run under a smaller budget: what lies beyond it is no success."""
+        success = self.success & inside(self.distances.of(self.conditions.norm), eps)
+        return replace(
+            self,
+            conditions=replace(self.conditions, eps=eps, eps_codes=eps_codes),
+            success=success,
+            tied=self.tied & success,
+            outside_budget=self.outside_budget + int((self.success & ~success).sum()),
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """For --json: the promised keys first, useful ones behind them."""
+        c, count, correct, won = self.conditions, self.samples, int(self.correct.sum()), self.success
+        attacked = self.queries[self.correct]
+        return {
+            "attack": c.attack,
+            "norm": c.norm,
+            "eps": c.eps,
+            "eps_codes": c.eps_codes,
+            "setting": c.setting,
+            "scores": c.scores,
+            "backend": c.backend,
+            "samples": count,
+            "clean_accuracy": _share(correct, count),
+            "accuracy_under_attack": _share(self.left, count),
+            "robust_share_of_correct": _share(self.left, correct),
+            "ci95": {
+                "clean_accuracy": list(wilson(correct, count)),
+                "accuracy_under_attack": list(wilson(self.left, count)),
+                "robust_share_of_correct": list(wilson(self.left, correct)),
+            },
+            "ties": self.ties,
+            "queries_mean": float(attacked.mean()) if len(attacked) else 0.0,
+            "seconds": round(self.seconds, 3),
+            "distortion": {norm: spread(self.distances.of(norm)[won]) for norm in NORMS},
+            "checks": [{"name": k.name, "passed": k.passed, "value": k.value} for k in self.checks],
+            **self._beyond(),
+        }
+
+    def _beyond(self) -> dict[str, Any]:
+        c, won = self.conditions, self.success
+        return {
+            "successes": int(won.sum()),
+            "accuracy_if_ties_hold": _share(self.left + self.ties, self.samples),
+            "queries_mean_success": float(self.queries[won].mean()) if won.any() else None,
+            "distortion_median": {norm: median(self.distances.of(norm)[won]) for norm in NORMS},
+            "l0_pixels": spread(self.distances.l0_pixels[won]),
+            "achieved_linf": float(self.distances.linf.max(initial=0.0)),
+            "found_but_not_kept": int((self.claimed & ~won).sum()),
+            "outside_budget": self.outside_budget,
+            "targeted": self.targets is not None,
+            "equal_to": self.equal_to,
+            "parameters": dict(c.parameters),
+            "grid": c.grid,
+            "seed": c.seed,
+            "threads": c.threads,
+            "batch_size": c.batch_size,
+            "model_sha256": c.model_sha256,
+            "source": c.source,
+            "tinyguard": c.version,
+            **({} if c.output is None else {"output": c.output}),
+            **({} if self.under_seeds is None else {"under_seeds": self.under_seeds.as_dict()}),
+            **self.extra,
+        }
+
+
+def _share(part: int, whole: int) -> float:
+    return part / whole if whole else 0.0

@@ -1,0 +1,1 @@
+"""Whether a figure deserves trust: masked gradients, attenuation, loss surfaces."""

@@ -1,0 +1,1 @@
+"""How torch runs the integer network fast, bit for bit, with gradients: the twin of `kernels`."""

@@ -1,0 +1,1 @@
+"""Float networks as something to query and to differentiate: PyTorch, Keras, ONNX."""
