@@ -79,11 +79,11 @@ def test_what_no_mask_changes_runs_once_and_gives_the_same(stochastic, monkeypat
         assert torch.equal(logits, other)
         assert all(torch.equal(y, z) for y, z in zip(outputs, expected, strict=True))
     ran = []
-    first = type(simulator.operators[0])
+    first = type(simulator.layers[0])
     forward = first.forward
     monkeypatch.setattr(first, "forward", lambda self, *y: ran.append(self) or forward(self, *y))
     simulator.run_under(seeds, codes[:4])
-    assert ran.count(simulator.operators[0]) == 1
+    assert ran.count(simulator.layers[0]) == 1
 
 
 def test_gradient_is_the_mean_of_seeded_gradients(stochastic):

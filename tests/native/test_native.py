@@ -11,7 +11,9 @@ import torch
 
 from tests.operators.test_filters import operator
 from tinyguard.native import loops, shared_library
+from tinyguard.simulator.filter import FilterLayer
 from tinyguard.simulator.network import Simulator
+from tinyguard.simulator.select import layer_of
 from tinyguard.tflite import read_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "resnet8-cifar10"
@@ -57,12 +59,13 @@ def test_filters_give_the_same_bits_without_them(
 ) -> None:
     random = np.random.default_rng(4)
     one = operator(name, shape, **parameters)
+    layer = layer_of(one)
     x = torch.from_numpy(random.integers(-128, 128, shape).astype(np.float32))
     x = (x / 16).round().requires_grad_()  # of few values, so that windows have equal ones
     upstream = torch.from_numpy(random.normal(size=shape).astype(np.float32))
 
     def answer() -> tuple[torch.Tensor, torch.Tensor]:
-        (values,) = one.forward(x)
+        (values,) = layer.forward(x)
         return values.detach(), *torch.autograd.grad(values, x, upstream)
 
     values, gradient = answer()
@@ -73,7 +76,8 @@ def test_filters_give_the_same_bits_without_them(
 
 
 def test_the_gradient_of_total_variation_is_that_of_its_smooth_form() -> None:
-    one = operator("tv", (3, 8, 7, 2), strength=2, iterations=9)
+    one = layer_of(operator("tv", (3, 8, 7, 2), strength=2, iterations=9))
+    assert isinstance(one, FilterLayer)
     x = torch.from_numpy(np.random.default_rng(5).integers(-128, 128, (3, 8, 7, 2)).astype(np.float32))
     upstream, leaf = torch.rand(x.shape), x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(one.smooth(leaf), leaf, upstream)
@@ -82,7 +86,7 @@ def test_the_gradient_of_total_variation_is_that_of_its_smooth_form() -> None:
 
 
 def test_the_gradient_of_the_median_goes_to_the_first_of_its_value() -> None:
-    one, x = operator("median", (1, 3, 3, 1), size=3), torch.zeros(1, 3, 3, 1)
+    one, x = layer_of(operator("median", (1, 3, 3, 1), size=3)), torch.zeros(1, 3, 3, 1)
     x[0, :, :, 0] = torch.tensor([[9.0, 5.0, 1.0], [5.0, 7.0, 0.0], [2.0, 5.0, 8.0]])
     leaf, upstream = x.requires_grad_(), torch.zeros(1, 3, 3, 1)
     upstream[0, 1, 1, 0] = 2

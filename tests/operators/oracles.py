@@ -77,11 +77,13 @@ def tflite_micro(model: bytes, samples: Sequence[np.ndarray], outputs: int) -> A
 def numpy_reference(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
     """`Operator.run` node by node, all samples at once."""
     found = dict(zip(graph.inputs, samples, strict=True))
-    for operator, results in execute(graph, resolve(graph), "run", samples, lambda tensor: tensor.data[None]):
-        for tensor, result in zip(operator.outputs, results, strict=True):
+    steps = [operator.run for operator in resolve(graph)]
+    for node, results in execute(graph, steps, samples, lambda tensor: tensor.data[None]):
+        for index, result in zip(node.outputs, results, strict=True):
+            tensor = graph.tensors[index]
             assert result.dtype == tensor.dtype, f"{tensor.name}: {result.dtype} for {tensor.dtype}"
             assert result.shape[1:] == tensor.shape, f"{tensor.name}: {result.shape[1:]} for {tensor.shape}"
-            found[tensor.index] = result
+            found[index] = result
     return [_all_samples(found[i], samples) for i in graph.outputs]
 
 
@@ -91,7 +93,7 @@ def torch_forward(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
 
 
 def torch_answer(graph: Graph, samples: Sequence[np.ndarray]) -> Arrays:
-    """`Operator.answer` node by node on codes of 8 bits as bytes, all samples at once."""
+    """`Layer.answer` node by node on codes of 8 bits as bytes, all samples at once."""
     return _in_torch(graph, samples, "answer")
 
 
@@ -113,17 +115,22 @@ def torch_outputs(graph: Graph, inputs: Sequence[Any], method: str = "forward") 
     """The torch outputs of a graph for tensors (N, *shape) of codes, by `forward` differentiable."""
     import torch
 
+    from tinyguard.simulator.select import layer_of
+
     def constant(tensor: Tensor) -> Any:
         assert tensor.data is not None
         return torch.from_numpy(tensor.data[None].astype(np.float32))
 
-    found, operators = dict(zip(graph.inputs, inputs, strict=True)), resolve(graph)
-    for operator in operators:
-        operator.gives_bytes = operator.makes_bytes
-    for operator, results in execute(graph, operators, method, inputs, constant):
-        for tensor, result in zip(operator.outputs, results, strict=True):
+    found, layers = dict(zip(graph.inputs, inputs, strict=True)), list(map(layer_of, resolve(graph)))
+    if method == "answer":
+        steps = [layer.answer_in_bytes if layer.makes_bytes else layer.answer for layer in layers]
+    else:
+        steps = [layer.forward for layer in layers]
+    for node, results in execute(graph, steps, inputs, constant):
+        for index, result in zip(node.outputs, results, strict=True):
+            tensor = graph.tensors[index]
             assert result.shape[1:] == tensor.shape, f"{tensor.name}: {result.shape[1:]} for {tensor.shape}"
-            found[tensor.index] = result
+            found[index] = result
     return [found[i] for i in graph.outputs]
 
 

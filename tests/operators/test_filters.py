@@ -14,6 +14,9 @@ from tests.operators.filter_cases import PARAMETERS, draw_shape, filter_case, fi
 from tinyguard.operators import Target, operator_names, registry, resolve
 from tinyguard.operators.families.filter import GRADIENTS, Filter
 from tinyguard.operators.filter_dct import DCTFilter
+from tinyguard.simulator.filter import FilterLayer
+from tinyguard.simulator.layer import Rules
+from tinyguard.simulator.select import layer_of
 from tinyguard.tflite.record.filters import KINDS, InputFilter
 
 NAMES = tuple(KINDS)
@@ -186,14 +189,20 @@ def test_on_the_core(numbers: range, core: str, tmp_path: Path) -> None:
     assert_agree(cases, tmp_path, Target(isa, "balanced"), board)
 
 
+def filter_layer(one: Filter) -> FilterLayer:
+    layer = layer_of(one)
+    assert isinstance(layer, FilterLayer)
+    return layer
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_identity_gradients_pass_as_if_nothing_was_there(name: str) -> None:
     parameters = {key: int(next(iter(values))) for key, values in PARAMETERS[name].items()}
     one = operator(name, (1, 9, 9, 2), **parameters)
-    one.gradient = "identity"
+    layer = layer_of(one, Rules(filter_gradient="identity"))
     x = torch.from_numpy(images(8, (2, 9, 9, 2)).astype(np.float32)).requires_grad_()
     weights = torch.rand(x.shape)
-    (gradient,) = torch.autograd.grad((one.forward(x)[0] * weights).sum(), x)
+    (gradient,) = torch.autograd.grad((layer.forward(x)[0] * weights).sum(), x)
     torch.testing.assert_close(gradient, weights)
 
 
@@ -202,7 +211,7 @@ def test_smooth_gradients_of_linear_filters_are_their_transpose(
     name: str, parameters: dict[str, int]
 ) -> None:
     """<A v, w> = <v, A' w> for the filter without rounding."""
-    one = operator(name, (1, 7, 8, 2), **parameters)
+    one = filter_layer(operator(name, (1, 7, 8, 2), **parameters))
     v = torch.randn(1, 7, 8, 2, dtype=torch.float64)
     x = torch.zeros_like(v).requires_grad_()
     w = torch.randn_like(v)
@@ -216,8 +225,8 @@ def test_smooth_functions_stay_near_the_filter(name: str) -> None:
         case = filter_case(name, number)
         (one,) = resolve(case.graph)
         assert isinstance(one, Filter)
-        x = torch.from_numpy(case.samples[0].astype(np.float32))
-        found = one.smooth(x.reshape(-1, one.height, one.width, one.channels)).reshape(x.shape)
+        x, layer = torch.from_numpy(case.samples[0].astype(np.float32)), filter_layer(one)
+        found = layer.smooth(layer.images(x)).reshape(x.shape)
         gap = np.abs(found.numpy().clip(-128, 127) - case.expected[0])
         # Half a level of bit depth or half a step of a coefficient lies between rounding and its smooth form.
         allowed = 128 if name in ("bit-depth", "dct") else 1
@@ -241,14 +250,13 @@ def test_shapes_are_drawn_as_images_and_series() -> None:
 
 def test_smooth_gradients_end_where_the_codes_do() -> None:
     """As everywhere in the simulator: a filter's real value outside the codes passes nothing but the leak."""
-    one = operator("dct", (4, 8, 8, 1), quality=10)
+    one = filter_layer(operator("dct", (4, 8, 8, 1), quality=10))
     x = torch.from_numpy(np.sign(images(9, (4, 8, 8, 1))).astype(np.float32) * 127).requires_grad_()
     real = one.smooth(x.detach())
     assert (real.abs() > 129).any()
     for leak in (0.0, 0.5):
-        one.leak = leak
         upstream = torch.where(real.abs() > 129, 1.0, 0.0)
         leaf = x.detach().clone().requires_grad_()
         (expected,) = torch.autograd.grad(one.smooth(leaf), leaf, upstream * leak)
-        (found,) = torch.autograd.grad(one.forward(x)[0], x, upstream)
+        (found,) = torch.autograd.grad(one.under(Rules(leak=leak)).forward(x)[0], x, upstream)
         torch.testing.assert_close(found, expected)

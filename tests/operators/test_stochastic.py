@@ -24,6 +24,7 @@ from tinyguard.operators import Target, resolve
 from tinyguard.operators.dropout import kept
 from tinyguard.operators.monte_carlo import UNITS, entropy_table
 from tinyguard.simulator.network import Simulator
+from tinyguard.simulator.select import layer_of
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.record.stochastic import Stochastic, insert_passes, site_layers
 
@@ -217,7 +218,7 @@ def test_gradients_flow_through_the_elements_that_stay() -> None:
     graph = insert_passes(read_graph(DIGITS), Stochastic(find_sites(read_graph(DIGITS), ["auto"]), 128, 1, 2))
     (dropout,) = [operator for operator in resolve(graph) if operator.node.operator == "DROPOUT"]
     x = torch.zeros(2, *dropout.outputs[0].shape, requires_grad=True)
-    (gradient,) = torch.autograd.grad(dropout.forward(x)[0].sum(), x)
+    (gradient,) = torch.autograd.grad(layer_of(dropout).forward(x)[0].sum(), x)
     np.testing.assert_array_equal(gradient[0].numpy() != 0, dropout.mask())
 
 

@@ -7,24 +7,26 @@ import torch
 from tests.operators.builder import GraphBuilder
 from tinyguard.operators import resolve
 from tinyguard.operators.base import Operator
-from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.simulator.accumulating import AccumulatingLayer
+from tinyguard.simulator.select import layer_of
 
 MOST_WEIGHTS = (2**24 - 1) // (128 * 127)  # of 127 each, a sum of halves stays below 2^24
 
 
-def fully_connected(depth: int, bias: int = 0) -> Accumulating:
+def fully_connected(depth: int, bias: int = 0) -> AccumulatingLayer:
     """Rows of weights that are all 127, all -127 and of both signs."""
     b = GraphBuilder()
     x = b.input((1, depth), "int16", 1e-4)
     rows = np.stack([np.full(depth, 127), np.full(depth, -127), np.resize([127, -127, 126], depth)])
     inputs = [x, b.constant(rows.astype(np.int8), 0.01), b.constant(np.full(3, bias), 1e-6)]
     b.node("FULLY_CONNECTED", inputs, (1, 3), "int16", depth * 1e-4)
-    (found,) = resolve(b.graph())
-    assert isinstance(found, Accumulating)
+    (resolved,) = resolve(b.graph())
+    found = layer_of(resolved)
+    assert isinstance(found, AccumulatingLayer)
     return found
 
 
-def convolution(operator: str, depth: int, channels: int) -> Accumulating:
+def convolution(operator: str, depth: int, channels: int) -> AccumulatingLayer:
     rng = np.random.default_rng(depth)
     b = GraphBuilder()
     transposed, depthwise = operator == "TRANSPOSE_CONV", operator == "DEPTHWISE_CONV_2D"
@@ -37,8 +39,9 @@ def convolution(operator: str, depth: int, channels: int) -> Accumulating:
     inputs = [b.constant(np.array(output)), weights, x, bias] if transposed else [x, weights, bias]
     options = {"depth_multiplier": channels // depth} if depthwise else {}
     b.node(operator, inputs, output, "int16", 0.1, stride_h=2, stride_w=2, padding="SAME", **options)
-    (found,) = resolve(b.graph())
-    assert isinstance(found, Accumulating)
+    (resolved,) = resolve(b.graph())
+    found = layer_of(resolved)
+    assert isinstance(found, AccumulatingLayer)
     return found
 
 
@@ -53,14 +56,15 @@ def codes(operator: Operator, position: int, seed: int) -> np.ndarray:
     return drawn.astype(np.int16)
 
 
-def check(operator: Accumulating, position: int) -> torch.Tensor:
+def check(layer: AccumulatingLayer, position: int) -> torch.Tensor:
     """The codes are those of `run`; the gradient."""
+    operator = layer.operator
     found = codes(operator, position, seed=position)
     arrays: list[np.ndarray | None] = [None] * len(operator.inputs)
     tensors: list[torch.Tensor | None] = [None] * len(operator.inputs)
     x = torch.from_numpy(found.astype(np.float32)).requires_grad_()
     arrays[position], tensors[position] = found, x
-    (y,) = operator.forward(*tensors)
+    (y,) = layer.forward(*tensors)
     np.testing.assert_array_equal(y.detach().numpy(), operator.run(*arrays)[0])
     y.backward(torch.from_numpy(np.random.default_rng(1).normal(size=y.shape).astype(np.float32)))
     assert x.grad is not None
@@ -86,7 +90,7 @@ def test_halves_give_the_codes_and_gradients_of_float64(operator: str, depth: in
     halves, whole = (convolution(operator, depth, channels) for _ in range(2))
     assert halves.in_halves
     assert halves.torch_dtype == torch.float32
-    whole.__dict__["in_halves"] = False
+    whole.in_halves = False
     assert whole.torch_dtype == torch.float64
     torch.testing.assert_close(check(halves, position), check(whole, position), rtol=1e-4, atol=1e-6)
 
@@ -94,10 +98,10 @@ def test_halves_give_the_codes_and_gradients_of_float64(operator: str, depth: in
 @pytest.mark.parametrize("bias", [0, 300 * 256, -(2**40)])
 @pytest.mark.parametrize("depth", [64, MOST_WEIGHTS - 1, MOST_WEIGHTS, MOST_WEIGHTS + 1, 2 * MOST_WEIGHTS])
 def test_beyond_the_bound_float64_serves(depth: int, bias: int) -> None:
-    operator = fully_connected(depth, bias)
+    layer = fully_connected(depth, bias)
     moving = abs(bias) if abs(bias) < 2**38 else 0  # beyond, no code moves
     fits = 128 * 127 * depth + moving // 256 + 1 < 2**24
-    assert operator.in_halves == fits
-    assert operator.torch_dtype == (torch.float32 if fits else torch.float64)
+    assert layer.in_halves == fits
+    assert layer.torch_dtype == (torch.float32 if fits else torch.float64)
     if moving == abs(bias):
-        check(operator, 0)
+        check(layer, 0)

@@ -16,7 +16,8 @@ from tinyguard.graph.answer import choose_output
 from tinyguard.graph.execute import execute
 from tinyguard.operators import resolve
 from tinyguard.simulator.convolutions import has_dot_products
-from tinyguard.simulator.network import Simulator, plan_bytes
+from tinyguard.simulator.network import Simulator, in_bytes
+from tinyguard.simulator.select import layer_of
 from tinyguard.tflite import read_graph
 
 RESNET8 = Path(__file__).parents[2] / "models" / "resnet8-cifar10" / "model.tflite"
@@ -62,11 +63,12 @@ def test_forward_gives_the_same_codes_with_and_without_a_gradient():
 def test_without_a_gradient_codes_travel_as_bytes():
     """In ResNet-8 from its first layer to its mean."""
     graph = read_graph(RESNET8)
-    x, operators = torch.from_numpy(_codes(graph, 2).astype(np.float32)), resolve(graph)
-    plan_bytes(graph, operators)
+    x, layers = torch.from_numpy(_codes(graph, 2).astype(np.float32)), list(map(layer_of, resolve(graph)))
+    places = in_bytes(graph, layers)
+    steps = [layer.answer_in_bytes if i in places else layer.answer for i, layer in enumerate(layers)]
     with torch.no_grad():
-        steps = execute(graph, operators, "answer", [x], lambda tensor: None)
-        carried = {operator.node.operator: result.dtype for operator, (result,) in steps}
+        walked = execute(graph, steps, [x], lambda tensor: None)
+        carried = {node.operator: result.dtype for node, (result,) in walked}
     floats = {name for name, dtype in carried.items() if dtype != torch.uint8}
     assert floats == {"MEAN", "FULLY_CONNECTED", "SOFTMAX"}
     assert carried.keys() - floats == {"CONV_2D", "ADD", "PAD"}
@@ -91,7 +93,7 @@ def test_the_gradient_of_a_convolution_is_its_real_multiplier_inside_the_clamp()
     last = convolution(builder, rng, builder.input((1, 6, 6, 4), "int8", 0.05, 3), 5)
     graph = builder.graph([last])
     simulator = Simulator(graph)
-    operator = simulator.operators[0]
+    operator = simulator.layers[0].operator
     x = torch.from_numpy(_codes(graph, 2).astype(np.float32)).requires_grad_()
     (y,) = simulator(x)
     upstream = torch.from_numpy(rng.normal(size=y.shape).astype(np.float32))
@@ -203,4 +205,4 @@ def test_a_leak_changes_the_gradient_and_no_value(threads):
     assert torch.equal(none[2], plain[2])
     assert torch.equal(again[2], plain[2])
     assert not torch.equal(other[2], plain[2])
-    assert all(operator.leak == 0 for operator in simulator.operators)
+    assert all(layer.rules.leak == 0 for layer in simulator.layers)

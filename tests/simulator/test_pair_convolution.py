@@ -8,9 +8,10 @@ from tests.operators.builder import GraphBuilder
 from tests.simulator.test_byte_convolution import codes, convolution
 from tinyguard.native import convolution as native
 from tinyguard.operators import resolve
-from tinyguard.operators.families.accumulating import Accumulating
 from tinyguard.simulator import convolutions, sums
+from tinyguard.simulator.accumulating import AccumulatingLayer
 from tinyguard.simulator.convolutions import Convolution
+from tinyguard.simulator.select import layer_of
 from tinyguard.simulator.sums import InHalves, InPairs
 
 CPU = torch.device("cpu")
@@ -23,13 +24,13 @@ def no_better_instructions(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(module, "has_dot_products", lambda: False)
 
 
-def check(operator: Accumulating, x: np.ndarray) -> None:
+def check(layer: AccumulatingLayer, x: np.ndarray) -> None:
     """Codes as NumPy has them, flags as torch has them."""
-    found = operator.prepared_map(CPU)
+    found = layer.prepared_map(CPU)
     assert isinstance(found, InPairs)
-    images, rule = torch.from_numpy(x.astype(np.float32)), operator.requantization
+    images, rule = torch.from_numpy(x.astype(np.float32)), layer.requantization
     got, flags = sums.requantized_sums(images, found, rule, True)
-    np.testing.assert_array_equal(got.numpy(), operator.run(x)[0].reshape(got.shape))
+    np.testing.assert_array_equal(got.numpy(), layer.operator.run(x)[0].reshape(got.shape))
     plain, wanted = sums.requantized_sums(images, found.plain, rule, True)
     assert torch.equal(got, plain)
     assert flags is not None
@@ -44,22 +45,22 @@ def check(operator: Accumulating, x: np.ndarray) -> None:
 @pytest.mark.parametrize("extreme", [False, True])
 @pytest.mark.parametrize("seed", range(30))
 def test_codes_of_8_bits(seed: int, extreme: bool) -> None:
-    operator = convolution(seed, zero_point=seed * 8 - 128, extreme=extreme)
-    check(operator, codes(operator, seed))
+    layer = convolution(seed, zero_point=seed * 8 - 128, extreme=extreme)
+    check(layer, codes(layer, seed))
 
 
 @needs_pairs
 @pytest.mark.parametrize("extreme", [False, True])
 @pytest.mark.parametrize("seed", range(15))
 def test_codes_of_16_bits(seed: int, extreme: bool) -> None:
-    operator = convolution(seed, "int16", extreme=extreme)
-    found = operator.prepared_map(CPU)
+    layer = convolution(seed, "int16", extreme=extreme)
+    found = layer.prepared_map(CPU)
     assert isinstance(found, InPairs)
     assert isinstance(found.plain, InHalves)
-    check(operator, codes(operator, seed))
+    check(layer, codes(layer, seed))
 
 
-def odd_convolution(padding: str, dilation: int, size: tuple[int, int], channels: int) -> Accumulating:
+def odd_convolution(padding: str, dilation: int, size: tuple[int, int], channels: int) -> AccumulatingLayer:
     height, width = size
     rng = np.random.default_rng(channels)
     b = GraphBuilder()
@@ -70,8 +71,9 @@ def odd_convolution(padding: str, dilation: int, size: tuple[int, int], channels
     valid = -(-(height - 2 * dilation) // 2), width - dilation
     output = valid if padding == "VALID" else (-(-height // 2), width)
     b.node("CONV_2D", inputs, (1, *output, channels), "int8", 0.9, -7, padding=padding, **options)
-    (found,) = resolve(b.graph())
-    assert isinstance(found, Accumulating)
+    (resolved,) = resolve(b.graph())
+    found = layer_of(resolved)
+    assert isinstance(found, AccumulatingLayer)
     return found
 
 
@@ -82,8 +84,8 @@ def odd_convolution(padding: str, dilation: int, size: tuple[int, int], channels
 def test_any_window_and_number_of_channels(
     padding: str, dilation: int, size: tuple[int, int], channels: int
 ) -> None:
-    operator = odd_convolution(padding, dilation, size, channels)
-    check(operator, codes(operator, channels))
+    layer = odd_convolution(padding, dilation, size, channels)
+    check(layer, codes(layer, channels))
 
 
 @needs_pairs
@@ -94,20 +96,21 @@ def test_more_channels_than_sums_are_kept() -> None:
     inputs = [x, b.constant(weights, 0.01), b.constant(np.zeros(4100, np.int32), 5e-4)]
     b.node("CONV_2D", inputs, (1, 3, 3, 4100), "int8", 0.1, stride_h=1, stride_w=1, padding="SAME")
     (operator,) = resolve(b.graph())
-    assert isinstance(operator, Accumulating)
-    check(operator, codes(operator, 0))
+    layer = layer_of(operator)
+    assert isinstance(layer, AccumulatingLayer)
+    check(layer, codes(layer, 0))
 
 
 @needs_pairs
 def test_no_images_and_gradients() -> None:
-    operator = convolution(1)
-    x = torch.from_numpy(codes(operator, 1).astype(np.float32)).requires_grad_()
-    assert operator.codes_torch(x.detach()[:0]).shape[0] == 0
-    (got,) = torch.autograd.grad(operator.codes_torch(x).sum(), x)
-    found = operator.prepared_map(CPU)
+    layer = convolution(1)
+    x = torch.from_numpy(codes(layer, 1).astype(np.float32)).requires_grad_()
+    assert layer.codes(x.detach()[:0]).shape[0] == 0
+    (got,) = torch.autograd.grad(layer.codes(x).sum(), x)
+    found = layer.prepared_map(CPU)
     assert isinstance(found, InPairs)
-    operator._maps = dict.fromkeys(operator._maps, found.plain)
-    (wanted,) = torch.autograd.grad(operator.codes_torch(x).sum(), x)
+    layer._maps = dict.fromkeys(layer._maps, found.plain)
+    (wanted,) = torch.autograd.grad(layer.codes(x).sum(), x)
     assert torch.equal(got, wanted)
 
 

@@ -9,21 +9,23 @@ import torch
 from tests.operators.builder import GraphBuilder
 from tinyguard.arithmetic import Multiplier, fixed_point
 from tinyguard.operators import resolve
-from tinyguard.operators.add import Add
 from tinyguard.simulator import staged_pair
+from tinyguard.simulator.add import AddLayer
+from tinyguard.simulator.select import layer_of
 
 CODES = np.arange(-32768, 32768)
 SIDE = 512  # pairs a sample, squared
 
 
-def operator(name: str, scales: tuple[float, float, float], activation: str) -> Add:
+def operator(name: str, scales: tuple[float, float, float], activation: str) -> AddLayer:
     builder = GraphBuilder()
     shape = (1, SIDE, SIDE)
     a, b = (builder.input(shape, "int16", scale) for scale in scales[:2])
     options = {"fused_activation_function": activation, "pot_scale_int16": False}
     builder.node(name, [a, b], shape, "int16", scales[2], 0, **options)
-    (found,) = resolve(builder.graph())
-    assert isinstance(found, Add)
+    (resolved,) = resolve(builder.graph())
+    found = layer_of(resolved)
+    assert isinstance(found, AddLayer)
     return found
 
 
@@ -50,11 +52,11 @@ def pairs(seed: int) -> tuple[np.ndarray, np.ndarray]:
 )
 def test_codes_and_gradients(name: str, activation: str, scales: tuple[float, float, float]) -> None:
     add = operator(name, scales, activation)
-    assert add.weighted_pair is not None
+    assert add.pair is not None
     a, b = pairs(seed=len(name) + len(activation))
     x, y = (torch.from_numpy(v.astype(np.float32)).requires_grad_() for v in (a, b))
     (found,) = add.forward(x, y)
-    np.testing.assert_array_equal(found.detach().numpy(), add.run(a, b)[0])
+    np.testing.assert_array_equal(found.detach().numpy(), add.operator.run(a, b)[0])
     with torch.no_grad():
         assert torch.equal(add.forward(x, y)[0], found)
 
@@ -62,9 +64,9 @@ def test_codes_and_gradients(name: str, activation: str, scales: tuple[float, fl
     found.backward(upstream.float())
     u, v = (torch.from_numpy(c.astype(np.float64)).requires_grad_() for c in (a, b))
     real = add.surrogate(u, v)[0]
-    real.clamp(add.low, add.high).backward(upstream)
+    real.clamp(add.operator.low, add.operator.high).backward(upstream)
     # The stages' own roundings and float32 scales may take either side of an edge.
-    edges = ((real - add.low).abs() < 1e-2) | ((real - add.high).abs() < 1e-2)
+    edges = ((real - add.operator.low).abs() < 1e-2) | ((real - add.operator.high).abs() < 1e-2)
     for one, other in ((x, u), (y, v)):
         assert one.grad is not None
         assert other.grad is not None
@@ -84,7 +86,7 @@ def test_an_operand_of_every_code(value: int, shift: int) -> None:
 
 def test_a_sum_that_float64_rounds_to_another_code_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     add = operator("ADD", (2e-4, 7.1e-4, 5.3e-4), "NONE")
-    assert add.weighted_pair is not None
+    assert add.pair is not None
     rounded = staged_pair._round
 
     def less_exactly(
@@ -93,13 +95,12 @@ def test_a_sum_that_float64_rounds_to_another_code_is_refused(monkeypatch: pytes
         rounded(x, space, factor * (1 + 2e-9), right, upwards)
 
     monkeypatch.setattr(staged_pair, "_round", less_exactly)
-    del add.__dict__["weighted_pair"]
-    assert add.weighted_pair is None
+    assert operator("ADD", (2e-4, 7.1e-4, 5.3e-4), "NONE").pair is None
 
 
 def test_without_a_staged_sum_numpy_serves() -> None:
     add = operator("ADD", (2e-4, 7.1e-4, 5.3e-4), "NONE")
-    add.__dict__["weighted_pair"] = None
+    add.pair = None
     a, b = pairs(seed=0)
     (found,) = add.forward(*(torch.from_numpy(v.astype(np.float32)) for v in (a, b)))
-    np.testing.assert_array_equal(found.numpy(), add.run(a, b)[0])
+    np.testing.assert_array_equal(found.numpy(), add.operator.run(a, b)[0])

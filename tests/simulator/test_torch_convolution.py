@@ -8,6 +8,7 @@ from tests.operators.builder import GraphBuilder
 from tinyguard.graph import Graph
 from tinyguard.operators import resolve
 from tinyguard.operators.families.accumulating import Accumulating
+from tinyguard.simulator.select import layer_of
 
 HEIGHT, KERNEL, STRIDES = 6, (3, 3), {"stride_h": 1, "stride_w": 2, "padding": "SAME"}
 
@@ -55,7 +56,7 @@ def test_float32_gives_the_codes_and_gradients_of_float64(
         x = torch.from_numpy(codes.astype(np.float32)).requires_grad_()
         inputs: list[torch.Tensor | None] = [None] * len(resolved.inputs)
         inputs[position] = x
-        (y,) = resolved.forward(*inputs)
+        (y,) = layer_of(resolved).forward(*inputs)
         y.backward(upstream)
         assert x.grad is not None
         return y.detach().numpy(), x.grad

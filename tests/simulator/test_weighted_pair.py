@@ -7,13 +7,14 @@ import torch
 from tests.operators.builder import GraphBuilder
 from tinyguard.native import loops
 from tinyguard.operators import resolve
-from tinyguard.operators.add import Add
+from tinyguard.simulator.add import AddLayer
+from tinyguard.simulator.select import layer_of
 
 CODES = np.arange(-128, 128, dtype=np.int8)
 HALVES = (0.05, 0.05, 0.1)
 
 
-def operator(name: str, scales: tuple[float, float, float], activation: str, seed: int) -> Add:
+def operator(name: str, scales: tuple[float, float, float], activation: str, seed: int) -> AddLayer:
     """One node on two inputs of 65,536 codes a sample, one for each pair."""
     rng = np.random.default_rng(seed)
     zero_points = rng.integers(-128, 128, 3)
@@ -22,8 +23,9 @@ def operator(name: str, scales: tuple[float, float, float], activation: str, see
     a, b = (builder.input(shape, "int8", s, int(z)) for s, z in zip(scales[:2], zero_points, strict=False))
     options = {"fused_activation_function": activation, "pot_scale_int16": False}
     builder.node(name, [a, b], shape, "int8", scales[2], int(zero_points[2]), **options)
-    (found,) = resolve(builder.graph())
-    assert isinstance(found, Add)
+    (resolved,) = resolve(builder.graph())
+    found = layer_of(resolved)
+    assert isinstance(found, AddLayer)
     return found
 
 
@@ -34,8 +36,8 @@ def test_every_pair_of_codes(name: str, activation: str, scales: tuple[float, fl
     add = operator(name, scales, activation, seed=len(name) + len(activation))
     a, b = (np.ascontiguousarray(x)[None, None] for x in np.meshgrid(CODES, CODES, indexing="ij"))
     ties = scales == HALVES and activation == "NONE"  # away from zero on both of its sides
-    assert (add.weighted_pair is None) == ties
-    (expected,) = add.run(a, b)
+    assert (add.pair is None) == ties
+    (expected,) = add.operator.run(a, b)
     x, y = (torch.from_numpy(v.astype(np.float32)).requires_grad_() for v in (a, b))
     (found,) = add.forward(x, y)
     np.testing.assert_array_equal(found.detach().numpy(), expected)
@@ -51,8 +53,10 @@ def test_every_pair_of_codes(name: str, activation: str, scales: tuple[float, fl
     found.backward(upstream.float())
     u, v = (torch.from_numpy(c.astype(np.float64)).requires_grad_() for c in (a, b))
     real = add.surrogate(u, v)[0]
-    real.clamp(add.low, add.high).backward(upstream)
-    edges = ((real - add.low).abs() < 1e-3) | ((real - add.high).abs() < 1e-3)  # float32 may take either side
+    real.clamp(add.operator.low, add.operator.high).backward(upstream)
+    edges = ((real - add.operator.low).abs() < 1e-3) | (
+        (real - add.operator.high).abs() < 1e-3
+    )  # float32 may take either side
     for one, other in ((x, u), (y, v)):
         assert one.grad is not None
         assert other.grad is not None
@@ -61,8 +65,8 @@ def test_every_pair_of_codes(name: str, activation: str, scales: tuple[float, fl
 
 def test_without_a_weighted_sum_the_table_serves() -> None:
     add = operator("ADD", (0.023, 0.071, 0.049), "NONE", seed=3)
-    add.__dict__["weighted_pair"] = None
+    add.pair = None
     rng = np.random.default_rng(0)
     a, b = (rng.integers(-128, 128, (2, 1, 256, 256)).astype(np.int8) for _ in range(2))
     (found,) = add.forward(*(torch.from_numpy(v.astype(np.float32)) for v in (a, b)))
-    np.testing.assert_array_equal(found.numpy(), add.run(a, b)[0])
+    np.testing.assert_array_equal(found.numpy(), add.operator.run(a, b)[0])

@@ -9,9 +9,10 @@ from torch.nn import functional
 from tests.operators.cases_of import drawn_cases
 from tinyguard.operators import resolve
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
-from tinyguard.operators.families.accumulating import Accumulating
 from tinyguard.operators.fully_connected import FullyConnected
-from tinyguard.training.integer_layers import TrainedLayer
+from tinyguard.simulator.accumulating import AccumulatingLayer
+from tinyguard.simulator.select import layer_of
+from tinyguard.training.integer_layers import TRAINABLE, TrainedLayer
 
 KINDS = "conv_2d", "depthwise_conv_2d", "fully_connected"
 
@@ -22,7 +23,8 @@ def test_codes_are_the_operators_and_gradients_those_of_the_unrounded_layer(name
     torch.set_num_threads(1)
     for number, case in zip(range(25), drawn_cases(name, scheme, range(25)), strict=True):
         (operator,) = resolve(case.graph)
-        assert isinstance(operator, TrainedLayer.kinds)
+        layer = layer_of(operator)
+        assert isinstance(layer, TRAINABLE)
         random = np.random.default_rng(number)
         limits = np.iinfo(operator.source.dtype)
         codes = random.integers(limits.min, limits.max + 1, (3, *operator.source.shape)).astype(limits.dtype)
@@ -35,13 +37,13 @@ def test_codes_are_the_operators_and_gradients_those_of_the_unrounded_layer(name
         bias = torch.from_numpy(operator.bias * scales * operator.source.scale).requires_grad_()
         x = torch.from_numpy(codes.astype(np.float32)).requires_grad_()
 
-        (found,) = TrainedLayer(operator, real, bias).forward(x)
+        (found,) = TrainedLayer(layer, real, bias).forward(x)
         (expected,) = operator.run(codes)
         np.testing.assert_array_equal(found.detach().numpy(), expected)
 
         upstream = torch.from_numpy(random.normal(size=found.shape).astype(np.float32))
         of_weights, of_bias = torch.autograd.grad(found, [real, bias], upstream)
-        wanted = reference_gradients(operator, codes, upstream)
+        wanted = reference_gradients(layer, codes, upstream)
         for gradient, reference in zip((of_weights, of_bias), wanted, strict=True):
             size = float(reference.abs().max()) + 1e-30
             torch.testing.assert_close(
@@ -50,10 +52,11 @@ def test_codes_are_the_operators_and_gradients_those_of_the_unrounded_layer(name
 
 
 def reference_gradients(
-    operator: Accumulating, codes: np.ndarray, upstream: torch.Tensor
+    layer: AccumulatingLayer, codes: np.ndarray, upstream: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """d(upstream * y) / d(W, B) of y = clamp((s_x conv(x - z, W) + B) / s_y + z_y), in float64 by
     autograd."""
+    operator, rule = layer.operator, layer.requantization
     s_x, s_y = operator.source.scale, operator.outputs[0].scale
     x = torch.from_numpy(codes.astype(np.float64)) - operator.source.zero_point
     weights = torch.from_numpy(operator.weights.astype(np.float64)).requires_grad_()
@@ -71,7 +74,6 @@ def reference_gradients(
         )
         steps = (rows.stride, columns.stride), 0, (rows.dilation, columns.dilation)
         sums = functional.conv2d(images, weights.permute(order), bias, *steps, groups).permute(0, 2, 3, 1)
-    rule = operator.requantization
     unrounded = sums.detach() * torch.from_numpy(rule.real) + torch.from_numpy(rule.offsets.astype(float))
     inside = (unrounded >= operator.low) & (unrounded <= operator.high)
     y = (sums.reshape(upstream.shape) * inside.reshape(upstream.shape) * upstream.double()).sum()

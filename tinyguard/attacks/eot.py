@@ -10,7 +10,8 @@ from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.attacks.space import Space
 from tinyguard.attacks.victim import Answer, IntegerVictim, Objective, Slope, slope_in_batches
 from tinyguard.graph.answer import decide
-from tinyguard.simulator.network import Simulator, mean_network
+from tinyguard.simulator.logits import mean_network
+from tinyguard.simulator.network import Simulator
 
 
 class EOTVictim:

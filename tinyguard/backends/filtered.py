@@ -20,7 +20,7 @@ class FilteredBackend:
     def __init__(self, inner: Backend, graph: Graph) -> None:
         self.inner = inner
         self.graph = filters_of(graph)
-        self.operators = resolve(self.graph)
+        self._steps = [operator.run for operator in resolve(self.graph)]
 
     @property
     def name(self) -> str:
@@ -28,8 +28,8 @@ class FilteredBackend:
 
     def filtered(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
         """What each filter returns, (N, *tensor.shape), by tensor index, in their order."""
-        steps = execute(self.graph, self.operators, "run", inputs, _no_constant)
-        return {operator.node.outputs[0]: results[0] for operator, results in steps}
+        steps = execute(self.graph, self._steps, inputs, _no_constant)
+        return {node.outputs[0]: results[0] for node, results in steps}
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         return self.inner.run(self.last(*inputs))

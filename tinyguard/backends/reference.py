@@ -19,16 +19,16 @@ class ReferenceBackend:
 
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
-        self.operators = resolve(graph)
+        self._steps = [operator.run for operator in resolve(graph)]
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """Codes (N, *shape[1:]) to output codes (N, *shape[1:]), one array an input and output."""
         check_inputs(self.graph, inputs)
-        steps = execute(self.graph, self.operators, "run", inputs, _values)
+        steps = execute(self.graph, self._steps, inputs, _values)
         return outputs_of(self.graph, steps, inputs)
 
     def tensors(self, *inputs: np.ndarray) -> dict[int, np.ndarray]:
         """Every computed tensor by its index, shape (N, *tensor.shape)."""
         check_inputs(self.graph, inputs)
-        steps = execute(self.graph, self.operators, "run", inputs, _values)
-        return {i: y for operator, ys in steps for i, y in zip(operator.node.outputs, ys, strict=True)}
+        steps = execute(self.graph, self._steps, inputs, _values)
+        return {i: y for node, ys in steps for i, y in zip(node.outputs, ys, strict=True)}

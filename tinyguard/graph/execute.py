@@ -1,4 +1,4 @@
-"""Running resolved operators one after the other, in NumPy or in torch."""
+"""Walking through a network node by node, whatever carries out the nodes: NumPy or torch."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Graph, Tensor
-from tinyguard.operators import Operator
+from tinyguard.graph.graph import Graph, Node, Tensor
+
+Step = Callable[..., tuple[Any, ...]]  # a node's inputs, None for an absent one, to its outputs
+Steps = Iterator[tuple[Node, tuple[Any, ...]]]
 
 
 def check_inputs(graph: Graph, inputs: Sequence[Any]) -> None:
-    """Raise TinyguardError unless there is one (N, *tensor.shape[1:]) array a graph input."""
+    """Raise TinyguardError unless there is one (N, *tensor.shape[1:]) array per graph input."""
     tensors = [graph.tensors[index] for index in graph.inputs]
     if len(inputs) != len(tensors):
         raise TinyguardError(f"{len(inputs)} input arrays for a network with {len(tensors)} inputs")
@@ -24,24 +26,19 @@ def check_inputs(graph: Graph, inputs: Sequence[Any]) -> None:
 
 
 def execute(
-    graph: Graph,
-    operators: Sequence[Operator],
-    method: str,
-    inputs: Sequence[Any],
-    constant: Callable[[Tensor], Any],
-) -> Iterator[tuple[Operator, tuple[Any, ...]]]:
-    """Run every operator by its `method` ("run" or "forward"), yielding it with its outputs.
+    graph: Graph, steps: Sequence[Step], inputs: Sequence[Any], constant: Callable[[Tensor], Any]
+) -> Steps:
+    """Carry out every node by its step, in order, yielding it with its outputs.
 
     `inputs` have shape (N, *tensor.shape[1:]), the outputs (N, *tensor.shape). `constant` gives a
-    constant tensor's values as the method takes them, shape (1, *tensor.shape). A tensor is dropped
+    constant tensor's values as the steps take them, shape (1, *tensor.shape). A tensor is dropped
     after its last use.
     """
-    values = values_of(graph, inputs)
-    yield from resume(graph, operators, method, values, constant, range(len(operators)))
+    yield from resume(graph, steps, values_of(graph, inputs), constant, range(len(steps)))
 
 
 def values_of(graph: Graph, inputs: Sequence[Any]) -> dict[int, Any]:
-    """The inputs by their tensors' indices, as `resume` takes them before the first step."""
+    """The inputs by their tensors' indices, as `resume` takes them before the first node."""
     return {
         index: x.reshape(len(x), *graph.tensors[index].shape)
         for index, x in zip(graph.inputs, inputs, strict=True)
@@ -50,16 +47,16 @@ def values_of(graph: Graph, inputs: Sequence[Any]) -> dict[int, Any]:
 
 def resume(
     graph: Graph,
-    operators: Sequence[Operator],
-    method: str,
+    steps: Sequence[Step],
     values: dict[int, Any],
     constant: Callable[[Tensor], Any],
-    steps: range,
-) -> Iterator[tuple[Operator, tuple[Any, ...]]]:
-    """`execute` some steps on `values`, the tensors that are known and still wanted, which it keeps so."""
-    last_use = {index: step for step, node in enumerate(graph.nodes) for index in node.inputs}
-    for step in steps:
-        operator = operators[step]
+    places: range,
+) -> Steps:
+    """`execute` the nodes at `places` on `values`, the tensors that are known and still wanted, which it
+    keeps so."""
+    last_use = {index: place for place, node in enumerate(graph.nodes) for index in node.inputs}
+    for place in places:
+        node = graph.nodes[place]
 
         def argument(index: int) -> Any:
             if index < 0:
@@ -67,21 +64,19 @@ def resume(
             tensor = graph.tensors[index]
             return constant(tensor) if tensor.is_constant else values[index]
 
-        results = getattr(operator, method)(*map(argument, operator.node.inputs))
-        values.update(zip(operator.node.outputs, results, strict=True))
-        yield operator, results
-        for index in {*operator.node.inputs, *operator.node.outputs}:
-            if last_use.get(index, -1) <= step:
+        results = steps[place](*map(argument, node.inputs))
+        values.update(zip(node.outputs, results, strict=True))
+        yield node, results
+        for index in {*node.inputs, *node.outputs}:
+            if last_use.get(index, -1) <= place:
                 values.pop(index, None)
 
 
-def outputs_of(
-    graph: Graph, steps: Iterator[tuple[Operator, tuple[Any, ...]]], inputs: Sequence[Any]
-) -> tuple[Any, ...]:
-    """The graph's outputs, shape (N, *tensor.sample_shape), out of the steps of `execute`."""
+def outputs_of(graph: Graph, steps: Steps, inputs: Sequence[Any]) -> tuple[Any, ...]:
+    """The graph's outputs, shape (N, *tensor.sample_shape), out of what `execute` yields."""
     found = dict(zip(graph.inputs, inputs, strict=True))
-    for operator, results in steps:
-        for index, result in zip(operator.node.outputs, results, strict=True):
+    for node, results in steps:
+        for index, result in zip(node.outputs, results, strict=True):
             if index in graph.outputs:
                 found[index] = result
     return tuple(

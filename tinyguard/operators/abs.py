@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import CODE_RANGE
 from tinyguard.operators.families.unary import Rescaled
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Abs(Rescaled):
@@ -26,6 +23,3 @@ class Abs(Rescaled):
         self.prepare_multipliers(ratio, ratio)
         self.low, self.high = CODE_RANGE[output.dtype]
         self.prepare_table()
-
-    def real(self, x: torch.Tensor) -> torch.Tensor:
-        return x.abs()

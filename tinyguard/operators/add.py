@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import functools
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic import Multiplier, fixed_point, tables
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families.elementwise import Elementwise, c_rows
-
-if TYPE_CHECKING:
-    import torch
-
-    from tinyguard.simulator.weighted_pair import Pair
 
 _LEFT_SHIFT = {"int8": 20, "int16": 15}  # keeps a scaled sum inside int32
 
@@ -60,50 +54,6 @@ class Add(Elementwise):
         final, zero_point = self.output_multiplier, self.outputs[0].zero_point
         total = a - b if self.subtract else a + b
         return fixed_point.requantize(total, final.value, final.shift, zero_point, self.low, self.high)
-
-    @functools.cached_property
-    def weighted_pair(self) -> Pair | None:
-        """The sum in torch, exact for all pairs of codes; None where none was found."""
-        from tinyguard.simulator import staged_pair, weighted_pair
-
-        a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]
-        factors = a.scale / output.scale, (-b.scale if self.subtract else b.scale) / output.scale
-        if output.dtype == "int16":
-            operands = self.multipliers[0], self.multipliers[1]
-            return staged_pair.find(operands, self.output_multiplier, factors, self.clamp, self.subtract)
-        addend = output.zero_point - factors[0] * a.zero_point - factors[1] * b.zero_point
-        return weighted_pair.find(self.pairs, factors, addend, self.clamp)
-
-    @property
-    def takes_bytes(self) -> bool:
-        from tinyguard.simulator.weighted_pair import WeightedPair
-
-        return isinstance(self.weighted_pair, WeightedPair)
-
-    def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        from tinyguard.native import loops
-        from tinyguard.simulator.weighted_pair import WeightedPair
-
-        a, b = inputs[:2]
-        assert a is not None
-        assert b is not None
-        in_bytes = loops.are_bytes(a) and loops.are_bytes(b) and a.shape == b.shape
-        if in_bytes and isinstance(self.weighted_pair, WeightedPair):
-            return (self.weighted_pair.of_bytes(a, b),)
-        return super().answer(*inputs)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        a, b = inputs[:2]
-        assert a is not None
-        assert b is not None
-        if a.shape != b.shape or a.ndim < 2 or self.weighted_pair is None:
-            return super().forward(*inputs)
-        from tinyguard.simulator.weighted_pair import weighted
-
-        return (weighted(a, b, self.weighted_pair, self.leak),)
-
-    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return a - b if self.subtract else a + b
 
     def emit(self, c: Emission) -> str:
         a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]

@@ -66,17 +66,14 @@ def c_shape(kind: str, **fields: int) -> str:
 class Operator(ABC):
     """One node with everything its arithmetic needs.
 
-    Arrays: `run` and `forward` take one array a node input, shape (N, *tensor.shape), where N is the
-    number of samples; constants come with N = 1 and an absent optional input is None. They return
-    one array an output, shape (N, *tensor.shape). The graph's own batch of 1 stays in tensor.shape.
+    Arrays: `run` takes one array per node input, shape (N, *tensor.shape), where N is the number of
+    samples; constants come with N = 1 and an absent optional input is None. It returns
+    one array per output, shape (N, *tensor.shape). The graph's own batch of 1 stays in tensor.shape.
     """
 
     names: ClassVar[tuple[str, ...]] = ()  # TFLite builtin names; empty on abstract classes
     in_file: ClassVar[bool] = True  # whether a .tflite file may hold it; input filters come from the metadata
     reads: ClassVar[tuple[str, ...]] = ()  # names of the settings that it reads when it runs
-    gradient: str = "smooth"  # of input filters; see `Simulator.with_filter_gradient`
-    gives_bytes: bool = False  # whether `answer` gives codes as bytes: all that read them take these
-    leak: float = 0.0  # share of the gradient that passes outside the clamp; see `Simulator.leaky`
 
     def __init__(self, graph: Graph, node: Node) -> None:
         self.node = node
@@ -105,40 +102,17 @@ class Operator(ABC):
     def emit(self, c: Emission) -> str:
         """C statements that compute the outputs; every shape and parameter a literal constant."""
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """Exact result in codes carried in float tensors (float32), with a straight-through gradient.
-
-        This default runs `run` and takes the gradient of `surrogate`; the operators that cost
-        time override it.
-        """
-        from tinyguard.simulator import straight_through
-
-        return straight_through.through(self, inputs)
-
-    @property
-    def takes_bytes(self) -> bool:
-        """Whether `answer` is quick with codes as bytes, uint8 and 128 more than the codes."""
-        return False
-
-    @property
-    def makes_bytes(self) -> bool:
-        """Whether `answer` can give such bytes, once `gives_bytes` is set."""
-        return False
-
-    def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """`forward` without a gradient, on the CPU; int8 codes may come, and go, as bytes."""
-        from tinyguard.native import loops
-
-        return self.forward(*(None if x is None else loops.as_floats(x) for x in inputs))
-
     def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """Differentiable real-valued output codes, before rounding and clamping, from input codes."""
+        """Differentiable real-valued output codes, before rounding and clamping, from input codes.
+
+        For operators of other packages, which have no layer in `simulator`; without it they pass no gradient.
+        """
         del inputs
         raise NotImplementedError(f"{self.node.operator} has no gradient")
 
     @property
     def clamp(self) -> tuple[int, int]:
-        """Lowest and highest output code: outside it only `leak` of the gradient passes."""
+        """Lowest and highest output code; outside them no gradient passes."""
         return CODE_RANGE.get(self.outputs[0].dtype, (-(2**31), 2**31 - 1))
 
     @property

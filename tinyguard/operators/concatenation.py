@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from tinyguard.operators.families.moving import Move, Moving, along
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Concatenation(Moving):
@@ -38,13 +35,6 @@ class Concatenation(Moving):
             start = stop
         self.moves = tuple(moves)
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        present = [x for x in inputs if x is not None]
-        samples = max(len(x) for x in present)
-        return (torch.cat([x.expand(samples, *x.shape[1:]) for x in present], dim=self.axis),)
-
 
 class Pack(Moving):
     """Inputs stacked along a new axis, all of the output's quantization, as TFLite demands."""
@@ -62,10 +52,3 @@ class Pack(Moving):
             self.require_shape(output, (*source.shape[:axis], len(sources), *source.shape[axis:]))
         self.axis = axis + 1
         self.moves = tuple(Move(position, 0, put=along(axis, position)) for position in range(len(sources)))
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        present = [x for x in inputs if x is not None]
-        samples = max(len(x) for x in present)
-        return (torch.stack([x.expand(samples, *x.shape[1:]) for x in present], dim=self.axis),)

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families import window
 from tinyguard.operators.families.accumulating import Accumulating
-
-if TYPE_CHECKING:
-    import torch
-
-    from tinyguard.simulator.sums import LinearMap
-
-_CHUNK_BYTES = 64 << 20  # sums are held for so many samples at a time
 
 
 class DepthwiseConv2D(Accumulating):
@@ -48,44 +41,15 @@ class DepthwiseConv2D(Accumulating):
     def macs(self) -> int:
         return self.outputs[0].elements * self.rows.kernel * self.columns.kernel
 
-    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        x = inputs[0]
-        assert x is not None
-        source, output = self.input_tensor(0), self.outputs[0]
-        images = x.reshape(-1, *source.shape[1:])
-        weights = self.weights[0].astype(self.float_type)
-        step = max(1, _CHUNK_BYTES // max(1, output.elements // source.shape[0] * 8))
-        parts = []
-        for start in range(0, len(images), step):
-            centred = images[start : start + step].astype(self.float_type) - source.zero_point
-            padded = window.padded(centred, self.rows, self.columns, 0)
-            sums = np.zeros((len(centred), *output.shape[1:]), self.float_type)
-            for i in range(self.rows.kernel):
-                for j in range(self.columns.kernel):
-                    seen = padded[:, self.rows.taps(i), self.columns.taps(j), :]
-                    sums += np.repeat(seen, self.multiplier, axis=3) * weights[i, j]
-            parts.append(self.requantize(sums))
-        return (np.concatenate(parts).reshape(len(x), *output.shape),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        codes = self.codes_torch(x.reshape(-1, *self.input_tensor(0).shape[1:]))
-        return (codes.reshape(len(x), *self.outputs[0].shape),)
-
-    @property
-    def makes_bytes(self) -> bool:
-        return self.sums_to_bytes
-
-    def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.simulator.convolutions import convolution
-
-        source = self.input_tensor(0)
-        weights, scaled, bias = self.torch_weights(3, device)
-        folded = self.folded_bias(bias, source.zero_point, 3)
-        weights, scaled = weights.permute(3, 0, 1, 2), scaled.permute(3, 0, 1, 2)
-        window = self.rows, self.columns, source.shape[3]
-        return convolution(weights, scaled, (bias, folded), source.zero_point, *window)
+    def sums(self, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        centred = codes.astype(weights.dtype) - self.source.zero_point
+        padded = window.padded(centred, self.rows, self.columns, 0)
+        sums = np.zeros((len(codes), *self.outputs[0].shape[1:]), weights.dtype)
+        for i in range(self.rows.kernel):
+            for j in range(self.columns.kernel):
+                seen = padded[:, self.rows.taps(i), self.columns.taps(j), :]
+                sums += np.repeat(seen, self.multiplier, axis=3) * weights[0, i, j]
+        return sums
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(0), self.outputs[0]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, Operator
 from tinyguard.operators.quantize import c_float
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Dequantize(Operator):
@@ -28,11 +25,6 @@ class Dequantize(Operator):
         x, source = inputs[0], self.input_tensor(0)
         assert x is not None
         return ((x.astype(np.int32) - source.zero_point).astype(np.float32) * np.float32(source.scale),)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x, source = inputs[0], self.input_tensor(0)
-        assert x is not None
-        return ((x - source.zero_point) * source.scale,)
 
     def emit(self, c: Emission) -> str:
         source = self.input_tensor(0)

@@ -10,15 +10,12 @@ Stochastic-Shield (Qendro et al. 2021, arXiv 2105.06512).
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic.philox import philox4x32_arrays
 from tinyguard.operators.base import Emission, Operator
-
-if TYPE_CHECKING:
-    import torch
 
 BYTES_A_BLOCK = 16
 SEED = "seed"  # the setting of that name
@@ -64,14 +61,6 @@ class Dropout(Operator):
         x = inputs[0]
         assert x is not None
         return (np.where(self.mask(), x, np.array(self.outputs[0].zero_point, x.dtype)),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        x = inputs[0]
-        assert x is not None
-        mask = torch.from_numpy(self.mask()).to(x.device)
-        return (torch.where(mask, x, float(self.outputs[0].zero_point)),)
 
     @property
     def in_place(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ Colour depth squeezing of feature squeezing (Xu et al. 2018, arXiv 1704.01155).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -13,10 +13,7 @@ from tinyguard.arithmetic.tables import ALL_INT8
 from tinyguard.operators.base import Emission
 from tinyguard.operators.families.filter import Filter
 
-if TYPE_CHECKING:
-    import torch
-
-_CODES = 255
+CODES = 255
 _BITS = range(1, 8)
 
 
@@ -28,20 +25,11 @@ class BitDepthFilter(Filter):
 
     def prepare_filter(self) -> None:
         self.levels = 2 ** self.number("bits", _BITS) - 1
-        level = ((ALL_INT8.astype(np.int64) + 128) * 2 * self.levels + _CODES) // (2 * _CODES)
-        self.table = ((level * 2 * _CODES + self.levels) // (2 * self.levels) - 128).astype(np.int8)
+        level = ((ALL_INT8.astype(np.int64) + 128) * 2 * self.levels + CODES) // (2 * CODES)
+        self.table = ((level * 2 * CODES + self.levels) // (2 * self.levels) - 128).astype(np.int8)
 
     def filtered(self, images: np.ndarray) -> np.ndarray:
         return self.table[images.view(np.uint8)]
-
-    def smooth(self, images: torch.Tensor) -> torch.Tensor:
-        """Rounding with the gradient of a cubic, 1 in the mean (Shin and Song 2017): flat at a level, steep
-        between two."""
-        import torch
-
-        position = (images + 128) * (self.levels / _CODES)
-        level = torch.round(position.detach())
-        return (level + (position - level) ** 3 * 4) * (_CODES / self.levels) - 128
 
     @property
     def in_place(self) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ the orthonormal DCT-II times 2^11, rounded, and all shifts to the right rounding
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
@@ -23,11 +23,8 @@ from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families.filter import Filter
 from tinyguard.operators.target import Target
 
-if TYPE_CHECKING:
-    import torch
-
 SIDE = 8
-_TABLE_BITS = 11
+TABLE_BITS = 11
 _FORWARD = (8, 11)  # shifts of rows, columns; so is _BACK
 _BACK = (8, 14)
 _FRACTION = 8  # coefficients are in 1/8
@@ -52,7 +49,7 @@ def cosines() -> np.ndarray:
     """int16 (frequency, position): the orthonormal DCT-II times 2^11."""
     k, n = np.arange(SIDE)[:, None], np.arange(SIDE)[None, :]
     size = np.where(k == 0, np.sqrt(1 / SIDE), np.sqrt(2 / SIDE))
-    return np.rint(size * np.cos((2 * n + 1) * k * np.pi / (2 * SIDE)) * 2**_TABLE_BITS).astype(np.int16)
+    return np.rint(size * np.cos((2 * n + 1) * k * np.pi / (2 * SIDE)) * 2**TABLE_BITS).astype(np.int16)
 
 
 class DCTFilter(Filter):
@@ -76,53 +73,22 @@ class DCTFilter(Filter):
         x = _shifted(table.T @ y.astype(np.float64), _BACK[1])
         return self._image(np.clip(x, -128, 127).astype(np.int8))
 
-    def smooth(self, images: torch.Tensor) -> torch.Tensor:
-        """Levels rounded with the gradient of a cubic, 1 in the mean (Shin and Song 2017, JPEG-resistant
-        adversarial images)."""
-        import torch
-
-        table = torch.from_numpy(cosines().astype(np.float32) / 2**_TABLE_BITS).to(images.device)
-        steps = torch.from_numpy(self.steps.astype(np.float32)).to(images.device)
-        position = table @ self._torch_blocks(images) @ table.T / steps
-        level = torch.round(position.detach())
-        levels = level + (position - level) ** 3 * 4
-        blocks = table.T @ (levels * steps) @ table
-        return self._torch_image(blocks)
-
     @property
-    def _grid(self) -> tuple[int, int]:
+    def grid(self) -> tuple[int, int]:
         """Blocks down and across."""
         return -(-self.height // SIDE), -(-self.width // SIDE)
 
     def _blocks(self, images: np.ndarray) -> np.ndarray:
         """(N, blocks down, blocks across, channels, 8, 8)."""
-        down, across = self._grid
+        down, across = self.grid
         rest = (0, down * SIDE - self.height), (0, across * SIDE - self.width)
         padded = np.pad(images, ((0, 0), *rest, (0, 0)), mode="edge")
         shape = (len(images), down, SIDE, across, SIDE, self.channels)
         return padded.reshape(shape).transpose(0, 1, 3, 5, 2, 4)
 
     def _image(self, blocks: np.ndarray) -> np.ndarray:
-        down, across = self._grid
+        down, across = self.grid
         whole = blocks.transpose(0, 1, 4, 2, 5, 3)
-        whole = whole.reshape(len(blocks), down * SIDE, across * SIDE, self.channels)
-        return whole[:, : self.height, : self.width]
-
-    def _torch_blocks(self, images: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        down, across = self._grid
-        rows, columns = (
-            torch.arange(blocks * SIDE, device=images.device).clamp(max=count - 1)
-            for blocks, count in ((down, self.height), (across, self.width))
-        )
-        padded = images[:, rows][:, :, columns]
-        shape = (len(images), down, SIDE, across, SIDE, self.channels)
-        return padded.reshape(shape).permute(0, 1, 3, 5, 2, 4)
-
-    def _torch_image(self, blocks: torch.Tensor) -> torch.Tensor:
-        down, across = self._grid
-        whole = blocks.permute(0, 1, 4, 2, 5, 3)
         whole = whole.reshape(len(blocks), down * SIDE, across * SIDE, self.channels)
         return whole[:, : self.height, : self.width]
 

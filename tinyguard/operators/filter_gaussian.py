@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.families.window_filter import WindowFilter
-
-if TYPE_CHECKING:
-    import torch
 
 WEIGHTS = {3: (1, 2, 1), 5: (1, 4, 6, 4, 1)}
 
@@ -33,9 +30,3 @@ class GaussianFilter(WindowFilter):
         for weight, tap in zip(weights.tolist(), self.taps(images), strict=True):
             sums += weight * tap.astype(np.int32)
         return np.asarray(sums // total).astype(np.int8)
-
-    def smooth(self, images: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        weights = torch.tensor(self.weights / self.weights.sum(), dtype=images.dtype, device=images.device)
-        return torch.tensordot(weights, self.torch_taps(images), dims=1)

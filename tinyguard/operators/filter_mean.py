@@ -5,14 +5,11 @@ Local smoothing of feature squeezing (Xu et al. 2018, arXiv 1704.01155), with th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.families.window_filter import WindowFilter
-
-if TYPE_CHECKING:
-    import torch
 
 
 class MeanFilter(WindowFilter):
@@ -27,6 +24,3 @@ class MeanFilter(WindowFilter):
         for tap in self.taps(images):
             sums += tap
         return np.asarray((sums + taps // 2) // taps).astype(np.int8)
-
-    def smooth(self, images: torch.Tensor) -> torch.Tensor:
-        return self.torch_taps(images).mean(dim=0)

@@ -12,26 +12,22 @@ u stays within the codes' range.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, c_shape
-from tinyguard.operators.families.filter import CompiledFilter
+from tinyguard.operators.families.filter import Filter
 from tinyguard.operators.target import Target
-
-if TYPE_CHECKING:
-    import torch
 
 FRACTION_BITS = 6  # of a code
 STEP_BITS = 3  # of the descent: a step of 1/8
 _STRENGTHS = (1, 2, 4, 8, 16, 32)
 _ITERATIONS = range(1, 101)
-_STEP = 1 / (1 << STEP_BITS)
 _BATCH_ELEMENTS = 1 << 18  # what stays in a processor's cache, in int16
 
 
-class TotalVariationFilter(CompiledFilter):
+class TotalVariationFilter(Filter):
     """`strength` in codes, a power of two; `iterations` of the descent."""
 
     names: ClassVar = ("FILTER_TOTAL_VARIATION",)
@@ -70,49 +66,6 @@ class TotalVariationFilter(CompiledFilter):
         rounded = (u + np.int16(1 << FRACTION_BITS - 1)) >> FRACTION_BITS
         return np.asarray(rounded - 128).astype(np.int8)
 
-    def values(self, images: torch.Tensor) -> torch.Tensor:
-        from tinyguard.native import filters
-
-        if filters.serves(images):
-            return filters.total_variation(images, self.iterations, self.width_bits)
-        return super().values(images)
-
-    def smooth(self, images: torch.Tensor) -> torch.Tensor:
-        """The descent without rounding."""
-        u = images
-        for _ in range(self.iterations):
-            u, _inside = self._smooth_step(images, u)
-        return u
-
-    def _smooth_step(self, images: torch.Tensor, u: torch.Tensor) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """The next u, and along each axis the differences, bool, that the clamp leaves alone."""
-        total, inside = images - u, []
-        for axis in (1, 2):
-            between = u.diff(dim=axis)
-            pull, border = between.clamp(-self.strength, self.strength), u.narrow(axis, 0, 1) * 0
-            inside.append(between == pull)
-            total = total + _joined(pull, border, axis) - _joined(border, pull, axis)
-        return u + _STEP * total, inside
-
-    def slope(self, images: torch.Tensor, values: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-        """Step by step backwards: autograd would keep every step's tensors."""
-        from tinyguard.native import filters
-
-        if filters.serves(images, upstream):
-            return filters.total_variation_gradient(images, upstream, self.iterations, self.strength, _STEP)
-        u, every = images, []
-        for _ in range(self.iterations):
-            u, inside = self._smooth_step(images, u)
-            every.append(inside)
-        gradient, total = upstream, upstream * 0
-        for inside in reversed(every):
-            share = _STEP * gradient
-            total, gradient = total + share, gradient - share
-            for axis, flags in zip((1, 2), inside, strict=True):
-                passed, border = -share.diff(dim=axis) * flags, share.narrow(axis, 0, 1) * 0
-                gradient = gradient + _joined(border, passed, axis) - _joined(passed, border, axis)
-        return total + gradient
-
     @property
     def in_place(self) -> tuple[int, ...]:
         return (0,)
@@ -138,9 +91,3 @@ class TotalVariationFilter(CompiledFilter):
             width_bits=self.width_bits,
         )
         return f"{shape}\n{function}(&shape, {c.input(0)}, {c.scratch()}, {c.output()});"
-
-
-def _joined(first: torch.Tensor, second: torch.Tensor, axis: int) -> torch.Tensor:
-    import torch
-
-    return torch.cat([first, second], axis)

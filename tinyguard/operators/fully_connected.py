@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.graph import Tensor
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families.accumulating import Accumulating
-
-if TYPE_CHECKING:
-    import torch
-
-    from tinyguard.simulator.sums import LinearMap
 
 
 class FullyConnected(Accumulating):
@@ -53,27 +48,9 @@ class FullyConnected(Accumulating):
     def macs(self) -> int:
         return self.batches * self.channels * self.depth
 
-    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        x = inputs[0]
-        assert x is not None
-        centred = x.reshape(-1, self.depth).astype(self.float_type) - self.input_tensor(0).zero_point
-        sums = centred @ self.weights.T.astype(self.float_type)
-        return (self.requantize(sums).reshape(len(x), *self.outputs[0].shape),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        return (self.codes_torch(x.reshape(-1, self.depth)).reshape(len(x), *self.outputs[0].shape),)
-
-    def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.simulator.sums import Dense
-
-        weights, scaled, bias = self.torch_weights(0, device)
-        zero_point = self.input_tensor(0).zero_point
-        folded = self.folded_bias(bias, zero_point, 0)
-        if folded is not None:
-            bias, zero_point = folded, 0
-        return Dense(weights.t().contiguous(), scaled, bias, zero_point)
+    def sums(self, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        centred = codes.reshape(-1, self.depth).astype(weights.dtype) - self.source.zero_point
+        return np.asarray(centred @ weights.T)
 
     def emit(self, c: Emission) -> str:
         source = self.input_tensor(0)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
 from tinyguard.operators.families.unary import Unary
-
-if TYPE_CHECKING:
-    import torch
 
 
 class HardSwish(Unary):
@@ -53,9 +50,6 @@ class HardSwish(Unary):
         if exponent < 0:
             gate = fixed_point.rounding_divide_by_pot(gate, -exponent)
         return (gate + (1 << 15)) >> 1
-
-    def real(self, x: torch.Tensor) -> torch.Tensor:
-        return x * (x + 3).clamp(0, 6) / 6
 
 
 def _multiplier_16(real: float) -> tuple[int, int]:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import CODE_RANGE
 from tinyguard.operators.families.unary import Rescaled
-
-if TYPE_CHECKING:
-    import torch
 
 
 class LeakyRelu(Rescaled):
@@ -29,8 +26,3 @@ class LeakyRelu(Rescaled):
         self.prepare_multipliers(np.float32(source.scale) / np.float32(output.scale), slope)
         self.low, self.high = CODE_RANGE[output.dtype]
         self.prepare_table()
-
-    def real(self, x: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        return torch.where(x >= 0, x, x * self.alpha)

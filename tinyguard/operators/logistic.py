@@ -5,16 +5,13 @@ Source: TFLite `kernels/activations.cc`, `reference/integer_ops/logistic.h` and 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic import tables
 from tinyguard.operators.base import Emission
 from tinyguard.operators.families.unary import Unary
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Logistic(Unary):
@@ -74,9 +71,6 @@ class Logistic(Unary):
             return (np.where(x >= 0, above, -above - 1) + (1 << 7)) >> 8
         above = np.where(entry >= 255, 0x7FFF << 10, between)
         return (np.where(x >= 0, above, (1 << 25) - above - 1) + (1 << 9)) >> 10
-
-    def real(self, x: torch.Tensor) -> torch.Tensor:
-        return x.tanh() if self.is_tanh else x.sigmoid()
 
     def emit_int16(self, c: Emission) -> str:
         c.kernel("logistic.h")

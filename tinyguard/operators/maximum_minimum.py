@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission
 from tinyguard.operators.families.elementwise import Elementwise, c_rows
-
-if TYPE_CHECKING:
-    import torch
 
 
 class MaximumMinimum(Elementwise):
@@ -30,11 +27,6 @@ class MaximumMinimum(Elementwise):
 
     def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         return (np.maximum(a, b) if self.largest else np.minimum(a, b)) + self.outputs[0].zero_point
-
-    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        return torch.maximum(a, b) if self.largest else torch.minimum(a, b)
 
     def emit(self, c: Emission) -> str:
         c.kernel("maximum_minimum.h")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
 from tinyguard.operators.base import CODE_RANGE, Emission, Operator, c_shape
 from tinyguard.operators.families import reduction
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Mean(Operator):
@@ -46,29 +43,6 @@ class Mean(Operator):
             sums, self.multiplier, self.shift, output.zero_point, *CODE_RANGE[output.dtype]
         )
         return (codes.astype(output.dtype).reshape(len(x), *output.shape),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        from tinyguard.simulator import straight_through
-
-        x = inputs[0]
-        assert x is not None
-        source, output = self.input_tensor(0), self.outputs[0]
-        low, high = CODE_RANGE[source.dtype]
-        exact = torch.float32 if self.reduction.count * (high - low) < 2**24 else torch.float64
-        sums = x.to(exact) - source.zero_point
-        if self.reduction.axes:
-            sums = sums.sum(dim=self.reduction.batched_axes)
-        codes = straight_through.requantize(
-            sums,
-            torch.tensor(self.multiplier, device=x.device),
-            torch.tensor(self.shift, device=x.device),
-            output.zero_point,
-            *CODE_RANGE[output.dtype],
-            leak=self.leak,
-        )
-        return (codes.reshape(len(x), *output.shape),)
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(0), self.outputs[0]

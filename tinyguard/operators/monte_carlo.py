@@ -9,19 +9,16 @@ arXiv 1803.08533). All three are in 1/1024 bit.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, Operator, c_shape
 
-if TYPE_CHECKING:
-    import torch
-
 UNITS = 1024  # of a bit
 LEVELS = 256  # of a probability
 UNCERTAINTY = ("predictive entropy", "expected entropy", "mutual information", "abstains")
-_MOST = 2**24  # torch carries sums in float32
+_MOST = 2**24  # sums are carried in float32
 
 
 def entropy_table() -> np.ndarray:
@@ -58,17 +55,6 @@ class MonteCarloSum(Operator):
             assert before is not None
             found = found + before.reshape(found.shape)
         return (found.reshape(len(x), *self.outputs[0].shape),)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """Entropies pass no gradient."""
-        import torch
-
-        x = inputs[0]
-        assert x is not None
-        q = x.reshape(len(x), -1) + LEVELS // 2
-        found = torch.cat([q, torch.zeros_like(q[:, :1])], dim=1).reshape(len(x), *self.outputs[0].shape)
-        before = None if self.first else inputs[1]
-        return (found if before is None else found + before,)
 
     @property
     def in_place(self) -> tuple[int, ...]:
@@ -113,16 +99,6 @@ class MonteCarloMean(Operator):
             mean.astype(np.int8).reshape(len(total), *self.outputs[0].shape),
             np.stack([*figures, abstains], axis=1).astype(np.int32).reshape(-1, *self.outputs[1].shape),
         )
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        total = inputs[0]
-        assert total is not None
-        flat = total.reshape(len(total), -1)
-        mean = flat[:, :-1] / self.passes - LEVELS // 2
-        still = torch.zeros(len(total), len(UNCERTAINTY), device=total.device)
-        return mean.reshape(len(total), *self.outputs[0].shape), still.reshape(-1, *self.outputs[1].shape)
 
     def emit(self, c: Emission) -> str:
         c.kernel("monte_carlo.h")

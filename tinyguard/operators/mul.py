@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families.elementwise import Elementwise, c_rows
-
-if TYPE_CHECKING:
-    import torch
 
 _LARGEST_SHIFT = {"int8": 14, "int16": 0}  # a product of codes shifted left stays inside int32
 
@@ -40,9 +37,6 @@ class Mul(Elementwise):
     def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         m, zero_point = self.multiplier, self.outputs[0].zero_point
         return fixed_point.requantize(a * b, m.value, m.shift, zero_point, self.low, self.high)
-
-    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        return a * b
 
     def emit(self, c: Emission) -> str:
         a, b, output = self.input_tensor(0), self.input_tensor(1), self.outputs[0]

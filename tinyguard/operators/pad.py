@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission
 from tinyguard.operators.families.moving import Moving
-
-if TYPE_CHECKING:
-    import torch
 
 _LOOPS = 5  # axes that tg_pad takes
 
@@ -45,17 +42,6 @@ class Pad(Moving):
         x = inputs[0]
         assert x is not None
         return (np.pad(x, [(0, 0), *self.widths], constant_values=self.fill),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        from torch.nn import functional
-
-        from tinyguard.native import loops
-
-        x = inputs[0]
-        assert x is not None
-        sides = [side for widths in reversed(self.widths) for side in widths]
-        fill = self.fill + 128 if loops.are_bytes(x) else self.fill
-        return (functional.pad(x, sides, value=fill),)
 
     def emit(self, c: Emission) -> str:
         c.kernel("pad.h")

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import CODE_RANGE, Emission, Operator, c_shape
 from tinyguard.operators.families import window
-
-if TYPE_CHECKING:
-    import torch
 
 _SCALE_TOLERANCE = 1e-6  # TFLite's, absolute
 
@@ -42,10 +39,6 @@ class Pool2D(Operator):
     def pool(self, x: np.ndarray) -> np.ndarray:
         """Codes (N, OH, OW, C) in int64 before clamping, of codes (N, H, W, C)."""
 
-    @abstractmethod
-    def pool_torch(self, x: torch.Tensor) -> torch.Tensor:
-        """The same on a float32 tensor (N, C, H, W), after clamping, straight-through."""
-
     def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
         x = inputs[0]
         assert x is not None
@@ -53,13 +46,6 @@ class Pool2D(Operator):
         pooled = self.pool(x.reshape(-1, *self.input_tensor(0).shape[1:]))
         codes = np.clip(pooled, self.low, self.high).astype(output.dtype)
         return (codes.reshape(len(x), *output.shape),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        images = x.reshape(-1, *self.input_tensor(0).shape[1:]).permute(0, 3, 1, 2)
-        pooled = self.pool_torch(images).permute(0, 2, 3, 1)
-        return (pooled.reshape(len(x), *self.outputs[0].shape),)
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(0), self.outputs[0]
@@ -97,28 +83,6 @@ class AveragePool2D(Pool2D):
         counts = self.counts
         return np.asarray(np.sign(sums) * ((np.abs(sums) + counts // 2) // counts))
 
-    def pool_torch(self, x: torch.Tensor) -> torch.Tensor:
-        import torch
-        from torch.nn import functional
-
-        from tinyguard.simulator import straight_through
-
-        kernel = (self.rows.kernel, self.columns.kernel)
-        largest = kernel[0] * kernel[1] * -CODE_RANGE[self.outputs[0].dtype][0]
-        exact = torch.float32 if largest < 2**24 else torch.float64
-        sums = functional.avg_pool2d(
-            window.padded_torch(x.to(exact), self.rows, self.columns, 0.0),
-            kernel,
-            (self.rows.stride, self.columns.stride),
-            divisor_override=1,
-        )
-        counts = torch.from_numpy(self.counts.transpose(2, 0, 1).astype(np.float64)).to(x.device)
-        means = sums / counts.to(exact)
-        real = straight_through.clamped(means, self.low, self.high, self.leak).to(torch.float32)
-        whole = sums.detach().to(torch.float64)
-        codes = torch.trunc((whole + torch.sign(whole) * torch.floor(counts / 2)) / counts)
-        return straight_through.replace_value(real, codes.clamp(self.low, self.high).to(torch.float32))
-
 
 class MaxPool2D(Pool2D):
     """The largest code of each window."""
@@ -129,21 +93,3 @@ class MaxPool2D(Pool2D):
         lowest = CODE_RANGE[self.outputs[0].dtype][0]
         padded = window.padded(x.astype(np.int64), self.rows, self.columns, lowest)
         return np.asarray(window.patches(padded, self.rows, self.columns).max(axis=(3, 4)))
-
-    def pool_torch(self, x: torch.Tensor) -> torch.Tensor:
-        from torch.nn import functional
-
-        from tinyguard.simulator import straight_through
-
-        lowest = CODE_RANGE[self.outputs[0].dtype][0]
-        pooled = functional.max_pool2d(
-            window.padded_torch(x, self.rows, self.columns, float(lowest)),
-            (self.rows.kernel, self.columns.kernel),
-            (self.rows.stride, self.columns.stride),
-        )
-        codes = pooled.clamp(self.low, self.high)
-        if not self.leak:
-            return codes
-        return straight_through.replace_value(
-            straight_through.clamped(pooled, self.low, self.high, self.leak), codes.detach()
-        )

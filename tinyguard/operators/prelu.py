@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families.elementwise import Elementwise, c_rows
-
-if TYPE_CHECKING:
-    import torch
 
 _LARGEST_SHIFT = 14  # a product of two centred int8 codes shifted left stays inside int32
 
@@ -44,11 +41,6 @@ class Prelu(Elementwise):
         above = scale(a, self.positive.value, self.positive.shift)
         below = scale(a * b, self.negative.value, self.negative.shift)
         return np.clip(np.where(a >= 0, above, below) + self.outputs[0].zero_point, -128, 127)
-
-    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        import torch
-
-        return torch.where(a >= 0, a, a * b)
 
     def emit(self, c: Emission) -> str:
         c.kernel("prelu.h")

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic.tables import round_half_away
 from tinyguard.operators.base import CODE_RANGE, Emission
 from tinyguard.operators.families.unary import Rescaled
-
-if TYPE_CHECKING:
-    import torch
 
 _SUFFIX = {"int8": "s8", "int16": "s16"}
 _FROM_CODES = (("int8", "int8"), ("int16", "int8"), ("int16", "int16"))
@@ -52,16 +49,6 @@ class Quantize(Rescaled):
         steps = np.clip(np.nan_to_num(steps, nan=-65536.0), -65536, 65536)
         codes = round_half_away(steps).astype(np.int64) + output.zero_point
         return (np.clip(codes, self.low, self.high).astype(output.dtype),)
-
-    def real(self, x: torch.Tensor) -> torch.Tensor:
-        return x
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x, output = inputs[0], self.outputs[0]
-        assert x is not None
-        if self.input_tensor(0).dtype != "float32":
-            return super().surrogate(x)
-        return (x / output.scale + output.zero_point,)
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(0), self.outputs[0]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, Operator, c_shape
 from tinyguard.operators.families import reduction
-
-if TYPE_CHECKING:
-    import torch
 
 
 class ReduceMax(Operator):
@@ -30,12 +27,6 @@ class ReduceMax(Operator):
         x = inputs[0]
         assert x is not None
         return (x.max(axis=self.reduction.batched_axes).reshape(len(x), *self.outputs[0].shape),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        largest = x.amax(dim=self.reduction.batched_axes) if self.reduction.axes else x
-        return (largest.reshape(len(x), *self.outputs[0].shape),)
 
     def emit(self, c: Emission) -> str:
         c.kernel("reduce_max.h")

@@ -5,16 +5,13 @@ Source: TFLite `kernels/activations.cc`.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic.tables import round_half_away
 from tinyguard.operators.base import CODE_RANGE
 from tinyguard.operators.families.unary import Rescaled
-
-if TYPE_CHECKING:
-    import torch
 
 _BOUNDS = {"RELU": (0.0, None), "RELU6": (0.0, 6.0), "RELU_N1_TO_1": (-1.0, 1.0), "RELU_0_TO_1": (0.0, 1.0)}
 
@@ -42,6 +39,3 @@ class Relu(Rescaled):
         steps = float(round_half_away(np.asarray(np.float32(real) / np.float32(output.scale))))
         self.require(abs(steps) < 2**31 - 256, f"output scale {output.scale:g} too small for the bounds")
         return output.zero_point + int(steps)
-
-    def real(self, x: torch.Tensor) -> torch.Tensor:
-        return x  # the bounds are the clamp

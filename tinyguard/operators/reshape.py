@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.graph import DTYPE_BYTES
 from tinyguard.operators.base import Emission
 from tinyguard.operators.families.moving import Moving
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Reshape(Moving):
@@ -29,11 +26,6 @@ class Reshape(Moving):
             self.constant_input(1)
 
     def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        x = inputs[0]
-        assert x is not None
-        return (x.reshape(len(x), *self.outputs[0].shape),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         x = inputs[0]
         assert x is not None
         return (x.reshape(len(x), *self.outputs[0].shape),)

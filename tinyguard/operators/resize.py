@@ -4,14 +4,11 @@ and `reference/resize_bilinear.h` (ResizeBilinearInteger)."""
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, Operator, c_shape
-
-if TYPE_CHECKING:
-    import torch
 
 LARGEST = 2**15  # rows or columns: the tables are int16
 ONE = 1 << 10  # bilinear positions are in 1/1024 of an input element
@@ -83,14 +80,6 @@ class ResizeNearestNeighbor(Resize):
         assert x is not None
         return (np.ascontiguousarray(x[:, :, self.rows][:, :, :, self.columns]),)
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        x = inputs[0]
-        assert x is not None
-        rows, columns = (torch.from_numpy(i.astype(np.int64)).to(x.device) for i in (self.rows, self.columns))
-        return (x.index_select(2, rows).index_select(3, columns),)
-
     def emit(self, c: Emission) -> str:
         rows = c.constant("rows", self.rows, "input row of every output row")
         columns = c.constant("columns", self.columns, "input column of every output column")
@@ -153,23 +142,6 @@ class ResizeBilinear(Resize):
         upper = above[:, :, :, left] * (ONE - across) + above[:, :, :, right] * across
         lower = below[:, :, :, left] * (ONE - across) + below[:, :, :, right] * across
         return np.asarray(upper * (ONE - down) + lower * down)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        x = inputs[0]
-        assert x is not None
-
-        def constant(values: np.ndarray) -> torch.Tensor:
-            return torch.from_numpy(values).to(x.device)
-
-        down = constant(self.rows.fraction)[:, None, None] / ONE
-        across = constant(self.columns.fraction)[:, None] / ONE
-        left, right = constant(self.columns.lower), constant(self.columns.upper)
-        above = x.index_select(2, constant(self.rows.lower))
-        below = x.index_select(2, constant(self.rows.upper))
-        rows = above + (below - above) * down
-        return (torch.lerp(rows.index_select(3, left), rows.index_select(3, right), across.to(rows.dtype)),)
 
     def emit(self, c: Emission) -> str:
         rows = c.constant(

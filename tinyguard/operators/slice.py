@@ -4,14 +4,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.families.moving import Index, Move, Moving, at
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Slice(Moving):
@@ -36,11 +33,6 @@ class Slice(Moving):
         self.require_shape(output, tuple(size))
         where = (slice(first, first + n) for first, n in zip(begin, size, strict=True))
         self.moves = (Move(0, 0, take=at(*where)),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        return (self.moves[0].take(x),)  # type: ignore[arg-type, return-value]
 
 
 class StridedSlice(Moving):

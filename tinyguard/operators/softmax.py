@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.arithmetic import exponential, fixed_point, tables
 from tinyguard.operators.base import Emission, Operator
-
-if TYPE_CHECKING:
-    import torch
 
 _DIFFERENCE_BITS = 5  # integer bits of a scaled difference
 _SUM_BITS = 12  # integer bits of the sum of exponentials
@@ -90,14 +87,6 @@ class Softmax(Operator):
         reciprocal = tables.interpolate(position, tables.one_over_one_plus_x_table())
         right = 31 - headroom
         return np.clip((exps * reciprocal + (1 << (right - 1))) >> right, 0, 32767)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        x, output = inputs[0], self.outputs[0]
-        assert x is not None
-        real = torch.softmax(x * (self.beta * self.input_tensor(0).scale), dim=-1)
-        return (real / output.scale + output.zero_point,)
 
     @property
     def in_place(self) -> tuple[int, ...]:

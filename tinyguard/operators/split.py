@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.graph import Tensor
 from tinyguard.operators.families.moving import Move, Moving, along
 
-if TYPE_CHECKING:
-    import torch
 
-
-class _Parting(Moving):
+class Parting(Moving):
     """Output i is part i of one input along an axis."""
 
     source_index: ClassVar[int] = 0
@@ -29,12 +26,8 @@ class _Parting(Moving):
             start += size
         self.moves = tuple(moves)
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[self.source_index]
-        return tuple(move.take(x) for move in self.moves)  # type: ignore[misc, arg-type]
 
-
-class Split(_Parting):
+class Split(Parting):
     """Equal parts; the axis is input 0."""
 
     names: ClassVar = ("SPLIT",)
@@ -49,7 +42,7 @@ class Split(_Parting):
         self.prepare_parts(source, axis, [source.shape[axis] // parts] * parts)
 
 
-class SplitV(_Parting):
+class SplitV(Parting):
     """Parts of given sizes, one of which may be -1: the rest. Inputs: data, sizes, axis."""
 
     names: ClassVar = ("SPLIT_V",)
@@ -65,7 +58,7 @@ class SplitV(_Parting):
         self.prepare_parts(source, axis, sizes)
 
 
-class Unpack(_Parting):
+class Unpack(Parting):
     """One output for each position along an axis, which disappears."""
 
     names: ClassVar = ("UNPACK",)

@@ -7,15 +7,12 @@ copies.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, Operator
 from tinyguard.operators.monte_carlo import require_probabilities
-
-if TYPE_CHECKING:
-    import torch
 
 DETECTION = ("distance", "detected")
 
@@ -40,15 +37,6 @@ class SqueezeDistance(Operator):
         largest = distances.max(axis=0)
         detected = (largest > self.threshold) & (self.threshold >= 0)
         return (np.stack([largest, detected], axis=1).astype(np.int32).reshape(-1, *self.outputs[0].shape),)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        raw, *squeezed = (x.reshape(len(x), -1) for x in inputs if x is not None)
-        distances = torch.stack([(raw - x).abs().sum(dim=1) for x in squeezed])
-        largest = distances.amax(dim=0)
-        found = torch.stack([largest, torch.zeros_like(largest)], dim=1)
-        return (found.reshape(-1, *self.outputs[0].shape),)
 
     def emit(self, c: Emission) -> str:
         c.kernel("squeeze_distance.h")

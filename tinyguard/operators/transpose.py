@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 from tinyguard.operators.families.moving import Move, Moving
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Transpose(Moving):
@@ -25,8 +22,3 @@ class Transpose(Moving):
         self.require_shape(output, tuple(source.shape[p] for p in permutation))
         self.axes = (0, *(p + 1 for p in permutation))
         self.moves = (Move(0, 0, take=lambda x: x.transpose(self.axes)),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        return (x.permute(self.axes),)

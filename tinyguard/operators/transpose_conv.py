@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families import window
 from tinyguard.operators.families.accumulating import Accumulating
-
-if TYPE_CHECKING:
-    import torch
-
-    from tinyguard.simulator.sums import LinearMap
 
 
 class TransposeConv(Accumulating):
@@ -44,61 +39,28 @@ class TransposeConv(Accumulating):
     def macs(self) -> int:
         return self.input_tensor(2).elements * int(np.prod(self.weights.shape[:3]))
 
-    def _reach(self, size: tuple[int, ...]) -> tuple[int, int]:
+    @property
+    def reach(self) -> tuple[int, int]:
         """Rows and columns that all taps together write, padding included."""
+        _, height, width, _ = self.source.shape
         return (
-            (size[1] - 1) * self.rows.stride + self.rows.kernel,
-            (size[2] - 1) * self.columns.stride + self.columns.kernel,
+            (height - 1) * self.rows.stride + self.rows.kernel,
+            (width - 1) * self.columns.stride + self.columns.kernel,
         )
 
-    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
-        x = inputs[2]
-        assert x is not None
-        source, output = self.input_tensor(2), self.outputs[0]
-        centred = x.reshape(-1, *source.shape[1:]).astype(self.float_type) - source.zero_point
+    def sums(self, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        source, output = self.source, self.outputs[0]
+        centred = codes.astype(weights.dtype) - source.zero_point
         top, left = self.rows.before, self.columns.before
-        height, width = self._reach(source.shape)
-        canvas = np.zeros(
-            (
-                len(centred),
-                max(height, top + output.shape[1]),
-                max(width, left + output.shape[2]),
-                output.shape[3],
-            ),
-            self.float_type,
-        )
+        height, width = self.reach
+        size = max(height, top + output.shape[1]), max(width, left + output.shape[2])
+        canvas = np.zeros((len(centred), *size, output.shape[3]), weights.dtype)
         for i in range(self.rows.kernel):
             for j in range(self.columns.kernel):
                 rows = slice(i, i + (source.shape[1] - 1) * self.rows.stride + 1, self.rows.stride)
                 columns = slice(j, j + (source.shape[2] - 1) * self.columns.stride + 1, self.columns.stride)
-                canvas[:, rows, columns] += centred @ self.weights[:, i, j].T.astype(self.float_type)
-        sums = canvas[:, top : top + output.shape[1], left : left + output.shape[2]]
-        return (self.requantize(sums).reshape(len(x), *output.shape),)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[2]
-        assert x is not None
-        codes = self.codes_torch(x.reshape(-1, *self.input_tensor(2).shape[1:]))
-        return (codes.reshape(len(x), *self.outputs[0].shape),)
-
-    def linear_map(self, device: torch.device) -> LinearMap:
-        from tinyguard.simulator.convolutions import Transposed
-
-        source, output = self.input_tensor(2), self.outputs[0]
-        weights, scaled, bias = self.torch_weights(0, device)
-        top, left = self.rows.before, self.columns.before
-        height, width = self._reach(source.shape)
-        # A negative side of pad crops: taps that fall outside the output are dropped.
-        sides = (-left, output.shape[2] + left - width, -top, output.shape[1] + top - height)
-        return Transposed(
-            weights.permute(3, 0, 1, 2).contiguous(),
-            scaled.permute(3, 0, 1, 2).contiguous(),
-            bias,
-            source.zero_point,
-            self.rows,
-            self.columns,
-            sides,
-        )
+                canvas[:, rows, columns] += centred @ weights[:, i, j].T
+        return canvas[:, top : top + output.shape[1], left : left + output.shape[2]]
 
     def emit(self, c: Emission) -> str:
         source, output = self.input_tensor(2), self.outputs[0]

@@ -17,7 +17,7 @@ from tinyguard.operators.reshape import Reshape
 from tinyguard.operators.transpose_conv import TransposeConv
 from tinyguard.passes.draft import Draft
 from tinyguard.passes.liveness import Liveness, Reading
-from tinyguard.passes.ranges import Range, source_slot, sum_range
+from tinyguard.passes.ranges import Range, sum_range
 
 
 def remove(graph: Graph, operators: Sequence[Operator], found: dict[int, Range], live: Liveness) -> Graph:
@@ -54,7 +54,7 @@ def _kept(live: Liveness, tensor: Tensor) -> np.ndarray:
 def _reread(draft: Draft, position: int, reading: Reading, found: dict[int, Range], live: Liveness) -> None:
     """Fold constant inputs into the bias, make constant outputs bias alone, and drop rows and columns."""
     operator = reading.operator
-    source = operator.input_tensor(source_slot(operator))
+    source = operator.source
     weights = operator.weights.astype(np.int64, order="C")
     bias = operator.bias.copy()
     rows = weights.reshape(len(weights), -1, weights.shape[-1])  # a view: (output, tap, column)

@@ -14,7 +14,7 @@ from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
 from tinyguard.operators.families.accumulating import Accumulating
 from tinyguard.operators.fully_connected import FullyConnected
 from tinyguard.passes.channel_links import Channels, Couple, couples, needed_anyway
-from tinyguard.passes.ranges import Range, source_slot
+from tinyguard.passes.ranges import Range
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def liveness(
 
 
 def _reading(operator: Accumulating, channels: Channels, found: dict[int, Range]) -> Reading:
-    slot = source_slot(operator)
+    slot = operator.source_index
     source = operator.input_tensor(slot)
     depth = operator.weights.shape[-1]
     reads = operator.weights.reshape(len(operator.weights), -1, depth).any(axis=1)

@@ -6,7 +6,6 @@ element whose two ends are equal is a constant, and its value is exactly what th
 
 from __future__ import annotations
 
-import copy
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -94,29 +93,23 @@ def output_ranges(operator: Operator, inputs: Sequence[Range | None]) -> list[Ra
     return list(whole)
 
 
-def source_slot(operator: Accumulating) -> int:
-    """Which input of a convolution or fully connected layer holds the activations."""
-    return 2 if operator.node.operator == "TRANSPOSE_CONV" else 0
-
-
 def sum_range(operator: Accumulating, inputs: Sequence[Range | None]) -> tuple[np.ndarray, np.ndarray]:
     """Lowest and highest accumulator of each output element, bias included, int64 (1, *output shape)."""
-    slot = source_slot(operator)
-    source, zero_point = _present(inputs[slot]), operator.input_tensor(slot).zero_point
-    low, high = source.low.astype(np.float64), source.high.astype(np.float64)
-    plain = copy.copy(operator)
-    plain.exact_in_float32 = False
-    plain.__dict__["requantize"] = lambda sums: sums  # `run` then returns the sums, without bias
-    arguments: list[np.ndarray | None] = [None] * len(inputs)
-    arguments[slot] = (low + high) / 2
-    (middle,) = plain.run(*arguments)
-    arguments[slot] = (high - low) / 2 + zero_point
-    plain.weights = np.abs(operator.weights.astype(np.int16))
-    (reach,) = plain.run(*arguments)
-    return (
-        np.asarray((middle - reach).astype(np.int64) + operator.bias),
-        np.asarray((middle + reach).astype(np.int64) + operator.bias),
+    source, zero_point = _present(inputs[operator.source_index]), operator.source.zero_point
+    low, high = (_codes(operator, ends).astype(np.float64) for ends in (source.low, source.high))
+    weights = operator.weights.astype(np.float64)
+    middle = operator.sums((low + high) / 2, weights)
+    reach = operator.sums((high - low) / 2 + zero_point, np.abs(weights))
+    least, most = (
+        np.asarray(sums.astype(np.int64) + operator.bias).reshape(1, *operator.outputs[0].shape)
+        for sums in (middle - reach, middle + reach)
     )
+    return least, most
+
+
+def _codes(operator: Accumulating, ends: np.ndarray) -> np.ndarray:
+    """(1, *source.shape) as `sums` takes them."""
+    return ends.reshape(-1, *operator.source.shape[1:])
 
 
 def _requantized(operator: Accumulating, accumulators: np.ndarray) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -10,24 +10,32 @@ import torch
 from tinyguard.data.codes import CODE_DTYPES
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
+from tinyguard.graph import Graph
 from tinyguard.graph.answer import answer_tensor, decide
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
-
-if TYPE_CHECKING:
-    from tinyguard.simulator.network import Simulator
 
 LAYOUTS = ("nchw", "nhwc")
 OUTPUTS = ("logits", "scores")
 
 
+class Network(Protocol):
+    """The network of a module: a `Simulator`."""
+
+    graph: Graph
+
+    def __call__(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]: ...
+
+    def logits(self, *codes: torch.Tensor) -> torch.Tensor: ...
+
+
 class IntegerModule(torch.nn.Module):
-    """Shares of the pixel range, float32, to real-valued float32 (N, classes), through the device's network.
+    """Pixels in [0, 1], float32, to real-valued float32 (N, classes), through the device's network.
 
     See `Simulator.as_module`. A pixel given as pixel / 255 has the code that `to_codes` gives it. The
     gradient passes straight through the rounding: it is the network's by code, over the step of a code.
     """
 
-    def __init__(self, simulator: Simulator, layout: str, output: str) -> None:
+    def __init__(self, simulator: Network, layout: str, output: str) -> None:
         super().__init__()
         graph = simulator.graph
         if layout not in LAYOUTS or output not in OUTPUTS:

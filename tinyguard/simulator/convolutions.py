@@ -1,4 +1,4 @@
-"""Convolutions in torch, exact, and their gradients, as `_sums` has them.
+"""Convolutions in torch, exact, and their gradients, as `sums` has them.
 
 torch 2.13 on a CPU returns wrong sums and gradients for one channel with channels_last strides, a
 stride and one column. So one input channel goes through a matrix, one output channel in plain NCHW.

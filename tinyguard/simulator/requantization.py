@@ -31,14 +31,14 @@ import functools
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
 
-if TYPE_CHECKING:
-    import torch
-
-    from tinyguard.native.loops import Rule
+from tinyguard.native import loops
+from tinyguard.native.loops import Rule
+from tinyguard.simulator import straight_through
 
 _BLOCK = 1 << 16  # elements: in float64 they stay in the cache
 _EXACT = 2.0**53
@@ -74,8 +74,6 @@ class Requantization:
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
         """`codes` and on request `outside` of accumulators (rows, channels) in float32 or float64, or of
         float32 halves (lower, upper) that mean lower + 256 upper. The sums are overwritten."""
-        from tinyguard.native import loops
-
         if sums[0].shape[1] >= _LEAST_CHANNELS and self.in_c is not None and loops.serves(*sums):
             return loops.codes(self.in_c, sums, outside)
         joined = _joined_halves(*sums) if len(sums) == 2 else sums[0]
@@ -85,8 +83,6 @@ class Requantization:
     @functools.cached_property
     def in_c(self) -> Rule | None:
         """For the loops in C; None where the one-step form is not exact."""
-        from tinyguard.native.loops import Rule
-
         if not self.affine_is_exact:
             return None
         factor, addend = (np.ascontiguousarray(x, np.float64) for x in self._affine)
@@ -95,8 +91,6 @@ class Requantization:
 
     def codes(self, accumulators: torch.Tensor) -> torch.Tensor:
         """float32 codes (rows, channels) of accumulators in float32 or float64, which are overwritten."""
-        import torch
-
         narrow = accumulators.dtype == torch.float32
         codes = accumulators if narrow else torch.empty_like(accumulators, dtype=torch.float32)
         if not self.affine_is_exact:
@@ -119,8 +113,6 @@ class Requantization:
 
     def outside(self, accumulators: torch.Tensor) -> torch.Tensor:
         """bool (rows, channels): whether the unrounded code lies outside the clamp; its edges are inside."""
-        import torch
-
         outside = torch.empty_like(accumulators, dtype=torch.bool)
         flat, target, joined = _joined(accumulators, outside)
         least, most = self._repeated(self._inside, joined, flat.device, flat.dtype)
@@ -191,8 +183,6 @@ class Requantization:
 
         floor((u 2^16 + l + 2^30) / 2^31) = floor((u + floor((l + 2^30) / 2^16)) / 2^15)
         """
-        import torch
-
         left, right = np.maximum(self.shifts, 0), np.maximum(-self.shifts, 0)
         upper, lower, last, offsets = (
             _tensor(values, accumulators.device, torch.float64)
@@ -211,9 +201,6 @@ class Requantization:
 
     def _scale_int64(self, accumulators: torch.Tensor) -> torch.Tensor:
         """Scaled accumulators and offsets by int16x8's rule."""
-        import torch
-
-        from tinyguard.simulator import straight_through
 
         constants = (self.multipliers, self.shifts, self.offsets)
         multipliers, shifts, offsets = (torch.from_numpy(v).to(accumulators.device) for v in constants)
@@ -230,10 +217,6 @@ def blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
 
 def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float = 0.0) -> torch.Tensor:
     """The gradient (rows, channels), `leak` of it where `outside` (bool)."""
-    import torch
-
-    from tinyguard.native import loops
-
     if gradient.dtype == torch.float32 and loops.serves(gradient, outside):
         return loops.keep_inside(gradient, outside, leak)
     kept = torch.empty_like(gradient)
@@ -243,8 +226,6 @@ def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float = 0.0
 
 
 def _joined_halves(lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
-    import torch
-
     sums = torch.empty(lower.shape, dtype=torch.float64, device=lower.device)
     for low, high, joined in blocks(lower, upper, sums):
         joined.copy_(low).add_(scratch(1, high)[0].copy_(high), alpha=256)
@@ -260,8 +241,6 @@ _kept = threading.local()  # a thread's scratch: touching new memory costs more 
 
 def scratch(count: int, like: torch.Tensor) -> torch.Tensor:
     """float64 scratch (count, *like.shape) of this thread, until its next call."""
-    import torch
-
     size = count * like.numel()
     space = getattr(_kept, "space", None)
     if space is None or space.numel() < size or space.device != like.device:
@@ -279,7 +258,5 @@ def _joined(a: torch.Tensor, b: torch.Tensor) -> tuple[torch.Tensor, torch.Tenso
 
 
 def _tensor(values: np.ndarray, device: torch.device, dtype: torch.dtype) -> torch.Tensor:
-    import torch
-
     with torch.inference_mode(False):  # it may serve outside of that mode next
         return torch.from_numpy(values).to(device, dtype)

@@ -1,9 +1,9 @@
 """ADD and SUB of int16 codes in float64 torch, by the stages of TFLite's own arithmetic.
 
-Either operand, scaled by 2^15 M 2^(-31-r), and the sum of both, scaled by M 2^(-31-r), are rounded as in
-`_requantize`: floor(x a + 1/2 + tilt) for x >= 0, floor(x a + 1/2 - tilt) for x < 0. The operands' products
-have 47 bits at most and are exact. Those of the sum may be rounded; but the code is a monotone function
-of the sum, in float64 too, so both are equal everywhere when they are around each of its steps.
+Either operand, scaled by 2^15 M 2^(-31-r), and the sum of both, scaled by M 2^(-31-r), are rounded as
+`requantization` has it: floor(x a + 1/2 + tilt) for x >= 0, floor(x a + 1/2 - tilt) for x < 0. The operands'
+products have 47 bits at most and are exact. Those of the sum may be rounded; but the code is a monotone
+function of the sum, in float64 too, so both are equal everywhere when they are around each of its steps.
 Multiplications and additions are separate operations, so that no fused one rounds otherwise.
 """
 

@@ -7,32 +7,9 @@ lets that share of it pass outside: a look past the clamp that changes no value.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import numpy as np
 import torch
-
-if TYPE_CHECKING:
-    from tinyguard.operators.base import Operator
-
-
-def through(operator: Operator, inputs: tuple[torch.Tensor | None, ...]) -> tuple[torch.Tensor, ...]:
-    """`operator.run` on the values, the gradient of `operator.surrogate` clamped to `operator.clamp`."""
-    arrays = [None if x is None else _codes(x, operator, i) for i, x in enumerate(inputs)]
-    device = next(x.device for x in inputs if x is not None)
-    exact = [torch.from_numpy(y.astype(np.float32)).to(device) for y in operator.run(*arrays)]
-    if not any(x is not None and x.requires_grad for x in inputs):
-        return tuple(exact)
-    low, high = operator.clamp
-    real = operator.surrogate(*inputs)
-    leak = operator.leak
-    return tuple(replace_value(clamped(r, low, high, leak), e) for r, e in zip(real, exact, strict=True))
-
-
-def _codes(x: torch.Tensor, operator: Operator, index: int) -> np.ndarray:
-    tensor = operator.inputs[index]
-    assert tensor is not None
-    return x.detach().cpu().numpy().astype(tensor.dtype)
 
 
 def clamped(real: torch.Tensor, low: float, high: float, leak: float) -> torch.Tensor:

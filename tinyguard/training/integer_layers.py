@@ -9,50 +9,46 @@ of y holds nothing back.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from tinyguard.graph import Node
 from tinyguard.operators.conv_2d import Conv2D
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
 from tinyguard.operators.families.accumulating import Accumulating
 from tinyguard.operators.families.window import Axis
 from tinyguard.operators.fully_connected import FullyConnected
+from tinyguard.simulator.accumulating import AccumulatingLayer
+from tinyguard.simulator.conv_2d import Conv2DLayer
+from tinyguard.simulator.depthwise_conv_2d import DepthwiseConv2DLayer
+from tinyguard.simulator.fully_connected import FullyConnectedLayer
+from tinyguard.simulator.layer import Layer, present
 from tinyguard.simulator.requantization import keep_inside
 from tinyguard.simulator.sums import requantized_sums
 
 _aten: Any = torch.ops.aten
 
 
-class TrainedLayer:
-    """`operator`, with gradients of the real `weights` (in the file's layout) and `bias` (channels,) or None.
+TRAINABLE = (Conv2DLayer, DepthwiseConv2DLayer, FullyConnectedLayer)
 
-    Stands in for the operator where a network is executed. Its codes are those of the operator, which must
-    have been made of these weights.
+
+class TrainedLayer(Layer):
+    """`layer`, with gradients of the real `weights` (in the file's layout) and `bias` (channels,) or None.
+
+    Stands in for the layer where a network is executed. Its codes are those of the layer, whose operator
+    must have been made of these weights.
     """
 
-    kinds: ClassVar[tuple[type[Accumulating], ...]] = (Conv2D, DepthwiseConv2D, FullyConnected)
-
-    def __init__(self, operator: Accumulating, weights: torch.Tensor, bias: torch.Tensor | None) -> None:
-        self.operator, self.weights, self.bias = operator, weights, bias
-
-    @property
-    def node(self) -> Node:
-        return self.operator.node
+    def __init__(self, layer: AccumulatingLayer, weights: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__(layer.operator, layer.rules)
+        self.layer, self.weights, self.bias = layer, weights, bias
 
     def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        operator = self.operator
-        if isinstance(operator, FullyConnected):
-            rows = x.reshape(-1, operator.depth)
-        else:
-            rows = x.reshape(-1, *operator.source.shape[1:])
-        codes = _Trained.apply(rows, self.weights, self.bias, operator)
-        return (codes.reshape(len(x), *operator.outputs[0].shape),)
+        x = present(inputs[0])
+        codes = _Trained.apply(self.layer.rows(x), self.weights, self.bias, self.layer)
+        return (codes.reshape(len(x), *self.operator.outputs[0].shape),)
 
 
 class _Trained(torch.autograd.Function):
@@ -62,12 +58,12 @@ class _Trained(torch.autograd.Function):
         x: torch.Tensor,
         weights: torch.Tensor,
         bias: torch.Tensor | None,
-        operator: Accumulating,
+        layer: AccumulatingLayer,
     ) -> torch.Tensor:
         del weights
-        linear, rule = operator.prepared_map(x.device), operator.requantization
+        linear, rule = layer.prepared_map(x.device), layer.requantization
         codes, outside = requantized_sums(x, linear, rule, True)
-        context.operator, context.bias = operator, None if bias is None else bias.dtype
+        context.layer, context.bias = layer, None if bias is None else bias.dtype
         context.save_for_backward(x, outside)
         return codes
 
@@ -75,11 +71,12 @@ class _Trained(torch.autograd.Function):
     @once_differentiable
     def backward(context: Any, gradient: torch.Tensor) -> tuple[torch.Tensor | None, ...]:  # type: ignore[override]
         x, outside = context.saved_tensors
-        operator, output = context.operator, context.operator.outputs[0]
+        layer, operator = context.layer, context.layer.operator
+        output = operator.outputs[0]
         kept = keep_inside(gradient.reshape(outside.shape), outside).view(gradient.shape)
         back, of_weights, of_bias = None, None, None
         if context.needs_input_grad[0]:
-            back = operator.prepared_map(x.device).gradient(kept).to(gradient.dtype)
+            back = layer.prepared_map(x.device).gradient(kept).to(gradient.dtype)
         if context.needs_input_grad[1]:
             found = _gradient_of(operator)(operator, x - operator.source.zero_point, kept)
             of_weights = found * (operator.source.scale / output.scale)

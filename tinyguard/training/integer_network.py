@@ -3,10 +3,8 @@ arithmetic."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
 
 import torch
 
@@ -15,8 +13,9 @@ from tinyguard.attacks.victim import check_classes
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.simulator.network import Simulator
+from tinyguard.simulator.select import layer_of
 from tinyguard.tflite.metadata import Metadata
-from tinyguard.training.integer_layers import TrainedLayer
+from tinyguard.training.integer_layers import TRAINABLE, TrainedLayer
 from tinyguard.training.network import State
 from tinyguard.training.parts import logits_in_parts
 from tinyguard.training.real_weights import RealWeights
@@ -36,9 +35,9 @@ class IntegerNetwork:
         self.space = space_of(graph.tensors[graph.inputs[0]], metadata.normalization if metadata else None)
         self.simulator = Simulator(graph)
         self._places = {
-            place: RealWeights(operator, rescale)
-            for place, operator in enumerate(self.simulator.operators)
-            if isinstance(operator, TrainedLayer.kinds)
+            place: RealWeights(layer.operator, rescale)
+            for place, layer in enumerate(self.simulator.layers)
+            if isinstance(layer, TRAINABLE)
         }
         indices = [tensor.index for one in self._places.values() for tensor in one.tensors if tensor]
         if not indices:
@@ -92,17 +91,17 @@ class IntegerNetwork:
         graph = replace(
             before.graph, tensors=tuple(changed.get(tensor.index, tensor) for tensor in before.graph.tensors)
         )
-        operators: list[Any] = list(before.operators)
+        layers = list(before.layers)
         for place, one in self._places.items():
-            operators[place] = one.layer(graph, constants[place])
-        self.simulator = _twin(before, graph, operators)
+            layers[place] = layer_of(one.operator_in(graph))
+        self.simulator = before.with_layers(graph, layers)
         trained = [
-            TrainedLayer(operator, self._places[place].weights, self._places[place].bias)
-            if place in self._places
-            else operator
-            for place, operator in enumerate(operators)
+            TrainedLayer(layer, self._places[place].weights, self._places[place].bias)
+            if isinstance(layer, TRAINABLE) and place in self._places
+            else layer
+            for place, layer in enumerate(layers)
         ]
-        self._trained = _twin(before, graph, trained)
+        self._trained = before.with_layers(graph, trained)
 
     def _named(self) -> State:
         named: State = {}
@@ -112,9 +111,3 @@ class IntegerNetwork:
             if bias is not None and one.bias is not None:
                 named[f"bias.{bias.index}"] = one.bias
         return named
-
-
-def _twin(simulator: Simulator, graph: Graph, operators: list[Any]) -> Simulator:
-    twin = copy.copy(simulator)
-    twin.graph, twin.operators = graph, operators
-    return twin

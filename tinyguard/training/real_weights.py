@@ -100,14 +100,12 @@ class RealWeights:
             scales = np.where(frozen, self._file.scales, scales) if len(scales) > 1 else scales
         return Constants(codes, bias, scales)
 
-    def layer(self, graph: Graph, constants: Constants) -> Accumulating:
-        """The layer with these constants, `graph` having the rest of the network.
+    def operator_in(self, graph: Graph) -> Accumulating:
+        """The operator in `graph`, which has other constants.
 
         Raises TinyguardError where its sums may leave 32 bits.
         """
         try:
-            if np.array_equal(constants.scales, self._file.scales):
-                return self.operator.with_weights(constants.weights, constants.bias)
             return type(self.operator)(graph, self.operator.node)
         except Unsupported as reason:
             raise TinyguardError(

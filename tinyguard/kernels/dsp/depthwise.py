@@ -98,8 +98,7 @@ def _best(op: DepthwiseConv2D, shared: bool) -> Layout:
 
 
 def _words(op: DepthwiseConv2D) -> np.ndarray | None:
-    rule = op.requantization
-    return requantization_words(op.multipliers, op.shifts, rule.zero_point, rule.largest)
+    return requantization_words(op.multipliers, op.shifts, op.outputs[0].zero_point, op.largest_sum)
 
 
 def _bias(op: DepthwiseConv2D) -> np.ndarray:

@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import functools
 from abc import abstractmethod
-from copy import copy
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any
 
 import numpy as np
 
 from tinyguard.arithmetic import fixed_point
 from tinyguard.graph import Tensor
 from tinyguard.operators.base import CODE_RANGE, Emission, Operator
-from tinyguard.simulator.requantization import Requantization
-
-if TYPE_CHECKING:
-    import torch
-
-    from tinyguard.simulator.sums import AnyMap, InHalves, LinearMap
 
 FLOAT32_EXACT = 2**24  # integers up to here are exact in float32
+_CHUNK_BYTES = 64 << 20  # sums are held for so many samples at a time
 
 
 class Accumulating(Operator):
     """Base of the operators that sum int8 weights times codes and requantize per output channel.
 
-    After `prepare_sums`: `source` (the codes' tensor), `weights` (int8) with their `channel_axis`, `bias`
-    (int64, one an output channel), `multipliers` (int32), `shifts` (int8), `low`, `high` (clamp), `wide`
-    (the int16x8 rule on 64-bit accumulators), `least` and `most` (int64, bounds of each channel's partial
-    sums without bias) and `exact_in_float32` (these are all below 2**24).
+    After `prepare_sums`: `source` (the codes' tensor, input `source_index`), `weights` (int8) with their
+    `channel_axis`, `bias` (int64, one per output channel), `multipliers` (int32), `shifts` (int8), `low`,
+    `high` (clamp), `wide` (the int16x8 rule on 64-bit accumulators), `least` and `most` (int64, bounds of
+    each channel's partial sums without bias) and `exact_in_float32` (these are all below 2**24).
     """
 
     source: Tensor
+    source_index: int
     channel_axis: int
     weights: np.ndarray
     bias: np.ndarray
@@ -74,21 +69,8 @@ class Accumulating(Operator):
         self.multipliers = np.array([p.value for p in pairs], np.int32)
         self.shifts = np.array([p.shift for p in pairs], np.int8)
         self.low, self.high = self.activation_range(output)
-        self._maps: dict[tuple[torch.device, torch.dtype], AnyMap] = {}
-        self.source, self.channel_axis = source, channel_axis
+        self.source, self.source_index, self.channel_axis = source, source_index, channel_axis
         self._check_range(source, channel_axis)
-
-    def with_weights(self, weights: np.ndarray, bias: np.ndarray) -> Self:
-        """The same operator on other `weights` (int8) and `bias` (int64), shapes and scales as they are.
-
-        Raises Unsupported where sums may overflow.
-        """
-        twin = copy(self)
-        for name in ("settled", "_moving_bias", "requantization", "in_halves", "gives_bytes"):
-            twin.__dict__.pop(name, None)
-        twin.weights, twin.bias, twin._maps = weights, bias, {}
-        twin._check_range(self.source, self.channel_axis)
-        return twin
 
     def real_multipliers(self, source: Tensor, scales: np.ndarray, output: Tensor) -> np.ndarray:
         """Input scale * weight scales / output scale, in doubles from float32 scales as TFLite has it."""
@@ -134,6 +116,29 @@ class Accumulating(Operator):
         """The NumPy float type in which the sums are exact."""
         return np.float32 if self.exact_in_float32 else np.float64
 
+    @abstractmethod
+    def sums(self, codes: np.ndarray, weights: np.ndarray) -> np.ndarray:
+        """Sums (M, ..., channels) without bias of codes (M, *source.shape[1:]), zero point included.
+
+        `weights`, float32 or float64, stand in place of the operator's: of their shape, in their layout. The
+        sums are of their type; float64 takes codes that are not whole.
+        """
+
+    @property
+    def bytes_per_sample(self) -> int:
+        """What `sums` holds for a sample at a time, about."""
+        return 8 * self.outputs[0].elements
+
+    def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
+        x = inputs[self.source_index]
+        assert x is not None
+        codes, weights = x.reshape(-1, *self.source.shape[1:]), self.weights.astype(self.float_type)
+        per_code = self.bytes_per_sample // self.source.shape[0] if self.source.shape else 1
+        step = max(1, _CHUNK_BYTES // max(1, per_code))
+        starts = range(0, max(1, len(codes)), step)
+        parts = [self.requantize(self.sums(codes[start : start + step], weights)) for start in starts]
+        return (np.concatenate(parts).reshape(len(x), *self.outputs[0].shape),)
+
     def requantize(self, sums: np.ndarray) -> np.ndarray:
         """Sums (..., channels) without bias, integers in any dtype, to output codes."""
         rule = (
@@ -157,125 +162,14 @@ class Accumulating(Operator):
         return np.asarray(self.requantize(self.least) == self.requantize(self.most))
 
     @functools.cached_property
-    def _moving_bias(self) -> np.ndarray:
+    def moving_bias(self) -> np.ndarray:
+        """The bias, int64 (channels,), 0 in channels that are `settled`."""
         return np.where(self.settled, 0, self.bias)
 
     @functools.cached_property
-    def requantization(self) -> Requantization:
-        """The rule from torch's accumulators, bias included, to codes."""
-        settled, zero_point = self.settled, self.outputs[0].zero_point
-        return Requantization(
-            np.where(settled, 0, self.multipliers).astype(np.int64),
-            np.where(settled, 0, self.shifts).astype(np.int64),
-            np.where(settled, self.requantize(self.least), zero_point).astype(np.int64),
-            zero_point,
-            self.low,
-            self.high,
-            self.wide,
-            self._largest(self._moving_bias),
-        )
-
-    @property
-    def _whole_in_float32(self) -> bool:
-        return self.exact_in_float32 and self.requantization.largest < FLOAT32_EXACT
-
-    @functools.cached_property
-    def in_halves(self) -> bool:
-        """Whether torch sums the upper and the lower half of int16 codes, which is exact in float32."""
-        if self.outputs[0].dtype != "int16" or self._whole_in_float32:
-            return False
-        low, high = CODE_RANGE["int16"]
-        halves = (self.most - self.least) // (high - low) * 128 + np.abs(self._moving_bias) // 256 + 1
-        return bool((halves < FLOAT32_EXACT).all())
-
-    @property
-    def torch_dtype(self) -> torch.dtype:
-        """The torch dtype in which the sums, bias included, are exact: those of halves, `in_halves`."""
-        import torch
-
-        return torch.float32 if self._whole_in_float32 or self.in_halves else torch.float64
-
-    @abstractmethod
-    def linear_map(self, device: torch.device) -> LinearMap:
-        """The weighted sums in torch, in `torch_dtype`."""
-
-    def codes_torch(self, x: torch.Tensor) -> torch.Tensor:
-        """float32 output codes (M, ..., channels) of codes as the linear map takes them."""
-        from tinyguard.simulator import sums
-
-        return sums.requantized(x, self.prepared_map(x.device), self.requantization, self.leak)
-
-    @property
-    def sums_to_bytes(self) -> bool:
-        """Whether the loops in C make bytes of the sums, and convolutions are quick on such bytes."""
-        import torch
-
-        from tinyguard.native import loops
-        from tinyguard.simulator.convolutions import has_dot_products
-
-        int8, whole = self.outputs[0].dtype == "int8", self.torch_dtype == torch.float32
-        in_c = self.requantization.in_c is not None and loops.serves()
-        return int8 and whole and in_c and has_dot_products()
-
-    def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        from tinyguard.simulator import sums
-
-        if not self.gives_bytes:
-            return self.forward(*inputs) if self.takes_bytes else super().answer(*inputs)
-        x = inputs[0]
-        assert x is not None
-        images = x.reshape(-1, *self.source.shape[1:])
-        codes = sums.requantized_bytes(images, self.prepared_map(x.device), self.requantization)
-        return (codes.reshape(len(x), *self.outputs[0].shape),)
-
-    def prepared_map(self, device: torch.device) -> AnyMap:
-        """`linear_map`, that of both halves of int16 codes, or one in pairs, kept for the next call."""
-        import torch
-
-        from tinyguard.simulator import sums
-
-        key = device, self.torch_dtype
-        if key not in self._maps:
-            with torch.inference_mode(False):  # they may serve outside of that mode next
-                linear = self.linear_map(device)
-                whole = sums.in_halves(linear, self._moving_bias) if self.in_halves else linear
-                self._maps[key] = self.quickest(whole) if device.type == "cpu" else whole
-        return self._maps[key]
-
-    def quickest(self, linear: LinearMap | InHalves) -> AnyMap:
-        """The same map, in another form where this processor sums quicker so."""
-        return linear
-
-    def torch_weights(
-        self, channel_axis: int, device: torch.device
-    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Weights in their own layout, the same times each channel's real factor, and the bias.
-
-        Gradients are not exact: those of int16 codes are float32 even where the sums are not.
-        """
-        import torch
-
-        shape = [1] * self.weights.ndim
-        shape[channel_axis] = -1
-        scaled = self.weights * self.requantization.real.reshape(shape)
-
-        def tensor(values: np.ndarray, dtype: torch.dtype = self.torch_dtype) -> torch.Tensor:
-            return torch.from_numpy(values.astype(np.float64)).to(device, dtype)
-
-        back = torch.float32 if self.outputs[0].dtype == "int16" else self.torch_dtype
-        return tensor(self.weights), tensor(scaled, back), tensor(self._moving_bias)
-
-    def folded_bias(self, bias: torch.Tensor, zero_point: int, channel_axis: int) -> torch.Tensor | None:
-        """The bias for sums of codes with their zero point; None where those might not be exact."""
-        import torch
-
-        rows = np.moveaxis(self.weights, channel_axis, 0).reshape(len(self.bias), -1).astype(np.int64)
-        folded = self._moving_bias - zero_point * rows.sum(axis=1)
-        widest = -CODE_RANGE[self.outputs[0].dtype][0]
-        largest = int((np.abs(rows).sum(axis=1) * widest + np.abs(folded)).max(initial=0))
-        if largest >= (FLOAT32_EXACT if self.torch_dtype == torch.float32 else 2**53):
-            return None
-        return torch.from_numpy(folded).to(bias.device, bias.dtype)
+    def largest_sum(self) -> int:
+        """The bound of all partial sums, `moving_bias` included."""
+        return self._largest(self.moving_bias)
 
     def requantization_fields(self, source: Tensor) -> dict[str, int]:
         """The last fields of every kernel's shape: offsets, clamp and the int16x8 rule."""

@@ -5,14 +5,11 @@ from __future__ import annotations
 import functools
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from tinyguard.operators.base import Operator
-
-if TYPE_CHECKING:
-    import torch
 
 MAX_LEVELS = 6  # nested loops of the C kernels, the row included
 
@@ -91,10 +88,6 @@ class Elementwise(Operator):
     def function(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Exact output codes of int64 codes without zero points, which broadcast."""
 
-    @abstractmethod
-    def real(self, a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-        """The real function of real values, for the gradient."""
-
     def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
         a, b = (self.aligned(x, k).astype(np.int64) - self._zero_point(k) for k, x in enumerate(inputs[:2]))
         return (self.function(a, b).astype(self.outputs[0].dtype),)
@@ -106,32 +99,8 @@ class Elementwise(Operator):
         table = self.function(codes[:, None] - self._zero_point(0), codes - self._zero_point(1))
         return table.astype(np.float32).ravel()
 
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        import torch
-
-        from tinyguard.simulator import straight_through
-
-        if self.outputs[0].dtype != "int8":
-            return super().forward(*inputs)
-        a, b = (self.aligned(x, k) for k, x in enumerate(inputs[:2]))
-        place = torch.add(b.detach(), a.detach(), alpha=256).to(torch.int32).add_(128 * 257)
-        table = torch.from_numpy(self.pairs).to(place.device)
-        exact = table.index_select(0, place.flatten()).view(place.shape)
-        if not (a.requires_grad or b.requires_grad):
-            return (exact,)
-        real = straight_through.clamped(self.surrogate(*inputs)[0], *self.clamp, self.leak)
-        return (straight_through.replace_value(real, exact),)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        a, b = (
-            (self.aligned(x, k) - self._zero_point(k)) * self.input_tensor(k).scale
-            for k, x in enumerate(inputs[:2])
-        )
-        output = self.outputs[0]
-        return (self.real(a, b) / output.scale + output.zero_point,)
-
     def aligned(self, x: Any, index: int) -> Any:
-        """x (N, *shape) of input `index`, NumPy or torch, with ones after N up to the output's rank."""
+        """x (N, *shape) of input `index`, any library's array, with ones after N up to the output's rank."""
         shape = self.input_tensor(index).shape
         ones = (1,) * (len(self.outputs[0].shape) - len(shape))
         return x.reshape(x.shape[0], *ones, *shape)

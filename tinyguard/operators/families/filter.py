@@ -12,14 +12,11 @@ arXiv 1802.00420); "smooth" is the filter's own where it has one, or that of a s
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Operator
-
-if TYPE_CHECKING:
-    import torch
 
 GRADIENTS = ("smooth", "identity")
 
@@ -55,22 +52,11 @@ class Filter(Operator):
     def filtered(self, images: np.ndarray) -> np.ndarray:
         """int8 codes (N, height, width, channels) of int8 codes."""
 
-    @abstractmethod
-    def smooth(self, images: torch.Tensor) -> torch.Tensor:
-        """A differentiable function (N, height, width, channels) near the filter, on codes in float32."""
-
     def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
         x = inputs[0]
         assert x is not None
         images = x.reshape(-1, self.height, self.width, self.channels)
         return (self.filtered(images).reshape(x.shape),)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x = inputs[0]
-        assert x is not None
-        if self.gradient == "identity":
-            return (x,)
-        return (self.smooth(x.reshape(-1, self.height, self.width, self.channels)).reshape(x.shape),)
 
     def number(self, name: str, allowed: range | tuple[int, ...]) -> int:
         """The filter's parameter `name`, which must be one of `allowed`."""
@@ -80,28 +66,3 @@ class Filter(Operator):
         )
         self.require(type(value) is int and value in allowed, f"{name} {value}, and it takes {known}")
         return int(value)
-
-
-class CompiledFilter(Filter):
-    """A filter with values and a gradient of its own in torch, in C where there is a compiler.
-
-    Its smooth function stays within the codes, so that no clamp has a part in the gradient.
-    """
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        from tinyguard.simulator.filter_gradient import exact
-
-        x = inputs[0]
-        assert x is not None
-        return (exact(self, x.reshape(-1, self.height, self.width, self.channels)).reshape(x.shape),)
-
-    def values(self, images: torch.Tensor) -> torch.Tensor:
-        """`filtered` in torch: codes in float32 of contiguous images of codes in float32."""
-        import torch
-
-        codes = self.filtered(images.cpu().numpy().astype(np.int8))
-        return torch.from_numpy(codes.astype(np.float32)).to(images.device)
-
-    @abstractmethod
-    def slope(self, images: torch.Tensor, values: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-        """The gradient of `smooth` at `images`, whose `values` these are, from that of the filtered codes."""

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from tinyguard.graph import DTYPE_BYTES, Tensor
 from tinyguard.operators.base import Emission, Operator
 
-if TYPE_CHECKING:
-    import torch
-
 Index = slice | int | None
-View = Callable[[np.ndarray], np.ndarray]
+View = Callable[[Any], Any]  # of an array of NumPy or of another library
 _LOOPS = 6  # of tg_move
 MOVABLE = ("int8", "int16", "float32")
 
@@ -97,46 +93,6 @@ class Moving(Operator):
             move.put(outputs[move.target])[...] = move.take(x)
         return tuple(outputs)
 
-    @property
-    def takes_bytes(self) -> bool:
-        return self.outputs[0].dtype == "int8"
-
-    def answer(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        from tinyguard.native import loops
-
-        codes = [x for x, t in zip(inputs, self.inputs, strict=True) if t is not None and t.dtype == "int8"]
-        in_bytes = all(x is not None and loops.are_bytes(x) for x in codes)
-        return self.forward(*inputs) if in_bytes else super().answer(*inputs)
-
-    def forward(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        """The same movement of tensors: exact, and its gradient is the movement back."""
-        import torch
-
-        present = [x for x in inputs if x is not None]
-        samples = max(len(x) for x in present)
-        outputs = []
-        for tensor, (origins, order) in zip(self.outputs, self._gathers, strict=True):
-            pieces = []
-            for source, origin in origins:
-                x = inputs[source]
-                assert x is not None
-                index = torch.from_numpy(origin).to(x.device)
-                pieces.append(x.reshape(len(x), -1)[:, index].expand(samples, -1))
-            joined = torch.cat(pieces, dim=1)[:, torch.from_numpy(order).to(pieces[0].device)]
-            outputs.append(joined.reshape(samples, *tensor.shape))
-        return tuple(outputs)
-
-    @cached_property
-    def _gathers(self) -> list[tuple[list[tuple[int, np.ndarray]], np.ndarray]]:
-        """Per output: (input, positions read) of every move, and the order that puts them in place."""
-        gathers = []
-        for target, tensor in enumerate(self.outputs):
-            moves = [move for move in self.moves if move.target == target]
-            origins = [(m.source, _positions(m.take, self.input_tensor(m.source).shape)) for m in moves]
-            places = np.concatenate([_positions(m.put, tensor.shape) for m in moves])
-            gathers.append((origins, np.argsort(places)))
-        return gathers
-
     def emit(self, c: Emission) -> str:
         c.kernel("move.h")
         parts = []
@@ -147,11 +103,6 @@ class Moving(Operator):
                 emit_blocks(blocks, c.input(move.source), c.output(move.target), DTYPE_BYTES[source.dtype])
             )
         return "\n".join(parts)
-
-
-def _positions(view: View, shape: tuple[int, ...]) -> np.ndarray:
-    elements = int(np.prod(shape, dtype=np.int64))
-    return np.ascontiguousarray(view(np.arange(elements).reshape(1, *shape))).reshape(-1)
 
 
 def contiguous_blocks(

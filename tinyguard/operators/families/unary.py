@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyguard.arithmetic import Multiplier, fixed_point
 from tinyguard.arithmetic.tables import ALL_INT8
 from tinyguard.operators.base import Emission, Operator, c_shape
-
-if TYPE_CHECKING:
-    import torch
 
 
 class Unary(Operator):
@@ -35,22 +31,12 @@ class Unary(Operator):
     def function(self, codes: np.ndarray) -> np.ndarray:
         """Exact output codes, any integer dtype, of input codes of any shape."""
 
-    @abstractmethod
-    def real(self, x: torch.Tensor) -> torch.Tensor:
-        """The real function of real values, for the gradient."""
-
     def run(self, *inputs: np.ndarray | None) -> tuple[np.ndarray, ...]:
         x = inputs[0]
         assert x is not None
         if self.input_tensor(0).dtype == "int8":
             return (self.table[x.view(np.uint8)],)
         return (self.function(x).astype(self.outputs[0].dtype),)
-
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
-        x, source, output = inputs[0], self.input_tensor(0), self.outputs[0]
-        assert x is not None
-        real = self.real((x - source.zero_point) * source.scale)
-        return (real / output.scale + output.zero_point,)
 
     @property
     def in_place(self) -> tuple[int, ...]:

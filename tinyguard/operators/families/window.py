@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from tinyguard.operators.base import Operator
-
-if TYPE_CHECKING:
-    import torch
-
 
 MOST_ELEMENTS = 2**28  # of one padded image: far above any network here, and still held in memory
 
@@ -105,14 +100,6 @@ def padded(x: np.ndarray, rows: Axis, columns: Axis, fill: int) -> np.ndarray:
     """x (N, H, W, C) with `fill` around, as far as the windows reach."""
     widths = ((0, 0), (rows.before, rows.after), (columns.before, columns.after), (0, 0))
     return np.pad(x, widths, constant_values=fill)
-
-
-def padded_torch(x: torch.Tensor, rows: Axis, columns: Axis, fill: float) -> torch.Tensor:
-    """x (N, C, H, W) with `fill` around, as far as the windows reach."""
-    from torch.nn import functional
-
-    sides = (columns.before, columns.after, rows.before, rows.after)
-    return functional.pad(x, sides, value=fill) if any(sides) else x
 
 
 def patches(x: np.ndarray, rows: Axis, columns: Axis) -> np.ndarray:

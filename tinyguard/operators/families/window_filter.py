@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 
 from tinyguard.operators.base import Emission, c_shape
 from tinyguard.operators.families.filter import Filter
 from tinyguard.operators.target import Target
-
-if TYPE_CHECKING:
-    import torch
 
 
 class WindowFilter(Filter):
@@ -36,23 +33,6 @@ class WindowFilter(Filter):
         for y in range(self.size):
             for x in range(self.size):
                 yield padded[:, y : y + self.height, x : x + self.width]
-
-    def torch_taps(self, images: torch.Tensor) -> torch.Tensor:
-        """The same in torch, stacked first: (taps, N, height, width, channels)."""
-        import torch
-
-        rows, columns = (
-            torch.arange(-self.before, count + self.after, device=images.device).clamp(0, count - 1)
-            for count in (self.height, self.width)
-        )
-        padded = images[:, rows][:, :, columns]
-        return torch.stack(
-            [
-                padded[:, y : y + self.height, x : x + self.width]
-                for y in range(self.size)
-                for x in range(self.size)
-            ]
-        )
 
     @property
     def in_place(self) -> tuple[int, ...]:
