@@ -2,10 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tinyguard.version import VERSION
+
 if TYPE_CHECKING:
     from tinyguard.api import Model, compare, load
 
-__version__ = "0.1.0"
+__version__ = VERSION
 __all__ = ["Model", "__version__", "compare", "load"]
 
 

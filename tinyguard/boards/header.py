@@ -1,8 +1,8 @@
 """board.h: what C needs to know of a board, and the sizes it is held to."""
 
-from tinyguard import __version__
 from tinyguard.boards.board import Board
 from tinyguard.paths import data_folder
+from tinyguard.version import VERSION
 
 _PORT_FIXED_BYTES = 40
 _LINK_ALIGNMENT = 16
@@ -20,7 +20,7 @@ def link_bytes(board: Board) -> int:
     return _up(port_state_bytes(board) + _runtime_state_bytes(board), _LINK_ALIGNMENT)
 
 
-def board_header(board: Board, runtime_state_bytes: int | None = None, build_id: str = __version__) -> str:
+def board_header(board: Board, runtime_state_bytes: int | None = None, build_id: str = VERSION) -> str:
     """Text of board.h. `runtime_state_bytes` replaces the runtime's own figure, for another main loop.
 
     `build_id` is what the board tells of its build, 16 characters at most.

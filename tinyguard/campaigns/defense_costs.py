@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from tinyguard import __version__
 from tinyguard.boards import Board
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.errors import TinyguardError
 from tinyguard.files import write_atomically
 from tinyguard.measure.cost import Cost, measure_cost
 from tinyguard.tflite import read_graph
+from tinyguard.version import VERSION
 
 
 def costs_of(study: Study, board: Board, folder: Path) -> dict[str, Cost | str]:
@@ -32,7 +32,7 @@ def costs_of(study: Study, board: Board, folder: Path) -> dict[str, Cost | str]:
 
 def _cost(network: NetworkEntry, board: Board, folder: Path) -> Cost:
     graph = read_graph(Path(network.model))
-    path = folder / f"{graph.sha256[:16]}-{board.name}-{__version__}.json"
+    path = folder / f"{graph.sha256[:16]}-{board.name}-{VERSION}.json"
     try:
         return Cost(**json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):

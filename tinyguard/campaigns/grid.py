@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard import __version__, operators, plugins
+from tinyguard import operators, plugins
 from tinyguard.campaigns.study import AttackEntry, NetworkEntry, Study
 from tinyguard.errors import TinyguardError
 from tinyguard.operators.families.filter import GRADIENTS
@@ -29,6 +29,7 @@ from tinyguard.robustness.threat_model import (
     norm_of,
     parameters_of,
 )
+from tinyguard.version import VERSION
 
 _WEIGHTS = (".npz", ".npy", ".pt", ".pth", ".safetensors", ".h5", ".keras")
 
@@ -216,7 +217,7 @@ def _key(piece: Piece) -> str:
     codes, labels = codes_of(cell.network, piece.data, piece.limit)
     part = slice(piece.start, piece.stop)
     said = {
-        "version": __version__,
+        "version": VERSION,
         "network": {**_conditions(cell.network), "model": _digest(Path(cell.network.model))},
         "source": source_digest(cell.network),
         "attack": [cell.entry.attack, parameters_of(attack_of(cell)), cell.setting, cell.eps],

@@ -5,8 +5,8 @@ import pkgutil
 
 import click
 
-from tinyguard import __version__
 from tinyguard.errors import TinyguardError
+from tinyguard.version import VERSION
 
 
 class _LazyGroup(click.Group):
@@ -26,7 +26,7 @@ class _LazyGroup(click.Group):
 
 
 @click.group(cls=_LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="tinyguard")
+@click.version_option(VERSION, prog_name="tinyguard")
 def group() -> None:
     """Quantize, attack, harden and flash int8 networks on Cortex-M, bit for bit."""
 

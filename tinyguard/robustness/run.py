@@ -14,7 +14,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from tinyguard import __version__
 from tinyguard.attacks.problem import Attack, Outcome, Problem
 from tinyguard.attacks.victim import Victim
 from tinyguard.graph import Graph
@@ -27,6 +26,7 @@ from tinyguard.robustness.distortion import Distances, distances
 from tinyguard.robustness.scoring import Scores, score
 from tinyguard.robustness.threat_model import HIDDEN, norm_of, parameters_of
 from tinyguard.robustness.under_seeds import UnderSeeds, under_seeds
+from tinyguard.version import VERSION
 
 _GROUP_ELEMENTS = 4_000_000  # of the inputs that one call of an attack gets, so that memory stays bounded
 
@@ -285,7 +285,7 @@ def _conditions(job: Job) -> Conditions:
         threads=torch.get_num_threads(),
         model_sha256=target.graph.sha256,
         source=target.source,
-        version=__version__,
+        version=VERSION,
         filter_gradient=target.simulator.filter_gradient,
         against_detector=target.simulator.aware,
         output=answer_name(target.graph),
