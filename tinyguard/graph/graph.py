@@ -1,13 +1,13 @@
 """The network as data: tensors, nodes and a graph. No I/O, no torch."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
-from tinyguard.graph.settings import Setting
+from tinyguard.graph.settings import Setting, checked
 
 DTYPE_BYTES = {"int8": 1, "uint8": 1, "bool": 1, "int16": 2, "int32": 4, "int64": 8, "float32": 4}
 
@@ -126,3 +126,14 @@ class Graph:
     def producer(self, tensor: int) -> Node | None:
         """The node that writes the tensor, or None for inputs and constants."""
         return next((node for node in self.nodes if tensor in node.outputs), None)
+
+
+def with_settings(graph: Graph, values: Mapping[str, int | Sequence[int]]) -> Graph:
+    """The graph with other values in force; settings that `values` leaves out keep theirs.
+
+    Raises TinyguardError for a name that the network does not declare and for a value out of its range.
+    """
+    changed = checked(graph.settings, values)
+    return replace(
+        graph, settings=tuple(replace(s, value=changed.get(s.name, s.value)) for s in graph.settings)
+    )

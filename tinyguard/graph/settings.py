@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 from tinyguard.errors import TinyguardError
-
-if TYPE_CHECKING:
-    from tinyguard.graph.graph import Graph
 
 KINDS = ("bool", "int32", "uint64", "int32[]")
 _WIDEST = {
@@ -62,17 +58,6 @@ class Setting:
         for number, (low, high) in zip(value, self.ranges, strict=True):
             if not low <= number <= high:
                 raise TinyguardError(f"setting {self.name} takes {low} to {high} and got {number}")
-
-
-def with_settings(graph: Graph, values: Mapping[str, int | Sequence[int]]) -> Graph:
-    """The graph with other values in force; settings that `values` leaves out keep theirs.
-
-    Raises TinyguardError for a name that the network does not declare and for a value out of its range.
-    """
-    changed = checked(graph.settings, values)
-    return replace(
-        graph, settings=tuple(replace(s, value=changed.get(s.name, s.value)) for s in graph.settings)
-    )
 
 
 def checked(
