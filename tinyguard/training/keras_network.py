@@ -19,6 +19,7 @@ from tinyguard.sources.one_output import find_named
 from tinyguard.tflite.metadata import Normalization
 from tinyguard.training.float_network import FloatNetwork
 from tinyguard.training.network import State, TrainableNetwork
+from tinyguard.training.pixels import pixels_of
 from tinyguard.training.recipes import Settings
 
 # Of batch norms' statistics, PyTorch's: with Keras' 0.99 those of clean images would stay for epochs.
@@ -57,8 +58,6 @@ class KerasSource:
         return self._network
 
     def arrays(self, samples: Samples) -> np.ndarray:
-        from tinyguard.training.opened import pixels_of
-
         return pixels_of(samples, self._shape)
 
     def fresh(self, seed: int) -> FloatNetwork:

@@ -25,6 +25,7 @@ from tinyguard.training.export import with_constants
 from tinyguard.training.float_network import FloatNetwork
 from tinyguard.training.integer_network import IntegerNetwork
 from tinyguard.training.network import TrainableNetwork
+from tinyguard.training.pixels import pixels_of
 from tinyguard.training.recipes import RECIPES, Settings
 
 
@@ -163,20 +164,6 @@ def open_source(
     if path.is_dir() or path.suffix in (*TORCH_FILES, ".onnx"):
         raise TinyguardError(f"{text} cannot be trained: give a .keras file or a PyTorch MODULE:FUNCTION")
     return TorchSource(text, shape, normalization, settings, output)
-
-
-def pixels_of(samples: Samples, shape: tuple[int, ...]) -> np.ndarray:
-    """The pixels, uint8 (N, *shape). Raises TinyguardError for other values, in which a budget means
-    nothing."""
-    if samples.x.dtype != np.uint8:
-        raise TinyguardError(
-            f"{samples.name} holds {samples.x.dtype}, and training takes uint8 pixels: eps is a share of them"
-        )
-    if samples.x.shape[1:] != shape:
-        raise TinyguardError(
-            f"{samples.name}: samples have shape {samples.x.shape[1:]}, and the others {shape}"
-        )
-    return samples.x
 
 
 def _digest(state: dict[str, torch.Tensor]) -> str:
