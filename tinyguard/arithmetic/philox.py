@@ -4,16 +4,7 @@ Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3" (SC 2011); 
 reference implementation are a test.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
 import numpy as np
-
-if TYPE_CHECKING:
-    import torch
-
-    Words = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -24,22 +15,12 @@ _LOW, _HALF = np.uint64(_WORD), np.uint64(32)
 Arrays = tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]
 
 
-def philox4x32(counter: Words, key: tuple[int, int]) -> Words:
+def philox4x32_arrays(counter: Arrays, key: tuple[int, int]) -> Arrays:
     """Four 32-bit words for each counter of four 32-bit words.
 
-    All words are int64 tensors in [0, 2^32) of shapes that broadcast; `key` is two such numbers.
+    All words are uint64 in [0, 2^32), in arrays of shapes that broadcast, of one dimension at least; `key` is
+    two such numbers.
     """
-    import torch
-
-    shape = torch.broadcast_shapes(*(c.shape for c in counter))
-    c0, c1, c2, c3 = (np.atleast_1d(c.numpy()).view(np.uint64) for c in counter)
-    words = philox4x32_arrays((c0, c1, c2, c3), key)
-    a, b, c, d = (torch.from_numpy(word.view(np.int64)).reshape(shape) for word in words)
-    return a, b, c, d
-
-
-def philox4x32_arrays(counter: Arrays, key: tuple[int, int]) -> Arrays:
-    """The same for words in uint64 arrays of shapes that broadcast, one dimension at least."""
     c0, c1, c2, c3 = counter
     k0, k1 = key
     for _ in range(_ROUNDS):

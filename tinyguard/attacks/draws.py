@@ -9,9 +9,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
-from tinyguard.arithmetic.philox import philox4x32
+from tinyguard.arithmetic.philox import philox4x32_arrays
 
 _WORD = 0xFFFFFFFF
 LARGEST_STEP = 1 << 32
@@ -36,7 +37,7 @@ class Draws:
         count = math.prod(shape)
         blocks = torch.arange((count + 3) // 4)[None, :]
         counter = (blocks, torch.tensor(step), self.ids[:, None], torch.tensor(stream))
-        words = torch.stack(philox4x32(counter, (self.seed & _WORD, (self.seed >> 32) & _WORD)), dim=-1)
+        words = torch.stack(_philox(counter, (self.seed & _WORD, (self.seed >> 32) & _WORD)), dim=-1)
         return words.reshape(len(self.ids), -1)[:, :count].reshape(len(self.ids), *shape)
 
     def uniform(self, step: int, shape: tuple[int, ...] = (), stream: int = 0) -> torch.Tensor:
@@ -83,3 +84,10 @@ class Draws:
             part = slice(start, start + size)
             found[part] = drawn(Draws(self.seed, self.ids[part]))
         return found
+
+
+def _philox(counter: tuple[torch.Tensor, ...], key: tuple[int, int]) -> tuple[torch.Tensor, ...]:
+    """`philox4x32_arrays` of int64 tensors in [0, 2^32) of shapes that broadcast."""
+    c0, c1, c2, c3 = (np.atleast_1d(word.numpy()).view(np.uint64) for word in counter)
+    words = philox4x32_arrays((c0, c1, c2, c3), key)
+    return tuple(torch.from_numpy(word.view(np.int64)) for word in words)
