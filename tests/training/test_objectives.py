@@ -8,10 +8,10 @@ from torch.nn import functional
 
 from tinyguard.attacks.space import Space, continuous
 from tinyguard.training.ascent import Ascent
-from tinyguard.training.network import State
 from tinyguard.training.objectives import Adversarial, Distillation, Ensemble, Sinkhorn, Trades, weakened
 from tinyguard.training.randomness import StepDraws
 from tinyguard.training.sinkhorn import sinkhorn_divergence
+from tinyguard.training.trainable_network import State
 
 DRAWS = StepDraws(0, 0, 0)
 STILL = Ascent(0.1, 0.0, 0, "clean")  # an attack that changes nothing

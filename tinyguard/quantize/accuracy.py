@@ -6,7 +6,7 @@ from tinyguard.data import Samples
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.graph.answer import check_answer, choose_output, decide, output_place, role_of
-from tinyguard.quantize.report import Accuracy, Error
+from tinyguard.quantize.outcome import Accuracy, Error
 
 
 def judged_places(graph: Graph, wanted: str | None) -> list[int]:

@@ -21,7 +21,7 @@ from tinyguard.quantize.converted import convert
 from tinyguard.quantize.keras_source import load_keras, load_saved_model
 from tinyguard.quantize.layers import layer_errors
 from tinyguard.quantize.onnx_source import load_onnx
-from tinyguard.quantize.report import Output, Report
+from tinyguard.quantize.outcome import Output, Report
 from tinyguard.quantize.roles import stated_roles
 from tinyguard.quantize.source_network import Source
 from tinyguard.quantize.torch_source import load_torch

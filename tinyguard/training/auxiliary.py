@@ -11,10 +11,10 @@ from torch.nn import functional
 from tinyguard.files import write_atomically
 from tinyguard.tflite.metadata import Normalization
 from tinyguard.training.augmentation import Images
-from tinyguard.training.network import TrainableNetwork
 from tinyguard.training.opened import Source, open_source
 from tinyguard.training.randomness import ORDER, StepDraws
 from tinyguard.training.recipes import Settings
+from tinyguard.training.trainable_network import TrainableNetwork
 
 COUNT = 2
 _EPOCHS = {"paper": 20, "cpu": 5}

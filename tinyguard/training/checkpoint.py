@@ -13,7 +13,7 @@ import torch
 
 from tinyguard.errors import TinyguardError
 from tinyguard.files import write_atomically
-from tinyguard.training.network import State
+from tinyguard.training.trainable_network import State
 
 _UNREADABLE = (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError, ValueError)
 

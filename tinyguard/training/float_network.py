@@ -14,7 +14,7 @@ from tinyguard.quiet import one_line
 from tinyguard.sources.one_output import find_output
 from tinyguard.sources.torch_module import WithoutEnding, two_classes
 from tinyguard.tflite.metadata import Normalization
-from tinyguard.training.network import State
+from tinyguard.training.trainable_network import State
 
 _PIXELS = 255
 

@@ -16,9 +16,10 @@ from tinyguard.simulator.network import Simulator
 from tinyguard.simulator.select import layer_of
 from tinyguard.tflite.metadata import Metadata
 from tinyguard.training.integer_layers import TRAINABLE, TrainedLayer
-from tinyguard.training.network import State
+from tinyguard.training.trainable_network import State
 from tinyguard.training.parts import logits_in_parts
 from tinyguard.training.real_weights import RealWeights
+from tinyguard.training.trainable_network import State
 
 
 class IntegerNetwork:

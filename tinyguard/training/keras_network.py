@@ -18,9 +18,9 @@ from tinyguard.quiet import quiet
 from tinyguard.sources.one_output import find_named
 from tinyguard.tflite.metadata import Normalization
 from tinyguard.training.float_network import FloatNetwork
-from tinyguard.training.network import State, TrainableNetwork
 from tinyguard.training.pixels import pixels_of
 from tinyguard.training.recipes import Settings
+from tinyguard.training.trainable_network import State, TrainableNetwork
 
 # Of batch norms' statistics, PyTorch's: with Keras' 0.99 those of clean images would stay for epochs.
 _MOMENTUM = 0.9

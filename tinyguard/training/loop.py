@@ -12,10 +12,10 @@ import torch
 from tinyguard.errors import TinyguardError
 from tinyguard.training.augmentation import Images
 from tinyguard.training.checkpoint import Progress, load_progress, save_progress
-from tinyguard.training.network import TrainableNetwork, copied, holding, update_average
 from tinyguard.training.phases import Phase
 from tinyguard.training.randomness import LAYERS, ORDER, StepDraws
 from tinyguard.training.recipes import Settings
+from tinyguard.training.trainable_network import TrainableNetwork, copied, holding, update_average
 from tinyguard.training.validation import Score, validate
 
 _MOMENTUM = 0.9

@@ -10,9 +10,9 @@ import torch
 from torch.nn import functional
 
 from tinyguard.training.ascent import Ascent
-from tinyguard.training.network import TrainableNetwork
 from tinyguard.training.randomness import SOURCE, StepDraws
 from tinyguard.training.sinkhorn import sinkhorn_divergence
+from tinyguard.training.trainable_network import TrainableNetwork
 
 
 class Objective(Protocol):

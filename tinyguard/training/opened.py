@@ -24,9 +24,9 @@ from tinyguard.tflite.reader import read_graph
 from tinyguard.training.export import with_constants
 from tinyguard.training.float_network import FloatNetwork
 from tinyguard.training.integer_network import IntegerNetwork
-from tinyguard.training.network import TrainableNetwork
 from tinyguard.training.pixels import pixels_of
 from tinyguard.training.recipes import RECIPES, Settings
+from tinyguard.training.trainable_network import TrainableNetwork
 
 
 class Source(Protocol):

@@ -20,11 +20,11 @@ from tinyguard.tflite.metadata import Normalization
 from tinyguard.training.augmentation import Images
 from tinyguard.training.auxiliary import auxiliary_networks
 from tinyguard.training.loop import train
-from tinyguard.training.network import TrainableNetwork
 from tinyguard.training.objectives import Adversarial, Distillation, Ensemble, Objective, Sinkhorn, Trades
 from tinyguard.training.opened import Source, open_source
 from tinyguard.training.phases import ascent_of, fast_objective, phases_of
 from tinyguard.training.recipes import Settings
+from tinyguard.training.trainable_network import TrainableNetwork
 
 _HELD_OUT = 1000
 _SHARE_HELD_OUT = 10  # of the data at most one in so many

@@ -8,9 +8,9 @@ import torch
 
 from tinyguard.training.ascent import Ascent
 from tinyguard.training.augmentation import Images
-from tinyguard.training.network import TrainableNetwork
 from tinyguard.training.objectives import cross_entropy_of
 from tinyguard.training.randomness import StepDraws
+from tinyguard.training.trainable_network import TrainableNetwork
 
 STEPS = 10
 _BATCH = 128
