@@ -9,8 +9,7 @@ import numpy as np
 from tinyguard.backends import Backend
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
-from tinyguard.graph.answer import UNCERTAINTY, decide, tensors_of
-from tinyguard.operators.monte_carlo import UNITS
+from tinyguard.graph.answer import ENTROPY_UNITS, UNCERTAINTY, decide, tensors_of
 
 _BATCH = 256
 _LEAST_KEPT = 0.05  # below, a few samples decide
@@ -46,5 +45,5 @@ def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.nda
     for share in QUANTILES:
         threshold = int(ordered[max(0, round(share * len(ordered)) - 1)])
         below = entropy <= threshold
-        found[threshold] = Kept(threshold / UNITS, float(below.mean()), float(right[below].mean()))
+        found[threshold] = Kept(threshold / ENTROPY_UNITS, float(below.mean()), float(right[below].mean()))
     return tuple(found.values())

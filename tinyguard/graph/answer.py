@@ -22,6 +22,8 @@ from tinyguard.plugins import brought, taken
 UNDECIDED = -1
 """The class of an answer that is marked: neither the label nor what an attacker wants."""
 
+ENTROPY_UNITS = 1024  # of a bit, in outputs of the role `uncertainty`
+
 _WITHOUT_MEANING = ("DEQUANTIZE", "RESHAPE")  # between a network's last function and its output
 
 
@@ -91,7 +93,9 @@ PROBABILITY = Role("probability", "of class 1, against class 0", _pair, classes=
 VALUES = Role("values", "numbers that are no classes")
 MAP = Role("map", "something for each place of an image")
 MARK = Role("mark", "its last element marks answers", marks=_last_element, beside=True)
-UNCERTAINTY = Role("uncertainty", "entropies in 1/1024 bit, and a mark", marks=_last_element, beside=True)
+UNCERTAINTY = Role(
+    "uncertainty", f"entropies in 1/{ENTROPY_UNITS} bit, and a mark", marks=_last_element, beside=True
+)
 PASS = Role("pass", "what one of several passes comes to", beside=True)
 VERSION = Role("version", "the answer to one version of the input", beside=True)
 
