@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from tests.campaigns.studies import MODEL
-from tinyguard.campaigns.defenses import defense_cells, with_hardened_files
+from tinyguard.campaigns.defense_study import defense_cells, with_hardened_files
 from tinyguard.campaigns.grid import pieces_of
 from tinyguard.campaigns.study import read_study
 

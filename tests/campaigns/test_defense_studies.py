@@ -4,7 +4,7 @@ import pytest
 
 from tests.campaigns.defense_studies import HEAD, planned, write
 from tests.campaigns.studies import MODEL
-from tinyguard.campaigns.defenses import with_hardened_files
+from tinyguard.campaigns.defense_study import with_hardened_files
 from tinyguard.campaigns.study import read_study
 from tinyguard.errors import TinyguardError
 

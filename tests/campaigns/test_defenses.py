@@ -13,7 +13,7 @@ from tests.campaigns.studies import MODEL
 from tinyguard.attacks.victim import IntegerVictim
 from tinyguard.boards import load
 from tinyguard.campaigns.defense_costs import costs_of
-from tinyguard.campaigns.defenses import baseline, with_hardened_files
+from tinyguard.campaigns.defense_study import baseline, with_hardened_files
 from tinyguard.campaigns.executor import run_pieces
 from tinyguard.campaigns.store import Store, unpack
 from tinyguard.campaigns.study import read_study

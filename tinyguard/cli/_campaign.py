@@ -38,7 +38,7 @@ def run_config(
     from tinyguard.robustness.attacked_network import require_torch
 
     require_torch()
-    from tinyguard.campaigns.defenses import with_hardened_files
+    from tinyguard.campaigns.defense_study import with_hardened_files
     from tinyguard.campaigns.grid import cells_of
     from tinyguard.campaigns.study import read_study
     from tinyguard.campaigns.tables.study_table import finished, rows, write_tables

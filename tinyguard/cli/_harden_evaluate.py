@@ -48,7 +48,7 @@ def command(
     require_torch()
     from tinyguard import boards
     from tinyguard.campaigns.defense_costs import costs_of
-    from tinyguard.campaigns.defenses import baseline, defense_cells, with_hardened_files
+    from tinyguard.campaigns.defense_study import baseline, defense_cells, with_hardened_files
     from tinyguard.campaigns.study import read_study
     from tinyguard.campaigns.tables.defense_rows import table_of
     from tinyguard.campaigns.tables.defense_table import write_defense_tables

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.campaigns.defenses import ADAPTIVE, baseline, has_filters, is_squeezing, knows_seed
+from tinyguard.campaigns.defense_study import ADAPTIVE, baseline, has_filters, is_squeezing, knows_seed
 from tinyguard.campaigns.grid import Cell
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.campaigns.tables.defense_figures import Figure, doubt, figure_of, strongest

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tinyguard.campaigns.defenses import ADAPTIVE
+from tinyguard.campaigns.defense_study import ADAPTIVE
 from tinyguard.campaigns.tables.defense_rows import SETTINGS, Table
 from tinyguard.campaigns.tables.study_table import UNFINISHED, left_out
 from tinyguard.files import write_atomically
