@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import torch
 
 from tinyguard.attacks.problem import Problem
 from tinyguard.attacks.space import l2, per_sample
 from tinyguard.attacks.windows import Plane, bumps, grating, halvings, tiles
-
-if TYPE_CHECKING:
-    from tinyguard.attacks.square import Square
 
 IDLE = 2  # steps a query allowed for proposals that change nothing and cost nothing
 _START, _WINDOWS, _DITHER = 0, 1, 2  # streams of the draws
@@ -22,11 +19,24 @@ _FITS = 6
 _TOLERANCE = 1e-6
 
 
+class Schedule(Protocol):
+    """What a walk follows of the attack's parameters, see `Square`."""
+
+    @property
+    def queries(self) -> int: ...
+
+    @property
+    def p(self) -> float: ...
+
+    @property
+    def accept_ties(self) -> bool: ...
+
+
 class Walk:
     """The iterates of samples `rows`: `real` (n, *shape), and `seen`, the grid point the network gets."""
 
     def __init__(
-        self, attack: Square, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
+        self, attack: Schedule, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
     ) -> None:
         self.attack, self.problem, self.rows, self.radius, self.restart = (
             attack,
@@ -124,7 +134,7 @@ class Extremes(Walk):
     """Linf: every element at one end of what the budget and the box allow it, so whole codes on a grid."""
 
     def __init__(
-        self, attack: Square, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
+        self, attack: Schedule, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
     ) -> None:
         super().__init__(attack, problem, rows, radius, restart)
         self.low = problem.space.round(self.clean - radius)
@@ -178,7 +188,7 @@ class Bumps(Walk):
     """L2: the norm of one square moves into a bump at another."""
 
     def __init__(
-        self, attack: Square, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
+        self, attack: Schedule, problem: Problem, rows: torch.Tensor, radius: torch.Tensor, restart: int
     ) -> None:
         super().__init__(attack, problem, rows, radius, restart)
         self.heights, self.widths = self.plane.sides(attack.p, 3)
