@@ -88,9 +88,9 @@ class Model:
     ) -> AttackRun:
         """Attack input codes (N, *shape) with labels (N,) as `tinyguard attack` does.
 
-        `name` is one of `tinyguard.attacks.ATTACKS`, `parameters` are its own: `eps`, `norm`, `steps`, ... in
-        shares of the pixel range; `source` is the float network that transfers are crafted on. The result's
-        `x` are the codes found, `success` (N,) which of them fool the network.
+        `name` is one of `tinyguard.attacks.registry()`, `parameters` are its own (`eps`, `norm`, `steps`).
+        Distances are shares of the pixel range. `source` is the float network that transfers are crafted
+        on. The result's `x` are the codes found, `success` (N,) which of them fool the network.
         """
         from tinyguard.attacks import find_attack
         from tinyguard.robustness.attacked_network import open_target

@@ -1,4 +1,4 @@
-"""What other installed packages bring: sections of the metadata record, operators, all that has a registry.
+"""What other installed packages bring: sections of the metadata record, operators, roles, attacks.
 
 Such a package declares an entry point in its pyproject.toml:
 

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 from tests.emulated.conftest import flashed as flashed
-from tinyguard import operators, plugins
+from tinyguard import attacks, operators, plugins
 from tinyguard.graph import answer
 from tinyguard.tflite import Metadata, read_metadata, record, with_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 TOY = Path(__file__).parent / "toy"
-CACHES = (plugins.brought, operators.registry, record.registry, answer.roles)
+CACHES = (plugins.brought, operators.registry, record.registry, attacks.registry, answer.roles)
 
 
 @pytest.fixture

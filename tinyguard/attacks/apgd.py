@@ -36,6 +36,7 @@ class AutoPGD:
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
+    climbs: ClassVar[bool] = True
 
     def climb(self, problem: Problem, best: Best, look: Look, first: int = 0) -> None:
         """`restarts` starts of the samples that `best` says still run; draws are numbered from `first`."""
@@ -91,6 +92,7 @@ class APGDCE(AutoPGD):
     """Auto-PGD on the cross-entropy."""
 
     name: ClassVar[str] = "apgd-ce"
+    summary: ClassVar[str] = "PGD that sets its own step size, on the cross-entropy"
 
     def run(self, problem: Problem) -> Outcome:
         best = Best(problem)
@@ -103,6 +105,7 @@ class APGDDLR(AutoPGD):
     """Auto-PGD on the difference of logits ratio. Needs three classes, and four for targets."""
 
     name: ClassVar[str] = "apgd-dlr"
+    summary: ClassVar[str] = "the same on the difference of logits ratio (DLR)"
 
     def run(self, problem: Problem) -> Outcome:
         loss = find_loss("dlr", problem.victim, problem.targets is not None)
@@ -122,6 +125,7 @@ class APGDTargeted(AutoPGD):
     targets: int = 9
 
     name: ClassVar[str] = "apgd-t"
+    summary: ClassVar[str] = "the same on the targeted DLR, class after class"
 
     def run(self, problem: Problem) -> Outcome:
         loss = find_loss("dlr", problem.victim, True)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import torch
 
-from tinyguard.attacks import find_attack
+from tinyguard.attacks.declared import find_attack
 from tinyguard.attacks.problem import Attack, Outcome, Problem
 from tinyguard.errors import TinyguardError
 
@@ -34,6 +34,7 @@ class AutoAttack:
     queries: int = 5000
 
     name: ClassVar[str] = "autoattack"
+    summary: ClassVar[str] = "APGD-CE, APGD-T, FAB-T and Square, one after the other"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")

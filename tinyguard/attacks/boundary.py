@@ -39,6 +39,7 @@ class Boundary:
     starts: torch.Tensor | None = field(default=None, compare=False)
 
     name: ClassVar[str] = "boundary"
+    summary: ClassVar[str] = "a walk along the boundary"
     access: ClassVar[str] = "decision"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l2",)

@@ -32,6 +32,7 @@ class CarliniWagnerL2:
     polish_queries: int = 100
 
     name: ClassVar[str] = "cw-l2"
+    summary: ClassVar[str] = "Carlini and Wagner's search for the nearest success"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l2",)

@@ -39,6 +39,7 @@ class CarliniWagnerLinf:
     polish_queries: int = 100
 
     name: ClassVar[str] = "cw-linf"
+    summary: ClassVar[str] = "Carlini and Wagner's search for the nearest success"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("linf",)

@@ -34,6 +34,7 @@ class DeepFool:
     polish_queries: int = 100
 
     name: ClassVar[str] = "deepfool"
+    summary: ClassVar[str] = "nearest linearised boundary, step by step"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l2", "linf")

@@ -36,9 +36,11 @@ class DIVA:
     random_start: bool = True
 
     name: ClassVar[str] = "diva"
+    summary: ClassVar[str] = "fool this integer network and not the float source"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
+    hides_from_source: ClassVar[bool] = True
 
     def run(self, problem: Problem) -> Outcome:
         if len(problem.others) != 1:

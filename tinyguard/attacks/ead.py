@@ -42,6 +42,7 @@ class EAD:
     polish_queries: int = 100
 
     name: ClassVar[str] = "ead"
+    summary: ClassVar[str] = "elastic net, sparse changes of least size"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l1",)

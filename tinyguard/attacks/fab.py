@@ -43,6 +43,7 @@ class FABTargeted:
     polish_queries: int = 100
 
     name: ClassVar[str] = "fab-t"
+    summary: ClassVar[str] = "nearest point of linearised boundaries, towards classes"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")

@@ -42,6 +42,7 @@ class GeoDA:
     starts: torch.Tensor | None = field(default=None, compare=False)
 
     name: ClassVar[str] = "geoda"
+    summary: ClassVar[str] = "the boundary's normal from random probes"
     access: ClassVar[str] = "decision"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l2", "linf")

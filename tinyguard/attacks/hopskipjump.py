@@ -38,6 +38,7 @@ class HopSkipJump:
     starts: torch.Tensor | None = field(default=None, compare=False)
 
     name: ClassVar[str] = "hopskipjump"
+    summary: ClassVar[str] = "gradient estimates at the boundary"
     access: ClassVar[str] = "decision"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l2", "linf")

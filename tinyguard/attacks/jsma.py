@@ -36,6 +36,7 @@ class JSMA:
     polish_queries: int = 100
 
     name: ClassVar[str] = "jsma"
+    summary: ClassVar[str] = "the few elements that matter most, by the saliency map"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l0",)

@@ -39,9 +39,11 @@ class PGD:
     random_start: bool = True
 
     name: ClassVar[str] = "pgd"
+    summary: ClassVar[str] = "projected gradient descent with restarts"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")
+    climbs: ClassVar[bool] = True
 
     def run(self, problem: Problem) -> Outcome:
         loss = find_loss(self.loss, problem.victim, problem.targets is not None)
@@ -106,6 +108,7 @@ class FGSM:
     loss: str = "ce"
 
     name: ClassVar[str] = "fgsm"
+    summary: ClassVar[str] = "gradient sign, one step"
     access: ClassVar[str] = "gradient"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")

@@ -82,13 +82,19 @@ class Outcome:
 
 
 class Attack(Protocol):
-    """A frozen dataclass of an attack's parameters. See `tinyguard.attacks` for the list.
+    """A frozen dataclass of an attack's parameters. `tinyguard.attacks.registry` finds those with a `name`.
 
-    `access`: "gradient", "score" or "decision". `budgeted`: it takes `eps`; the others look for the
-    nearest success. `norms`: the norms it can be asked for.
+    `name`: what is typed for it, `summary`: its line in the help. `access`: "gradient", "score" or
+    "decision". `budgeted`: it takes `eps`; the others look for the nearest success. `norms`: the norms it
+    can be asked for. All are constants in the class, for the help reads them without importing anything.
+
+    A class may say two things more. `climbs = True`: it climbs a loss, and the checks for gradient masking
+    may vary its `steps`, `restarts` and `eps`. `hides_from_source = True`: only what the float source does
+    not notice is a success.
     """
 
     name: ClassVar[str]
+    summary: ClassVar[str]
     access: ClassVar[str]
     budgeted: ClassVar[bool]
     norms: ClassVar[tuple[str, ...]]

@@ -22,6 +22,7 @@ class RandomSigns:
     draws: int = 10
 
     name: ClassVar[str] = "random-signs"
+    summary: ClassVar[str] = "blind noise of the whole budget"
     access: ClassVar[str] = "decision"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")

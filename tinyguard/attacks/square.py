@@ -39,6 +39,7 @@ class Square:
     draws: int = 1
 
     name: ClassVar[str] = "square"
+    summary: ClassVar[str] = "random squares at the edge of the budget"
     access: ClassVar[str] = "score"
     budgeted: ClassVar[bool] = True
     norms: ClassVar[tuple[str, ...]] = ("linf", "l2")

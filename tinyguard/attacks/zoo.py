@@ -48,6 +48,7 @@ class ZOO:
     max_queries: int | None = None
 
     name: ClassVar[str] = "zoo"
+    summary: ClassVar[str] = "Carlini and Wagner's search by one-code differences"
     access: ClassVar[str] = "score"
     budgeted: ClassVar[bool] = False
     norms: ClassVar[tuple[str, ...]] = ("l2",)

@@ -21,7 +21,7 @@ from tinyguard.robustness.attack_run import AttackRun
 from tinyguard.robustness.attacked_network import Target, open_target
 from tinyguard.robustness.run import attack_samples, craft
 from tinyguard.robustness.targets import wanted_classes
-from tinyguard.robustness.threat_model import HIDDEN, parameters_of
+from tinyguard.robustness.threat_model import hides_from_source, parameters_of
 from tinyguard.robustness.transfer import Source, open_sources
 from tinyguard.robustness.trust.checks import masking_checks
 
@@ -115,7 +115,7 @@ def _same(piece: Piece, inherited: AttackRun) -> AttackRun:
 def _target(cell: Cell) -> Target:
     """The cell's network, with its float source where the cell needs that: a source takes seconds to open."""
     network, opened = cell.network, _opened(cell.network)
-    needed = cell.setting == "transfer" or cell.check or cell.entry.attack in HIDDEN
+    needed = cell.setting == "transfer" or cell.check or hides_from_source(attack_of(cell))
     if network.source is None or opened.is_float or not needed:
         return opened
     tensor = opened.graph.tensors[opened.graph.inputs[0]]

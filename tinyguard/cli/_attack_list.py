@@ -1,27 +1,26 @@
-"""The attacks in a line each, for --help on machines without PyTorch."""
+"""The attacks in a line each, by what they see of a network, for --help."""
 
-LINES = {
-    "fgsm": "gradient sign, one step (Linf, L2)",
-    "pgd": "projected gradient descent with restarts (Linf, L2)",
-    "apgd-ce": "PGD that sets its own step size, cross-entropy (Linf, L2)",
-    "apgd-dlr": "the same on the difference of logits ratio (Linf, L2)",
-    "apgd-t": "the same towards the nearest wrong classes (Linf, L2)",
-    "fab-t": "nearest point of linearised boundaries, towards classes (Linf, L2)",
-    "square": "random squares, queries scores (Linf, L2)",
-    "autoattack": "APGD-CE, APGD-T, FAB-T and Square, one after the other (Linf, L2)",
-    "deepfool": "nearest linearised boundary, step by step (L2)",
-    "jsma": "the few elements that matter most, by the saliency map (L0)",
-    "cw-l2": "Carlini and Wagner, least L2",
-    "cw-linf": "Carlini and Wagner, least Linf",
-    "ead": "elastic net, least L1",
-    "zoo": "Carlini and Wagner by one-code differences, queries scores (L2)",
-    "boundary": "a walk along the boundary, queries decisions (L2)",
-    "geoda": "the boundary's normal from random probes, queries decisions (L2)",
-    "hopskipjump": "gradient estimates at the boundary, queries decisions (L2, Linf)",
-    "diva": "fool this integer network and not the float source (Linf)",
-}
+from __future__ import annotations
+
+from tinyguard.attacks.declared import Declared, own, registry
+from tinyguard.errors import TinyguardError
+
+_SEES = {"gradient": "gradients", "score": "scores", "decision": "decisions alone"}
+_NORMS = {"linf": "Linf", "l2": "L2", "l1": "L1", "l0": "L0"}
 
 
 def listing() -> str:
-    """The help's list of attacks."""
-    return "\n".join(f"  {name:<12} {line}" for name, line in LINES.items())
+    """The help's list of attacks, those of plug-ins among them; it says where a plug-in cannot be loaded."""
+    try:
+        known, note = registry(), ""
+    except TinyguardError as error:
+        known, note = own(), f"\n{error}"
+    lines = []
+    for access, seen in _SEES.items():
+        lines += [f"Attacks that see {seen}:", *(_line(a) for a in known.values() if a.access == access)]
+    return "\n".join(lines) + note
+
+
+def _line(attack: Declared) -> str:
+    norms = ", ".join(_NORMS.get(norm, norm) for norm in attack.norms)
+    return f"  {attack.name:<13} {attack.summary} ({norms})"

@@ -7,13 +7,19 @@ from typing import Any
 
 import click
 
-from tinyguard.cli._attacks import listing
 from tinyguard.cli._options import answer_option, console, json_option, print_json
 
-_EPILOG = f"\b\nAttacks:\n{listing()}"
+
+class _Listing(click.Command):
+    """Its help ends with the list of attacks, which is made when it is asked for."""
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        from tinyguard.cli._attack_list import listing
+
+        formatter.write(f"\n{listing()}\n")
 
 
-@click.command(epilog=_EPILOG)
+@click.command(cls=_Listing)
 @click.argument("model", type=click.Path(path_type=Path), required=False)
 @click.option("--data", help="digits, mnist, cifar10, an .npz or a folder of class folders.")
 @click.option("--attack", help="One of the attacks below.")

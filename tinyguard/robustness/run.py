@@ -24,7 +24,7 @@ from tinyguard.robustness.attacked_network import FloatBackend, Target
 from tinyguard.robustness.budget import eps_codes, inside
 from tinyguard.robustness.distortion import Distances, distances
 from tinyguard.robustness.scoring import Scores, score
-from tinyguard.robustness.threat_model import HIDDEN, norm_of, parameters_of
+from tinyguard.robustness.threat_model import hides_from_source, norm_of, parameters_of
 from tinyguard.robustness.under_seeds import UnderSeeds, under_seeds
 from tinyguard.version import VERSION
 
@@ -208,7 +208,8 @@ def _measured(job: Job, found: _Found) -> AttackRun:
     final = score(job.target.backend, found.inputs, job.labels, graph=_meaning(job.target))
     correct = found.clean.decided == job.labels
     fooled = final.fooled(job.labels, job.targets)
-    unnoticed = _unnoticed(job, found.inputs) if job.attack.name in HIDDEN else np.ones(len(fooled), bool)
+    hides = hides_from_source(job.attack)
+    unnoticed = _unnoticed(job, found.inputs) if hides else np.ones(len(fooled), bool)
     fooled &= unnoticed
     distance = measured_distances(job.target, job.codes, found.inputs)
     within = _within(job, distance)

@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from tinyguard.robustness.attacked_network import Target
 
 SETTINGS = ("white-box", "transfer", "black-box")
-HIDDEN = ("diva",)  # attacks whose success the float source must not show
 _ALIASES = {"queries": "max_queries"}
 _MAY_BE_ZERO = ("polish_queries",)
 _WORDS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
@@ -38,6 +37,11 @@ def parameters_of(attack: Attack) -> dict[str, Any]:
     return {field.name: getattr(attack, field.name) for field in known if field.compare}
 
 
+def hides_from_source(attack: Attack | type[Attack]) -> bool:
+    """Whether only what the float source does not notice is a success."""
+    return bool(getattr(attack, "hides_from_source", False))
+
+
 def check_access(attack: Attack | type[Attack], setting: str) -> None:
     """Raise TinyguardError unless the attack's kind of access fits the setting."""
     if setting not in SETTINGS:
@@ -56,7 +60,7 @@ def check_access(attack: Attack | type[Attack], setting: str) -> None:
 def check_setting(target: Target, attack: Attack | type[Attack], setting: str) -> None:
     """Raise TinyguardError unless `attack` can run in `setting` against `target`."""
     check_access(attack, setting)
-    if attack.name in HIDDEN and (setting == "transfer" or target.is_float):
+    if hides_from_source(attack) and (setting == "transfer" or target.is_float):
         raise TinyguardError(
             f"{attack.name} fools the integer network and not its float source: type --setting white-box, "
             "and leave out --backend float"
@@ -88,7 +92,7 @@ def make_attack(cls: type[Attack], given: Mapping[str, Any], settings: Mapping[s
     for name, text in settings.items():
         if name not in known:
             raise TinyguardError(f"{cls.name} has no parameter {name}; {_listed(known)}")
-        chosen[name] = _value(cls.name, known[name], _parsed(text, str(known[name].type)))
+        chosen[name] = _value(cls.name, known[name], _parsed(text, _kind(known[name])))
         if name == "norm":
             _check_norm(cls, chosen[name])
     return cls(**chosen)
@@ -101,6 +105,11 @@ def _check_norm(cls: type[Attack], norm: Any) -> None:
 
 def _listed(known: Mapping[str, Any]) -> str:
     return f"it has {', '.join(known)}" if known else "it has none"
+
+
+def _kind(parameter: dataclasses.Field[Any]) -> str:
+    """The declared type as it is written, whether or not the attack's module postpones annotations."""
+    return parameter.type.__name__ if isinstance(parameter.type, type) else str(parameter.type)
 
 
 def _parsed(text: str, kind: str) -> Any:
@@ -121,7 +130,7 @@ def _parsed(text: str, kind: str) -> Any:
 def _value(attack: str, parameter: dataclasses.Field[Any], value: Any) -> Any:
     """`value`, once it is of the declared kind. Counts are whole numbers from 1 on, other numbers finite and
     not below 0."""
-    kind, name = str(parameter.type), parameter.name
+    kind, name = _kind(parameter), parameter.name
     if value is None and kind.endswith("| None"):
         return None
     whole, least = kind.startswith("int"), 1 if kind.startswith("int") and name not in _MAY_BE_ZERO else 0

@@ -18,7 +18,6 @@ from tinyguard.robustness.run import attack_samples
 
 LEAK = 0.1  # share of the gradient that passes a saturated clamp in the leaky variant
 SIGNIFICANT = 0.05
-_CLIMBERS = ("pgd", "apgd-ce", "apgd-dlr", "apgd-t")  # attacks whose steps, starts and eps can be varied
 _USUAL_EPS = {"linf": 8 / 255, "l2": 0.5}
 
 
@@ -136,8 +135,8 @@ def _whole(target: Target, norm: str, eps: float) -> float:
 
 
 def _climber(run: AttackRun, norm: str, eps: float) -> Attack:
-    if run.conditions.attack in _CLIMBERS and run.conditions.setting == "white-box":
-        own: Any = attack_of(run)
+    own: Any = attack_of(run)
+    if getattr(own, "climbs", False) and run.conditions.setting == "white-box":
         found: Attack = dataclasses.replace(own, eps=eps)
         return found
     return PGD(eps=eps, norm=norm)
