@@ -75,21 +75,38 @@ KNOW_DEFENSES = ("defenses", "tflite", "operators", "kernels", "simulator", "nat
 # command beside what it calls. A name that is no longer in two places goes.
 FORMS = ("operators", "kernels", "simulator", "native", "tflite.record")
 PERMITTED = {
+    "accumulating": Permission(FORMS, "operators that sum products: what they share; in torch"),
+    "add": Permission(FORMS, "ADD and SUB: their arithmetic; in torch"),
     "bench": Permission(("cli", "measure"), "the command; what it measures with"),
     "boards": Permission(("cli", "boards"), "the command; the boards that it lists"),
     "build": Permission(("cli", "toolchain"), "the command; the make that it runs last"),
     "conv_2d": Permission(FORMS, "CONV_2D: its arithmetic; its C for DSP cores"),
     "convolution": Permission(FORMS, "convolutions: calls of CMSIS-NN; C for MVE; C for x86"),
     "depthwise": Permission(FORMS, "DEPTHWISE_CONV_2D: its C for DSP cores; for MVE"),
+    "depthwise_conv_2d": Permission(FORMS, "DEPTHWISE_CONV_2D: its arithmetic; in torch"),
     "device": Permission(("backends", "device"), "the board as a back end; the protocol that it calls"),
+    "dropout": Permission(FORMS, "DROPOUT: its arithmetic; in torch"),
     "elementwise": Permission(FORMS, "operators of each element: what they share; C for DSP cores; for MVE"),
+    "filter": Permission(FORMS, "input filters: what they share; in torch"),
+    "filter_bit_depth": Permission(FORMS, "FILTER_BIT_DEPTH: its arithmetic; in torch"),
+    "filter_dct": Permission(FORMS, "FILTER_DCT: its arithmetic; in torch"),
+    "filter_total_variation": Permission(FORMS, "FILTER_TOTAL_VARIATION: its arithmetic; in torch"),
     "filters": Permission(FORMS, "the record's section of filters; C for DSP cores; C for x86"),
     "flash": Permission(("cli", "flashing"), "the command; what it calls"),
     "fully_connected": Permission(FORMS, "FULLY_CONNECTED: its arithmetic; its C for DSP cores; for MVE"),
+    "monte_carlo": Permission(FORMS, "MONTE_CARLO_SUM and _MEAN: their arithmetic; in torch"),
+    "moving": Permission(FORMS, "operators that move codes: what they share; in torch"),
+    "pool_2d": Permission(FORMS, "pools: their arithmetic; in torch"),
     "pooling": Permission(FORMS, "pools and means: calls of CMSIS-NN; C for MVE"),
     "ports": Permission(("cli", "flashing"), "the command; what it calls"),
     "quantize": Permission((*FORMS, "cli", "quantize"), "the operator QUANTIZE; the command and its room"),
+    "reduction": Permission(FORMS, "operators that reduce axes: what they share; in torch"),
+    "resize": Permission(FORMS, "RESIZE_BILINEAR and _NEAREST_NEIGHBOR: their arithmetic; in torch"),
     "softmax": Permission(FORMS, "SOFTMAX: its arithmetic; a call of CMSIS-NN"),
+    "squeeze_distance": Permission(FORMS, "SQUEEZE_DISTANCE: its arithmetic; in torch"),
+    "transpose_conv": Permission(FORMS, "TRANSPOSE_CONV: its arithmetic; in torch"),
+    "unary": Permission(FORMS, "operators on single codes: what they share; in torch"),
+    "window_filter": Permission(FORMS, "filters of a window: what they share; in torch"),
 }
 
 Check = Callable[[Sources], list[Problem]]

@@ -11,9 +11,9 @@ import torch
 
 from tests.operators.test_filters import operator
 from tinyguard.native import loops, shared_library
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.filter import FilterLayer
 from tinyguard.simulator.network import Simulator
-from tinyguard.simulator.select import layer_of
 from tinyguard.tflite import read_graph
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "resnet8-cifar10"

@@ -115,7 +115,7 @@ def torch_outputs(graph: Graph, inputs: Sequence[Any], method: str = "forward") 
     """The torch outputs of a graph for tensors (N, *shape) of codes, by `forward` differentiable."""
     import torch
 
-    from tinyguard.simulator.select import layer_of
+    from tinyguard.simulator.choose_layer import layer_of
 
     def constant(tensor: Tensor) -> Any:
         assert tensor.data is not None

@@ -12,11 +12,11 @@ from tests.kernels.agreement import assert_agree, needs_emulator
 from tests.operators import oracles
 from tests.operators.filter_cases import PARAMETERS, draw_shape, filter_case, filter_graph
 from tinyguard.operators import Target, operator_names, registry, resolve
-from tinyguard.operators.families.filter import GRADIENTS, Filter
+from tinyguard.operators.families.filter import Filter
 from tinyguard.operators.filter_dct import DCTFilter
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.filter import FilterLayer
-from tinyguard.simulator.layer import Rules
-from tinyguard.simulator.select import layer_of
+from tinyguard.simulator.rules import GRADIENTS, Rules
 from tinyguard.tflite.record.filters import KINDS, InputFilter
 
 NAMES = tuple(KINDS)

@@ -23,8 +23,8 @@ from tinyguard.graph import Graph
 from tinyguard.operators import Target, resolve
 from tinyguard.operators.dropout import kept
 from tinyguard.operators.monte_carlo import UNITS, entropy_table
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.network import Simulator
-from tinyguard.simulator.select import layer_of
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.record.stochastic import Stochastic, insert_passes, site_layers
 

@@ -9,8 +9,8 @@ from tinyguard.native import loops
 from tinyguard.operators import resolve
 from tinyguard.simulator import convolutions, sums
 from tinyguard.simulator.accumulating import AccumulatingLayer
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.convolutions import ByteConvolution, Convolution
-from tinyguard.simulator.select import layer_of
 from tinyguard.simulator.sums import InHalves
 
 needs_vnni = pytest.mark.skipif(not convolutions.has_dot_products(), reason="this processor has no VNNI")

@@ -8,7 +8,7 @@ from tests.operators.builder import GraphBuilder
 from tinyguard.operators import resolve
 from tinyguard.operators.base import Operator
 from tinyguard.simulator.accumulating import AccumulatingLayer
-from tinyguard.simulator.select import layer_of
+from tinyguard.simulator.choose_layer import layer_of
 
 MOST_WEIGHTS = (2**24 - 1) // (128 * 127)  # of 127 each, a sum of halves stays below 2^24
 

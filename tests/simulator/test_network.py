@@ -15,9 +15,9 @@ from tinyguard.graph import Graph
 from tinyguard.graph.answer import choose_output
 from tinyguard.graph.execute import execute
 from tinyguard.operators import resolve
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.convolutions import has_dot_products
 from tinyguard.simulator.network import Simulator, in_bytes
-from tinyguard.simulator.select import layer_of
 from tinyguard.tflite import read_graph
 
 RESNET8 = Path(__file__).parents[2] / "models" / "resnet8-cifar10" / "model.tflite"

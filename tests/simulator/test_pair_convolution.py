@@ -10,8 +10,8 @@ from tinyguard.native import convolution as native
 from tinyguard.operators import resolve
 from tinyguard.simulator import convolutions, sums
 from tinyguard.simulator.accumulating import AccumulatingLayer
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.convolutions import Convolution
-from tinyguard.simulator.select import layer_of
 from tinyguard.simulator.sums import InHalves, InPairs
 
 CPU = torch.device("cpu")

@@ -11,7 +11,7 @@ from tinyguard.arithmetic import Multiplier, fixed_point
 from tinyguard.operators import resolve
 from tinyguard.simulator import staged_pair
 from tinyguard.simulator.add import AddLayer
-from tinyguard.simulator.select import layer_of
+from tinyguard.simulator.choose_layer import layer_of
 
 CODES = np.arange(-32768, 32768)
 SIDE = 512  # pairs a sample, squared

@@ -8,7 +8,7 @@ from tests.operators.builder import GraphBuilder
 from tinyguard.graph import Graph
 from tinyguard.operators import resolve
 from tinyguard.operators.families.accumulating import Accumulating
-from tinyguard.simulator.select import layer_of
+from tinyguard.simulator.choose_layer import layer_of
 
 HEIGHT, KERNEL, STRIDES = 6, (3, 3), {"stride_h": 1, "stride_w": 2, "padding": "SAME"}
 

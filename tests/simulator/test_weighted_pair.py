@@ -8,7 +8,7 @@ from tests.operators.builder import GraphBuilder
 from tinyguard.native import loops
 from tinyguard.operators import resolve
 from tinyguard.simulator.add import AddLayer
-from tinyguard.simulator.select import layer_of
+from tinyguard.simulator.choose_layer import layer_of
 
 CODES = np.arange(-128, 128, dtype=np.int8)
 HALVES = (0.05, 0.05, 0.1)

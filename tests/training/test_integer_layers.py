@@ -11,7 +11,7 @@ from tinyguard.operators import resolve
 from tinyguard.operators.depthwise_conv_2d import DepthwiseConv2D
 from tinyguard.operators.fully_connected import FullyConnected
 from tinyguard.simulator.accumulating import AccumulatingLayer
-from tinyguard.simulator.select import layer_of
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.training.integer_layers import TRAINABLE, TrainedLayer
 
 KINDS = "conv_2d", "depthwise_conv_2d", "fully_connected"

@@ -20,8 +20,8 @@ from tinyguard.campaigns.grid import Cell, cells_of
 from tinyguard.campaigns.hardening import hardened_file
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.errors import TinyguardError
-from tinyguard.operators.families.filter import GRADIENTS
 from tinyguard.robustness.attacked_network import DETECTORS
+from tinyguard.simulator.rules import GRADIENTS
 from tinyguard.tflite import Metadata, read_metadata
 
 ADAPTIVE = "white-box"

@@ -19,7 +19,6 @@ import numpy as np
 from tinyguard import operators, plugins
 from tinyguard.campaigns.study import AttackEntry, NetworkEntry, Study
 from tinyguard.errors import TinyguardError
-from tinyguard.operators.families.filter import GRADIENTS
 from tinyguard.robustness.attacked_network import DETECTORS
 from tinyguard.robustness.budget import check_eps, eps_codes, equal_budgets, parse_eps
 from tinyguard.robustness.threat_model import (
@@ -29,6 +28,7 @@ from tinyguard.robustness.threat_model import (
     norm_of,
     parameters_of,
 )
+from tinyguard.simulator.rules import GRADIENTS
 from tinyguard.version import VERSION
 
 _WEIGHTS = (".npz", ".npy", ".pt", ".pth", ".safetensors", ".h5", ".keras")

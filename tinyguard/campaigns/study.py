@@ -42,9 +42,9 @@ from tinyguard.campaigns.fields import known, listed, number, one_of, tables, te
 from tinyguard.campaigns.hardening import Hardening, hardening_of
 from tinyguard.campaigns.purifier import Purifier, purifier_of
 from tinyguard.errors import TinyguardError
-from tinyguard.operators.families.filter import GRADIENTS
 from tinyguard.robustness.attacked_network import DETECTORS, SHOWS, TARGET_BACKENDS
 from tinyguard.robustness.threat_model import SETTINGS
+from tinyguard.simulator.rules import GRADIENTS
 
 _STUDY_KEYS = {"data", "limit", "seed", "shard", "attack_seeds", "scoring_seeds", "network", "attack"}
 _NETWORK_KEYS = {

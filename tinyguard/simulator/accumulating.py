@@ -12,8 +12,9 @@ from tinyguard.native import loops
 from tinyguard.operators.base import CODE_RANGE
 from tinyguard.operators.families.accumulating import FLOAT32_EXACT, Accumulating
 from tinyguard.simulator.convolutions import has_dot_products
-from tinyguard.simulator.layer import Layer, Rules, present
+from tinyguard.simulator.layer import Layer, present
 from tinyguard.simulator.requantization import Requantization
+from tinyguard.simulator.rules import PLAIN, Rules
 from tinyguard.simulator.sums import (
     AnyMap,
     InHalves,
@@ -29,7 +30,7 @@ class AccumulatingLayer(Layer, ABC):
 
     operator: Accumulating
 
-    def __init__(self, operator: Accumulating, rules: Rules = Rules()) -> None:  # noqa: B008 (frozen)
+    def __init__(self, operator: Accumulating, rules: Rules = PLAIN) -> None:
         super().__init__(operator, rules)
         self._maps: dict[tuple[torch.device, torch.dtype], AnyMap] = {}
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import numpy as np
@@ -12,21 +11,8 @@ import torch
 from tinyguard.graph import Node
 from tinyguard.native import loops
 from tinyguard.operators import Operator
-from tinyguard.operators.families.filter import GRADIENTS
+from tinyguard.simulator.rules import PLAIN, Rules
 from tinyguard.simulator.straight_through import clamped, replace_value
-
-
-@dataclass(frozen=True)
-class Rules:
-    """How gradients pass where rounding and clamping leave a choice; no value follows from them.
-
-    `leak` is the share of the gradient that passes outside clamps. `filter_gradient`, one of
-    GRADIENTS, is that of input filters: "smooth", their own or that of a smooth function near them,
-    or "identity", as if they were not there (BPDA: Athalye et al. 2018, arXiv 1802.00420).
-    """
-
-    leak: float = 0.0
-    filter_gradient: str = GRADIENTS[0]
 
 
 class Layer:
@@ -43,7 +29,7 @@ class Layer:
     of: ClassVar[tuple[type[Operator], ...]] = ()
     operator: Operator
 
-    def __init__(self, operator: Operator, rules: Rules = Rules()) -> None:
+    def __init__(self, operator: Operator, rules: Rules = PLAIN) -> None:
         self.operator = operator
         self.rules = rules
 

@@ -20,13 +20,13 @@ from tinyguard.graph.execute import Step, Steps, check_inputs, execute, outputs_
 from tinyguard.native.loops import as_floats
 from tinyguard.operators import resolve
 from tinyguard.operators.dropout import SEED
-from tinyguard.operators.families.filter import GRADIENTS
 from tinyguard.simulator.as_module import IntegerModule
-from tinyguard.simulator.layer import Layer, Rules
+from tinyguard.simulator.choose_layer import layer_of
+from tinyguard.simulator.layer import Layer
 from tinyguard.simulator.logits import LogitsTap
 from tinyguard.simulator.pages import keep_pages
 from tinyguard.simulator.parallel import even_parts, run_in_parts
-from tinyguard.simulator.select import layer_of
+from tinyguard.simulator.rules import GRADIENTS, PLAIN, Rules
 
 _ELEMENTS_PER_BATCH = 1 << 15
 
@@ -45,7 +45,7 @@ class Simulator(torch.nn.Module):
         self.graph = graph
         self.layers = [layer_of(operator) for operator in resolve(graph)]
         self.batch_size = batch_size
-        self.rules = Rules()
+        self.rules = PLAIN
         self.tap = LogitsTap(graph)
         self.before: Callable[[np.ndarray], np.ndarray] | None = None
         self._constants: dict[int, torch.Tensor] = {}

@@ -12,11 +12,10 @@ from tinyguard.attacks.space import space_of
 from tinyguard.attacks.victim import check_classes
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.network import Simulator
-from tinyguard.simulator.select import layer_of
 from tinyguard.tflite.metadata import Metadata
 from tinyguard.training.integer_layers import TRAINABLE, TrainedLayer
-from tinyguard.training.trainable_network import State
 from tinyguard.training.parts import logits_in_parts
 from tinyguard.training.real_weights import RealWeights
 from tinyguard.training.trainable_network import State

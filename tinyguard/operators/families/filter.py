@@ -4,9 +4,6 @@ A filter maps int8 codes to int8 codes of the same scale and zero point, so that
 no change. It sees an image (height, width, channels), each channel on its own; a series (time, channels) or
 (time,) is an image of one row, which makes every filter's 1-D form. Beyond the borders the outermost codes go
 on (replicated borders).
-
-The gradient has two rules. "identity" passes it as if the filter were not there (BPDA: Athalye et al. 2018,
-arXiv 1802.00420); "smooth" is the filter's own where it has one, or that of a smooth function near it.
 """
 
 from __future__ import annotations
@@ -17,8 +14,6 @@ from typing import ClassVar
 import numpy as np
 
 from tinyguard.operators.base import Operator
-
-GRADIENTS = ("smooth", "identity")
 
 
 class Filter(Operator):

@@ -7,7 +7,8 @@ import importlib
 import pkgutil
 
 from tinyguard.operators import Operator
-from tinyguard.simulator.layer import Layer, Rules
+from tinyguard.simulator.layer import Layer
+from tinyguard.simulator.rules import PLAIN, Rules
 
 
 @functools.cache
@@ -22,7 +23,7 @@ def _layers() -> dict[type[Operator], type[Layer]]:
     return found
 
 
-def layer_of(operator: Operator, rules: Rules = Rules()) -> Layer:  # noqa: B008 (frozen)
+def layer_of(operator: Operator, rules: Rules = PLAIN) -> Layer:
     """The layer of a resolved operator: that of its class or of the nearest class above it, else `Layer`."""
     known = _layers()
     kind = next((known[base] for base in type(operator).__mro__ if base in known), Layer)
