@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     show_default=True,
     help="Whole firmware, or the network alone with tg_model.h and a CMake file.",
 )
+@click.option(
+    "--prefix",
+    metavar="NAME",
+    help="Names of the library begin with it in place of tg_model: several fit in one firmware.",
+)
 @codegen_options
 @json_option
 def command(
@@ -39,6 +44,7 @@ def command(
     board: str | None,
     output: Path | None,
     kind: str,
+    prefix: str | None,
     as_json: bool,
     **options: Unpack[Options],
 ) -> None:
@@ -52,20 +58,26 @@ def command(
     if kind == "library":
         if options.get("kernels") == "cmsis-nn":
             raise click.UsageError("--as library prints builtin kernels only; leave --kernels out")
-        _library(graph, board, output or Path(f"{model.stem}-library"), as_json, options)
+        _library(graph, board, output or Path(f"{prefix or model.stem}-library"), prefix, as_json, options)
+    elif prefix is not None:
+        raise click.UsageError("--prefix names a library; add --as library")
     elif board is None:
         raise click.UsageError("--board is needed; `tinyguard boards` lists them")
     else:
         _firmware(graph, board, output, as_json, options)
 
 
-def _library(graph: Graph, name: str | None, output: Path, as_json: bool, options: Options) -> None:
+def _library(
+    graph: Graph, name: str | None, output: Path, prefix: str | None, as_json: bool, options: Options
+) -> None:
     from tinyguard.boards import load
     from tinyguard.codegen import generate_library, target_of
+    from tinyguard.codegen.library_names import renamed
     from tinyguard.operators import Target
 
     goal = options.get("optimize", "balanced")
-    source = generate_library(graph, output, target_of(load(name), goal) if name else Target(optimize=goal))
+    target = target_of(load(name), goal) if name else Target(optimize=goal)
+    source = generate_library(graph, output, target, prefix)
     result = {
         "directory": str(output),
         "constant_bytes": source.constant_bytes,
@@ -74,7 +86,8 @@ def _library(graph: Graph, name: str | None, output: Path, as_json: bool, option
     if as_json:
         print_json(result)
         return
-    console.print(f"library in [bold]{output}[/]: include tg_model.h, link tg_model (CMake) or libtg_model.a")
+    words = renamed("include tg_model.h, link tg_model (CMake) or libtg_model.a", prefix)
+    console.print(f"library in [bold]{output}[/]: {words}")
     console.print(
         f"constants {source.constant_bytes:,} bytes, arena {source.plan.arena_bytes:,} bytes; no heap"
     )

@@ -1,8 +1,12 @@
-"""`build --as library`: the network alone, with a stable header and a CMake file, for any firmware."""
+"""`build --as library`: the network alone, with a stable header and a CMake file, for any firmware.
+
+The texts below use the default names; `library_names` gives them those of a prefix.
+"""
 
 from pathlib import Path
 
 from tinyguard import passes
+from tinyguard.codegen.library_names import check_prefix, renamed
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
 from tinyguard.codegen.settings_tables import macro_name
@@ -10,7 +14,9 @@ from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Setting, Tensor
 from tinyguard.graph.settings import to_words
 from tinyguard.operators import PORTABLE, Target
+from tinyguard.paths import data_folder
 
+_TYPES = ("/model.h", "/settings.h")
 # One rounding a float operation, as the reference has it; kernels read codes a word at a time.
 _FLAGS = "-ffp-contract=off -fno-strict-aliasing"
 
@@ -25,9 +31,7 @@ _HEADER = """\
 #define TG_MODEL_H
 
 #include <stdint.h>
-
-#include "tinyguard/model.h"
-
+{more_includes}
 #ifdef __cplusplus
 extern "C" {{
 #endif
@@ -71,7 +75,7 @@ project(tg_model C)
 
 add_library(tg_model STATIC model.c weights.c tg_model.c)
 set(here ${{CMAKE_CURRENT_SOURCE_DIR}})
-target_include_directories(tg_model PUBLIC ${{here}} ${{here}}/include PRIVATE ${{here}}/kernels)
+target_include_directories(tg_model PUBLIC ${{here}}{include} PRIVATE {private}${{here}}/kernels)
 target_compile_definitions(tg_model PRIVATE TG_LIBRARY)
 target_compile_features(tg_model PUBLIC c_std_11)
 target_compile_options(tg_model PRIVATE -O2 {flags})
@@ -92,37 +96,50 @@ clean:
 """
 
 
-def generate_library(graph: Graph, directory: Path, target: Target = PORTABLE) -> ModelSource:
+def generate_library(
+    graph: Graph, directory: Path, target: Target = PORTABLE, prefix: str | None = None
+) -> ModelSource:
     """Write the library project of `graph` into `directory`, replacing an earlier one.
 
-    Raises TinyguardError on unsupported operators and when `directory` holds something else.
+    With `prefix` every name that a linker or a user's file sees begins with it, so that one firmware can
+    hold several. Raises TinyguardError on unsupported operators, a prefix that C cannot take, and when
+    `directory` holds something else.
     """
-    model = prepare(passes.optimize(graph), target)
+    if prefix is None:
+        model = prepare(passes.optimize(graph), target)
+    else:
+        check_prefix(prefix)
+        model = prepare(passes.optimize(graph), target, prefix, arena=f"{prefix}_arena")
     texts = {
-        **model_files([model]),
-        "tg_model.h": _header(model),
-        "tg_model.c": _body(),
-        "CMakeLists.txt": _CMAKE.format(flags=_FLAGS),
+        "tg_model.h": _header(model, prefix),
+        "tg_model.c": (data_folder("firmware") / "library" / "tg_model.c").read_text(),
+        "CMakeLists.txt": _cmake(prefix),
         "Makefile": _MAKE.format(flags=_FLAGS),
     }
-    own = ("/model.h", "/settings.h")
-    headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith(own)]
-    write_project(directory, texts, [*headers, *kernel_files([model])])
+    texts = {renamed(name, prefix): renamed(text, prefix) for name, text in texts.items()}
+    if prefix is not None:  # tinyguard/model.h declares the network by its default name alone
+        name, types = f"{prefix}_model.c", '#include "tinyguard/settings.h"\n'
+        declaration = f"extern const tg_model {model.prefix}_the_model;"
+        texts[name] = texts[name].replace(types, f"{types}\n{declaration}\n")
+    headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith(_TYPES)]
+    write_project(directory, {**model_files([model]), **texts}, [*headers, *kernel_files([model])])
     return model
 
 
-def _body() -> str:
-    from tinyguard.paths import data_folder
+def _cmake(prefix: str | None) -> str:
+    """tinyguard/model.h is for users of the default names; with a prefix each library keeps its own."""
+    folder = " ${here}/include"
+    public, private = (folder, "") if prefix is None else ("", f"{folder.strip()} ")
+    return _CMAKE.format(flags=_FLAGS, include=public, private=private)
 
-    return (data_folder("firmware") / "library" / "tg_model.c").read_text()
 
-
-def _header(model: ModelSource) -> str:
+def _header(model: ModelSource, prefix: str | None) -> str:
     graph = model.graph
     tensors = [_tensor_lines("INPUT", i, graph.tensors[t]) for i, t in enumerate(graph.inputs)]
     tensors += [_tensor_lines("OUTPUT", i, graph.tensors[t]) for i, t in enumerate(graph.outputs)]
     return _HEADER.format(
         digest=graph.sha256 or "unknown",
+        more_includes='\n#include "tinyguard/model.h"\n' if prefix is None else "",
         arena=model.plan.arena_bytes,
         constants=model.constant_bytes,
         inputs=len(graph.inputs),

@@ -25,7 +25,11 @@ def target_of(board: Board, optimize: str = "balanced", kernels: str = "builtin"
 
 
 def prepare(
-    graph: Graph, target: Target = PORTABLE, prefix: str = "tg", flash_budget: int | None = None
+    graph: Graph,
+    target: Target = PORTABLE,
+    prefix: str = "tg",
+    flash_budget: int | None = None,
+    arena: str = "tg_arena",
 ) -> ModelSource:
     """Resolve the layers, choose a kernel for each, plan the arena and print them.
 
@@ -35,7 +39,7 @@ def prepare(
 
     def printed(kernels: Sequence[Kernel]) -> ModelSource:
         layout = plan(graph, operators, target, kernels)
-        return emit_model(graph, operators, layout, target, prefix, kernels)
+        return emit_model(graph, operators, layout, target, prefix, kernels, arena)
 
     kernels = choose(operators, target)
     if flash_budget is None:

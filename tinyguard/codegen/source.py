@@ -69,13 +69,14 @@ def emit_model(
     target: Target = PORTABLE,
     prefix: str = "tg",
     kernels: Sequence[Kernel] | None = None,
+    arena: str = "tg_arena",
 ) -> ModelSource:
     """Print every layer of the graph for `target`, for which `plan` was made.
 
     `kernels` are those that the plan was made with; without them `choose` is asked.
     """
     kernels = choose(operators, target) if kernels is None else kernels
-    source = ModelSource(graph, operators, plan, target, prefix)
+    source = ModelSource(graph, operators, plan, target, prefix, arena)
     source.layer_kernels = [kernel.name for kernel in kernels]
     parts, table = [], []
     functions: dict[str, str] = {}  # body -> name; the passes of a stochastic network share theirs
