@@ -9,12 +9,13 @@ from tinyguard import passes
 from tinyguard.codegen.library_names import check_prefix, renamed
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
+from tinyguard.codegen.readme import library_readme
 from tinyguard.codegen.settings_tables import macro_name
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Setting, Tensor
 from tinyguard.graph.settings import to_words
 from tinyguard.operators import PORTABLE, Target
-from tinyguard.paths import data_folder
+from tinyguard.paths import data_folder, license_text
 
 _TYPES = ("/model.h", "/settings.h")
 # One rounding a float operation, as the reference has it; kernels read codes a word at a time.
@@ -110,19 +111,22 @@ def generate_library(
     else:
         check_prefix(prefix)
         model = prepare(passes.optimize(graph), target, prefix, arena=f"{prefix}_arena")
-    texts = {
+    headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith(_TYPES)]
+    copied = [*headers, *kernel_files([model])]
+    own = {
         "tg_model.h": _header(model, prefix),
         "tg_model.c": (data_folder("firmware") / "library" / "tg_model.c").read_text(),
         "CMakeLists.txt": _cmake(prefix),
         "Makefile": _MAKE.format(flags=_FLAGS),
     }
-    texts = {renamed(name, prefix): renamed(text, prefix) for name, text in texts.items()}
+    printed = {**model_files([model]), "LICENSE": license_text()}
+    own["README.md"] = library_readme(model, [*own, *printed, *copied], prefix)
+    texts = {renamed(name, prefix): renamed(text, prefix) for name, text in own.items()}
     if prefix is not None:  # tinyguard/model.h declares the network by its default name alone
         name, types = f"{prefix}_model.c", '#include "tinyguard/settings.h"\n'
         declaration = f"extern const tg_model {model.prefix}_the_model;"
         texts[name] = texts[name].replace(types, f"{types}\n{declaration}\n")
-    headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith(_TYPES)]
-    write_project(directory, {**model_files([model]), **texts}, [*headers, *kernel_files([model])])
+    write_project(directory, {**printed, **texts}, copied)
     return model
 
 

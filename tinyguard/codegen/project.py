@@ -12,10 +12,11 @@ from tinyguard.boards import Board, board_header, linker_script, port_sources
 from tinyguard.codegen import c_files
 from tinyguard.codegen.options import Options
 from tinyguard.codegen.prepare import prepare_for
+from tinyguard.codegen.readme import firmware_readme
 from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
-from tinyguard.paths import data_folder
+from tinyguard.paths import data_folder, license_text
 from tinyguard.toolchain.cmsis_nn import find_cmsis_nn
 from tinyguard.toolchain.makefile import makefile
 
@@ -56,10 +57,13 @@ def write_firmware(model: ModelSource, board: Board, directory: Path, cmsis_nn: 
             (".", "include", "kernels", "runtime", "ports/cortex_m"),
             cmsis_nn,
         ),
+        "LICENSE": license_text(),
     }
     folders = ["include/tinyguard", "runtime", *sorted({str(Path(s).parent) for s in port_sources(board)})]
     copied = [name for name in firmware_files(folders) if name != f"runtime/{left_out}"]
-    write_project(directory, texts, [*copied, *kernel_files([model])])
+    copied += kernel_files([model])
+    texts["README.md"] = firmware_readme(model, board, [*texts, *copied], _calls_cmsis_nn([model]))
+    write_project(directory, texts, copied)
 
 
 def build_id(printed: Mapping[str, str]) -> str:
@@ -78,7 +82,7 @@ def makefile_for(
     cmsis_nn: Path | None = None,
 ) -> str:
     """The Makefile of a project of `models`: with CMSIS-NN where they call it."""
-    if not any(_CMSIS_NN_HEADER in model.kernels for model in models):
+    if not _calls_cmsis_nn(models):
         return makefile(board, sources, includes=includes)
     library = find_cmsis_nn(board.core, cmsis_nn)
     text = makefile(
@@ -89,6 +93,10 @@ def makefile_for(
         libraries=(f"$(CMSIS_NN)/{library.archive}",),
     )
     return f"# Your own CMSIS-NN; elsewhere: make CMSIS_NN=DIR\nCMSIS_NN := {library.root}\n{text}"
+
+
+def _calls_cmsis_nn(models: Iterable[ModelSource]) -> bool:
+    return any(_CMSIS_NN_HEADER in model.kernels for model in models)
 
 
 def model_files(models: list[ModelSource]) -> dict[str, str]:
