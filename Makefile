@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 # tinyguard: `make demo` and `make test` from a fresh checkout; `make help` lists the rest.
 SHELL := /bin/bash
 PYTHON ?= python3

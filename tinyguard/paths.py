@@ -9,9 +9,3 @@ def data_folder(name: str) -> Path:
     """Folder `firmware` or `boards`: inside the wheel, or at the top of a checkout."""
     packaged = _PACKAGE / "_data" / name
     return packaged if packaged.is_dir() else _PACKAGE.parent / name
-
-
-def license_text() -> str:
-    """The licence of tinyguard and of what it prints."""
-    packaged = _PACKAGE / "_data" / "LICENSE"
-    return (packaged if packaged.is_file() else _PACKAGE.parent / "LICENSE").read_text()

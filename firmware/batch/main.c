@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Reads requests from input.bin and writes the models' outputs to output.bin.
    A request is: model index and sample count (uint32, little endian), then the samples, each with
    all its inputs in order. The answer is every sample's outputs in order, and nothing else. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Where the batch program reads and writes: stdio on a host, semihosting on an emulated core. */
 #ifndef TG_STREAM_H
 #define TG_STREAM_H

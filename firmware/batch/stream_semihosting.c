@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arm semihosting calls; see "Semihosting for AArch32 and AArch64", sections SYS_OPEN to SYS_EXIT. */
 #include "stream.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ADD and SUB on int8 and int16 codes. Reference: TFLite kernels/internal/reference/integer_ops/add.h */
 #ifndef TG_ADD_H
 #define TG_ADD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CONV_2D: int8 (per-channel weights) and int16x8. NHWC input, OHWI weights.
    Reference: TFLite kernels/internal/reference/integer_ops/conv.h */
 #ifndef TG_CONV_2D_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* DEPTHWISE_CONV_2D: int8 (per-channel weights) and int16x8. NHWC input, weights (row, column, output
    channel). Reference: TFLite kernels/internal/reference/integer_ops/depthwise_conv.h */
 #ifndef TG_DEPTHWISE_CONV_2D_H

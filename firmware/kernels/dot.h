@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Dot products of codes and int8 weights, the heart of convolution and fully connected layers. */
 #ifndef TG_DOT_H
 #define TG_DOT_H

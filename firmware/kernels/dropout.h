@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* DROPOUT: elements by chance become the zero point; tinyguard/operators/dropout.py says which. The output may
    be the input. */
 #ifndef TG_DROPOUT_H

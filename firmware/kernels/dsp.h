@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The SMLAD family of M4, M7, M33 and M55, two 16-bit lanes a word.
 
    TG_DSP is 1 where the core has it. Defining TG_DSP_IN_C on any other machine runs the DSP kernels

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FILTER_DCT: 8x8 blocks of each channel of int8 codes, their cosine coefficients rounded to steps.
    The rule and its shifts stand in tinyguard/operators/filter_dct.py. */
 #ifndef TG_FILTER_DCT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FILTER_GAUSSIAN: binomial weights over a 3x3 or 5x5 window of int8 codes, rounded half up. */
 #ifndef TG_FILTER_GAUSSIAN_H
 #define TG_FILTER_GAUSSIAN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FILTER_MEAN: the mean of a 2x2 or 3x3 window of int8 codes, rounded half up. */
 #ifndef TG_FILTER_MEAN_H
 #define TG_FILTER_MEAN_H

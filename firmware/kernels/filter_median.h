@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FILTER_MEDIAN: the median of a 3x3 window of int8 codes. */
 #ifndef TG_FILTER_MEDIAN_H
 #define TG_FILTER_MEDIAN_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FILTER_TOTAL_VARIATION: total-variation denoising of int8 codes by gradient descent in 1/64 code.
    The rule and its bounds stand in tinyguard/operators/filter_total_variation.py. */
 #ifndef TG_FILTER_TOTAL_VARIATION_H

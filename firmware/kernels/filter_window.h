@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Filters over a window of rows and columns, each channel on its own, borders replicated. */
 #ifndef TG_FILTER_WINDOW_H
 #define TG_FILTER_WINDOW_H

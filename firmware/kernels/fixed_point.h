@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TFLite's fixed-point arithmetic (gemmlowp double rounding), exact. */
 #ifndef TG_FIXED_POINT_H
 #define TG_FIXED_POINT_H

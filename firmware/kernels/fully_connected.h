@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FULLY_CONNECTED: int8 and int16x8, weights (output channel, input channel).
    Reference: TFLite kernels/internal/reference/integer_ops/fully_connected.h */
 #ifndef TG_FULLY_CONNECTED_H

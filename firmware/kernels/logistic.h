@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* LOGISTIC and TANH on int16 codes.
    Reference: TFLite kernels/internal/reference/integer_ops/logistic.h, tanh.h */
 #ifndef TG_LOGISTIC_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of single int8 codes, tabulated at generation. */
 #ifndef TG_LOOKUP_H
 #define TG_LOOKUP_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* MAX_POOL_2D, int8 and int16, NHWC. Reference: TFLite
    kernels/internal/reference/integer_ops/pooling.h */
 #ifndef TG_MAX_POOL_2D_H

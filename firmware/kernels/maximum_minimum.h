@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* MAXIMUM and MINIMUM on codes of one quantization.
    Reference: TFLite kernels/internal/reference/maximum_minimum.h */
 #ifndef TG_MAXIMUM_MINIMUM_H

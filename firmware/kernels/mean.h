@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* MEAN over any axes, int8 and int16. Reference: TFLite kernels/internal/reference/reduce.h,
    QuantizedMeanOrSum */
 #ifndef TG_MEAN_H

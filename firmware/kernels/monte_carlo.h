@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The mean of several passes and their entropies: see tinyguard/operators/monte_carlo.py. */
 #ifndef TG_MONTE_CARLO_H
 #define TG_MONTE_CARLO_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Copies of equal runs of bytes between two arrays: transposes, slices, concatenations, splits. */
 #ifndef TG_MOVE_H
 #define TG_MOVE_H

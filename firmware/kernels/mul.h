@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* MUL on int8 and int16 codes. Reference: TFLite kernels/internal/reference/integer_ops/mul.h */
 #ifndef TG_MUL_H
 #define TG_MUL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* PAD and PADV2: the output in one pass, from its first element to its last.
    Reference: TFLite kernels/internal/reference/pad.h */
 #ifndef TG_PAD_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Philox4x32-10 (Salmon et al., SC 2011): random words that are a function of a key and a counter alone. */
 #ifndef TG_PHILOX_H
 #define TG_PHILOX_H

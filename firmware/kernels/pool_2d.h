@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What AVERAGE_POOL_2D and MAX_POOL_2D share: the shape, and the part of a window inside the input. */
 #ifndef TG_POOL_2D_H
 #define TG_POOL_2D_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* PRELU on int8 codes. Reference: TFLite kernels/internal/reference/prelu.h */
 #ifndef TG_PRELU_H
 #define TG_PRELU_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* QUANTIZE and DEQUANTIZE at the border: float32 to codes and back, each one IEEE operation an element.
    Reference: TFLite kernels/internal/reference/quantize.h, dequantize.h */
 #ifndef TG_QUANTIZE_H

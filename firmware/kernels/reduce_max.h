@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* REDUCE_MAX over any axes, int8 and int16. Reference: TFLite kernels/internal/reference/reduce.h */
 #ifndef TG_REDUCE_MAX_H
 #define TG_REDUCE_MAX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What MEAN and REDUCE_MAX share: loops over kept and reduced axes, outermost first, sizes 1 where
    unused. Strides are in elements. */
 #ifndef TG_REDUCTION_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Codes scaled above and below the zero point each by its multiplier: RELU, LEAKY_RELU, ABS, QUANTIZE. */
 #ifndef TG_RESCALE_H
 #define TG_RESCALE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The shape that RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR share. */
 #ifndef TG_RESIZE_H
 #define TG_RESIZE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RESIZE_BILINEAR, int8 and int16, NHWC. Tables hold, for every output row and column, the input
    elements on either side and the weight of the second in 1/1024.
    Reference: TFLite kernels/internal/reference/resize_bilinear.h, ResizeBilinearInteger */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* RESIZE_NEAREST_NEIGHBOR, int8 and int16, NHWC; the input row and column of every output row and
    column come as tables. Reference: TFLite kernels/internal/reference/resize_nearest_neighbor.h */
 #ifndef TG_RESIZE_NEAREST_NEIGHBOR_H

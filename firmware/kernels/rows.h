@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two operands broadcast to one output, as nested loops over rows. */
 #ifndef TG_ROWS_H
 #define TG_ROWS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SOFTMAX over rows of codes.
    Reference: TFLite kernels/internal/reference/softmax.h, gemmlowp fixedpoint.h */
 #ifndef TG_SOFTMAX_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* SQUEEZE_DISTANCE: how far apart two outputs are, and whether that is too far. */
 #ifndef TG_SQUEEZE_DISTANCE_H
 #define TG_SQUEEZE_DISTANCE_H

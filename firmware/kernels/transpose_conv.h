@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TRANSPOSE_CONV: int8 (per-channel weights) and int16x8. NHWC input, OHWI weights. Gathers for each
    output what the reference scatters to it, so that no scratch is needed.
    Reference: TFLite kernels/internal/reference/integer_ops/transpose_conv.h */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Which taps of a window fall inside the input. */
 #ifndef TG_WINDOW_H
 #define TG_WINDOW_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "tg_model.h"
 
 #include "tinyguard/settings.h"

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What each command does. */
 #ifndef TG_RUNTIME_COMMANDS_H
 #define TG_RUNTIME_COMMANDS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* COBS frames with a CRC-32 over the port. */
 #ifndef TG_RUNTIME_FRAME_H
 #define TG_RUNTIME_FRAME_H

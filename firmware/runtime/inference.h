@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The network on the board: filling its inputs, running its layers, finding its outputs. */
 #ifndef TG_RUNTIME_INFERENCE_H
 #define TG_RUNTIME_INFERENCE_H

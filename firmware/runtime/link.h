@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Everything the runtime remembers, in one struct. */
 #ifndef TG_RUNTIME_LINK_H
 #define TG_RUNTIME_LINK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* For networks without settings, whose images need not carry settings.c. */
 #include "settings.h"
 

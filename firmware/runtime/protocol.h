@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Sessions, sequence numbers and retries: one request, one reply, nothing carried out twice. */
 #ifndef TG_RUNTIME_PROTOCOL_H
 #define TG_RUNTIME_PROTOCOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The settings of the network: settings.c, or no_settings.c in images of networks that have none. */
 #ifndef TG_RUNTIME_SETTINGS_H
 #define TG_RUNTIME_SETTINGS_H

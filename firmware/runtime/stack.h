@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* How much of the stack has been used, told from a painted pattern. */
 #ifndef TG_RUNTIME_STACK_H
 #define TG_RUNTIME_STACK_H

@@ -11,7 +11,7 @@ from tests.codegen.networks import chain
 from tinyguard.boards import load
 from tinyguard.codegen import generate, generate_library, target_of
 from tinyguard.graph import Graph
-from tinyguard.paths import license_text
+from tinyguard.license import license_text
 from tinyguard.tflite import read_graph
 
 ROOT = Path(__file__).parents[2]

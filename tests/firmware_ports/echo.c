@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Test firmware: echoes, answers questions about the port, resets or faults on request. */
 #include "board.h"
 #include "tinyguard/port.h"

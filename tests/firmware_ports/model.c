@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A network of one layer, out = 127 - in, with some constants and an arena. */
 #include "tinyguard/model.h"
 

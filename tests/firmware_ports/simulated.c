@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The clock and UART code of an STM32 port on a simulated register file, run by an emulated core of the same
    kind: QEMU has neither the STM32F746 nor a clock controller for the STM32F405. The macros FAMILY_... come
    from the command line. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The host as a board. */
 #ifndef TG_BOARD_H
 #define TG_BOARD_H

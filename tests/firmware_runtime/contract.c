@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Prints every struct of the protocol with its fields, and every constant: see test_contract.py. */
 #include <stddef.h>
 #include <stdio.h>

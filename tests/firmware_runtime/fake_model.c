@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Two inputs, three layers, two outputs; small enough to be done again in three lines of NumPy.
    With FAKE_VARIABLE the second output is of variable length: sum, modulo FAKE_X + 8, counts its used bytes.
    layer 0: a[i] = x0[i] + x1[i % Y]; layer 1: a[i] and b[i] = 3 * a[i]; layer 2: sum of b, reversed a. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #ifndef FAKE_MODEL_H
 #define FAKE_MODEL_H
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A stack that nobody uses, where the linker script of a board would put the real one. */
 #ifndef FAKE_STACK_H
 #define FAKE_STACK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Seeded fuzzer of the frame parser and the dispatcher: fuzz SEED SECONDS.
 
    Bursts of requests with hostile fields, many of them damaged on the wire. Whatever the board sends must be

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Framing for the fuzzer's side. */
 #ifndef FUZZ_COBS_H
 #define FUZZ_COBS_H

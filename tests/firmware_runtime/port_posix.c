@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The host as a microcontroller: the UART is file descriptor 0, read and written. Ends when it closes.
 
    TG_TEST_DEAF_BAUD: the line loses everything at any rate but TG_BAUD. TG_TEST_SLOW_MS: every counter read

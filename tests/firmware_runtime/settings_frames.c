@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A board on standard input: each request is its length, uint16_t, and a frame. The answer is all words of the
    settings as they are after it, then the length, uint16_t, and the bytes of what the board sent. */
 #include <stdio.h>

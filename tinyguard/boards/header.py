@@ -1,6 +1,7 @@
 """board.h: what C needs to know of a board, and the sizes it is held to."""
 
 from tinyguard.boards.board import Board
+from tinyguard.license import C_HEAD
 from tinyguard.paths import data_folder
 from tinyguard.version import VERSION
 
@@ -57,7 +58,7 @@ def board_header(board: Board, runtime_state_bytes: int | None = None, build_id:
     ]
     body = "\n".join(lines)
     return (
-        f"/* {board.title}, generated from boards/{board.name}.toml. */\n"
+        f"{C_HEAD}/* {board.title}, generated from boards/{board.name}.toml. */\n"
         f"#ifndef TINYGUARD_BOARD_H\n#define TINYGUARD_BOARD_H\n\n{body}\n\n#endif\n"
     )
 

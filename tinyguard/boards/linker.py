@@ -1,6 +1,7 @@
 """board.ld: where each part of an image lies."""
 
 from tinyguard.boards.board import Board
+from tinyguard.license import C_HEAD
 
 _SECTIONS = """\
 ENTRY(Reset_Handler)
@@ -67,4 +68,4 @@ def linker_script(board: Board) -> str:
     )
     sections = _SECTIONS.format(stack_bytes=board.stack_bytes, **board.placement)
     origin = f"/* {board.title}, generated from boards/{board.name}.toml. */\n"
-    return f"{origin}MEMORY\n{{\n{regions}\n}}\n\n{sections}"
+    return f"{C_HEAD}{origin}MEMORY\n{{\n{regions}\n}}\n\n{sections}"

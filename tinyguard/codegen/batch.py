@@ -25,6 +25,7 @@ from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.graph.lengths import clear_unused
+from tinyguard.license import C_HEAD, MAKE_HEAD
 from tinyguard.operators import PORTABLE, Target
 from tinyguard.toolchain import build, host_compiler
 from tinyguard.toolchain.build import first_error
@@ -109,7 +110,7 @@ class Batch:
             includes = (".", "include", "kernels", "ports/cortex_m")
             texts["Makefile"] = makefile_for(models, self.board, sources, includes, self._cmsis_nn)
         else:
-            texts["Makefile"] = "# compiled for the host by tinyguard.codegen.batch\n"
+            texts["Makefile"] = MAKE_HEAD + "# compiled for the host by tinyguard.codegen.batch\n"
         write_project(self.directory, texts, copied)
 
     def _compile(self, sanitize: bool, optimize: str) -> None:
@@ -146,7 +147,7 @@ class Batch:
 def _table(models: Sequence[ModelSource]) -> str:
     declarations = "\n".join(f"extern const tg_model {m.prefix}_the_model;" for m in models)
     entries = "\n".join(f"    &{m.prefix}_the_model," for m in models)
-    return f"""#include "tinyguard/batch.h"
+    return f"""{C_HEAD}#include "tinyguard/batch.h"
 
 {declarations}
 

@@ -14,8 +14,9 @@ from tinyguard.codegen.settings_tables import macro_name
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Setting, Tensor
 from tinyguard.graph.settings import to_words
+from tinyguard.license import C_HEAD, MAKE_HEAD, license_text
 from tinyguard.operators import PORTABLE, Target
-from tinyguard.paths import data_folder, license_text
+from tinyguard.paths import data_folder
 
 _TYPES = ("/model.h", "/settings.h")
 # One rounding a float operation, as the reference has it; kernels read codes a word at a time.
@@ -114,10 +115,10 @@ def generate_library(
     headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith(_TYPES)]
     copied = [*headers, *kernel_files([model])]
     own = {
-        "tg_model.h": _header(model, prefix),
+        "tg_model.h": C_HEAD + _header(model, prefix),
         "tg_model.c": (data_folder("firmware") / "library" / "tg_model.c").read_text(),
-        "CMakeLists.txt": _cmake(prefix),
-        "Makefile": _MAKE.format(flags=_FLAGS),
+        "CMakeLists.txt": MAKE_HEAD + _cmake(prefix),
+        "Makefile": MAKE_HEAD + _MAKE.format(flags=_FLAGS),
     }
     printed = {**model_files([model]), "LICENSE": license_text()}
     own["README.md"] = library_readme(model, [*own, *printed, *copied], prefix)

@@ -16,7 +16,8 @@ from tinyguard.codegen.readme import firmware_readme
 from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
-from tinyguard.paths import data_folder, license_text
+from tinyguard.license import MAKE_HEAD, license_text
+from tinyguard.paths import data_folder
 from tinyguard.toolchain.cmsis_nn import find_cmsis_nn
 from tinyguard.toolchain.makefile import makefile
 
@@ -92,7 +93,8 @@ def makefile_for(
         file_flags={"model.c": ("-isystem", "$(CMSIS_NN)/Include")},
         libraries=(f"$(CMSIS_NN)/{library.archive}",),
     )
-    return f"# Your own CMSIS-NN; elsewhere: make CMSIS_NN=DIR\nCMSIS_NN := {library.root}\n{text}"
+    where = f"# Your own CMSIS-NN; elsewhere: make CMSIS_NN=DIR\nCMSIS_NN := {library.root}\n"
+    return text.replace(MAKE_HEAD, MAKE_HEAD + where, 1)
 
 
 def _calls_cmsis_nn(models: Iterable[ModelSource]) -> bool:

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Convolutions of whole codes for x86 processors with AVX2, whose one instruction multiplies 16 pairs of 16
  * bits and adds each pair in 32: exact, and with twice the products of a float32 instruction. Requantization
  * follows while the sums are in the cache.

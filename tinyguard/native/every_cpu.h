@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* EVERY_CPU: a function compiled for several generations of processors, of which the loader picks one. */
 #ifndef TG_EVERY_CPU_H
 #define TG_EVERY_CPU_H

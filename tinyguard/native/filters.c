@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Input filters on batches of images, and the gradients of the smooth functions near them: the bits of the
  * torch and NumPy code in `operators/filter_*.py`. Images are (rows, row), row = width * channels elements;
  * horizontal neighbours lie `channels` apart.

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Elementwise loops of the simulator: what takes torch several passes over memory, in one.
  *
  * Every function gives the bits of the torch code beside its caller, which has the proofs. Products and sums

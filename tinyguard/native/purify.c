@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 #include "purify.h"
 
 /* The most lanes that this processor's vectors have. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pixel Defend, pixel by pixel: what `defenses/pixel_defend.py` and `pixel_choice.py` do, bit for bit. */
 #ifndef TG_PURIFY_H
 #define TG_PURIFY_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Pixel Defend on LANES images together, one in each lane of a vector. A file that includes this defines LANES
  * (2, 4 or 8), PURIFY, the function's name, and TARGET, the processors that it is for.
  *

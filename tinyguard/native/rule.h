@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* From sums to codes, one rule a channel. */
 #ifndef TG_RULE_H
 #define TG_RULE_H

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from tinyguard.boards import Board
+from tinyguard.license import MAKE_HEAD
 from tinyguard.toolchain.cores import core_flags
 
 _TEXT = """\
@@ -61,7 +62,7 @@ def makefile(
         f"\n$(BUILD)/{source}.o: CFLAGS += {' '.join(flags)}"
         for source, flags in sorted((file_flags or {}).items())
     )
-    return _TEXT.format(
+    return MAKE_HEAD + _TEXT.format(
         title=board.title,
         sources=_column(sources),
         libraries=f"LIBRARIES := {_column(libraries)}".rstrip() + "\n",

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* A program that runs models on samples read from a file: the tests' way into generated C, on the
    host and, through semihosting, on an emulated core. */
 #ifndef TINYGUARD_BATCH_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the generated model.c describes to the runtime: its inputs, outputs and layers. */
 #ifndef TINYGUARD_MODEL_H
 #define TINYGUARD_MODEL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What a microcontroller port provides to the runtime. One port a family, in firmware/ports/. */
 #ifndef TINYGUARD_PORT_H
 #define TINYGUARD_PORT_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The wire between host and board; the same as tinyguard/device/protocol.py, which a test compares.
 
    A frame is 0, COBS(header, payload, CRC-32 of both), 0. All numbers are little-endian. The host asks, the

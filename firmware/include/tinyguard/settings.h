@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What may become the value of a setting: for the runtime, the library and the batch program alike. */
 #ifndef TINYGUARD_SETTINGS_H
 #define TINYGUARD_SETTINGS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* What the printed blocks of the DSP convolutions share: their C equivalent, and the widening of weights
    and codes to pairs of 16 bits. */
 #ifndef TG_DSP_CONV_BLOCK_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* DEPTHWISE_CONV_2D on int8 codes from planes of 16-bit codes, for any window: 3x3 in assembly, the others
    four outputs a step. Zero points are in the bias; weights are pairs of 16 bits.
    See tinyguard/kernels/dsp/depthwise.py for the records. */

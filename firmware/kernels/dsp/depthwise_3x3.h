@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* 3x3 depthwise convolution of one plane, stride 1 or 2 along its lines: two outputs a step, the weights in
    registers, five instructions of requantization.
 

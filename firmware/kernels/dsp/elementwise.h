@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ADD, SUB and MUL of two int8 tensors of one shape, exact double rounding: 8 to 13 instructions an
    element. Sums and products come doubled, as tg_lane_requantize takes them. */
 #ifndef TG_DSP_ELEMENTWISE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FULLY_CONNECTED, int8, on the SMLAD family: four output channels a pass, every weight read once.
 
    Two channels share a word: each 16-bit lane holds 256 * first + second. SMLAD of the codes and the word as

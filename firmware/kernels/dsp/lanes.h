@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Instructions on 16-bit lanes that the DSP kernels for planes, pools and sums use, each behind a C form.
    dsp.h has the ones of the dot products; these need no TG_DSP_IN_C to run on other machines. */
 #ifndef TG_DSP_LANES_H

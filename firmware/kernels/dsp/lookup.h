@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of single int8 codes: by table, or four codes at a time where they only clamp. */
 #ifndef TG_DSP_LOOKUP_H
 #define TG_DSP_LOOKUP_H

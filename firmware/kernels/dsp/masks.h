@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* DROPOUT, four elements at a time: see the portable dropout.h. */
 #ifndef TG_DSP_MASKS_H
 #define TG_DSP_MASKS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* One to four channels of an NHWC image as planes of 16-bit codes, with the padding written out: what the
    depthwise kernels read. A plane is `lines` lines of `pitch` codes (even), along the image's rows or
    its columns, whichever the layer computes along. */

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVERAGE_POOL_2D, MAX_POOL_2D and MEAN over the pixels of int8 images, four channels at a time. */
 #ifndef TG_DSP_POOL_H
 #define TG_DSP_POOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FILTER_TOTAL_VARIATION, two elements in the lanes of a word: see filter_total_variation.h. */
 #ifndef TG_DSP_TOTAL_VARIATION_H
 #define TG_DSP_TOTAL_VARIATION_H

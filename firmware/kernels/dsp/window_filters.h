@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Window filters, four codes at a time: see the portable filter_*.h for what they compute. */
 #ifndef TG_DSP_WINDOW_FILTERS_H
 #define TG_DSP_WINDOW_FILTERS_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* CONV_2D 3x3, stride 1, int8, by integer Winograd F(2x2, 3x3): 16 products for what takes 36.
 
    Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", with 2G in place of G: all is in

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Copies and fills in MVE: newlib-nano's memcpy goes byte by byte. */
 #ifndef TG_MVE_COPY_H
 #define TG_MVE_COPY_H

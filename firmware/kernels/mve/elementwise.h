@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* ADD, SUB and MUL on int8 codes, 16 at a time; the same shapes as the portable kernels. */
 #ifndef TG_MVE_ELEMENTWISE_H
 #define TG_MVE_ELEMENTWISE_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* FULLY_CONNECTED on int8 codes: one row of codes times four rows of weights, interleaved by vectors. */
 #ifndef TG_MVE_FULLY_CONNECTED_H
 #define TG_MVE_FULLY_CONNECTED_H

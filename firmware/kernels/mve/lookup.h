@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Functions of single int8 codes: 16 look-ups a gather. */
 #ifndef TG_MVE_LOOKUP_H
 #define TG_MVE_LOOKUP_H

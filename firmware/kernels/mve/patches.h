@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Windows laid out one after the other, padding filled with the zero point, for the products of conv_2d.
 
    A column of windows shares its rows: `tile` holds, for one output column, the kernel_width pixels of each

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* AVERAGE_POOL_2D, MAX_POOL_2D and MEAN on int8 codes, lanes along the channels. */
 #ifndef TG_MVE_POOL_H
 #define TG_MVE_POOL_H

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TFLite's fixed-point arithmetic on four lanes, and the way from lanes to codes. */
 #ifndef TG_MVE_REQUANTIZE_H
 #define TG_MVE_REQUANTIZE_H

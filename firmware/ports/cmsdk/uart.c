@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Arm MPS2 and MPS3: CMSDK APB UART; clocks are fixed by the FPGA image. */
 #include "state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* DWT cycles where they count, else SysTick, both extended to 64 bits by the SysTick interrupt. */
 #include "state.h"
 

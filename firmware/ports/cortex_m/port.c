@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* Receive ring, sleep, reset and calibration: the same on every Cortex-M. */
 #include "state.h"
 

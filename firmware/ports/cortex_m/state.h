@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The port's one struct, and what a family provides to cortex_m/port.c and startup.c. */
 #ifndef TINYGUARD_PORT_STATE_H
 #define TINYGUARD_PORT_STATE_H

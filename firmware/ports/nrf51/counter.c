@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* TIMER0 at 16 MHz, 32 bits, extended by comparing successive readings. */
 #include "state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* nRF51 (reference manual 3.0): crystal, UART0 on the micro:bit's pins to its interface chip. */
 #include "state.h"
 

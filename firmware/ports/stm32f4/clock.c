@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32F405 (RM0090): 168 MHz from the crystal, else from the internal oscillator, else 16 MHz as it woke. */
 #include "state.h"
 

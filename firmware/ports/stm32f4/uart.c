@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32F405 (RM0090): USART1 on PB6 (out) and PB7 (in). */
 #include "state.h"
 

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32F74x and F76x (RM0385, RM0410): 216 MHz from the ST-LINK's clock, else from the internal oscillator,
    else 16 MHz as it woke; both caches on. */
 #include "state.h"

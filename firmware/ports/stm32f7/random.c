@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* The random number generator of STM32F74x and F76x (RM0385 chapter 16), clocked by the PLL's 48 MHz output. */
 #include "state.h"
 

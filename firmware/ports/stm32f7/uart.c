@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: Apache-2.0 */
 /* STM32F74x and F76x (RM0385, RM0410): USART3 on PD8 (out) and PD9 (in), the ST-LINK's virtual port. */
 #include "state.h"
 
