@@ -77,14 +77,14 @@ TG_INLINE void tg_depthwise_sum_4_s8(const tg_depthwise_conv_2d_shape *s, const 
         for (int32_t j = w->first_column; j < w->last_column; j++) {
             const uint32_t x = tg_load_word(input + tg_depthwise_pixel(s, w, i, j) * s->input_channels);
             const uint32_t taps = tg_load_word(weights + (i * s->kernel_width + j) * s->input_channels);
-            const uint32_t even = tg_sxtab16(offsets, x);
-            const uint32_t odd = tg_sxtab16(offsets, tg_rotate_8(x));
-            const uint32_t even_taps = tg_sxtb16(taps);
-            const uint32_t odd_taps = tg_sxtb16(tg_rotate_8(taps));
-            acc[0] = tg_smlabb(even, even_taps, acc[0]);
-            acc[1] = tg_smlabb(odd, odd_taps, acc[1]);
-            acc[2] = tg_smlatt(even, even_taps, acc[2]);
-            acc[3] = tg_smlatt(odd, odd_taps, acc[3]);
+            const uint32_t even = tg_sxtab16_acle(offsets, x);
+            const uint32_t odd = tg_sxtab16_acle(offsets, tg_rotate_8(x));
+            const uint32_t even_taps = tg_sxtb16_acle(taps);
+            const uint32_t odd_taps = tg_sxtb16_acle(tg_rotate_8(taps));
+            acc[0] = tg_smlabb_acle(even, even_taps, acc[0]);
+            acc[1] = tg_smlabb_acle(odd, odd_taps, acc[1]);
+            acc[2] = tg_smlatt_acle(even, even_taps, acc[2]);
+            acc[3] = tg_smlatt_acle(odd, odd_taps, acc[3]);
         }
     }
 }

@@ -18,12 +18,12 @@ TG_INLINE void tg_dot_2(const int8_t *input, const int8_t *weights_0, const int8
         const uint32_t x = tg_load_word(input + i);
         const uint32_t w0 = tg_load_word(weights_0 + i);
         const uint32_t w1 = tg_load_word(weights_1 + i);
-        const uint32_t even = tg_sxtab16(offsets, x);
-        const uint32_t odd = tg_sxtab16(offsets, tg_rotate_8(x));
-        sum_0 = tg_smlad(even, tg_sxtb16(w0), sum_0);
-        sum_1 = tg_smlad(even, tg_sxtb16(w1), sum_1);
-        sum_0 = tg_smlad(odd, tg_sxtb16(tg_rotate_8(w0)), sum_0);
-        sum_1 = tg_smlad(odd, tg_sxtb16(tg_rotate_8(w1)), sum_1);
+        const uint32_t even = tg_sxtab16_acle(offsets, x);
+        const uint32_t odd = tg_sxtab16_acle(offsets, tg_rotate_8(x));
+        sum_0 = tg_smlad_acle(even, tg_sxtb16_acle(w0), sum_0);
+        sum_1 = tg_smlad_acle(even, tg_sxtb16_acle(w1), sum_1);
+        sum_0 = tg_smlad_acle(odd, tg_sxtb16_acle(tg_rotate_8(w0)), sum_0);
+        sum_1 = tg_smlad_acle(odd, tg_sxtb16_acle(tg_rotate_8(w1)), sum_1);
     }
 #endif
     for (; i < count; i++) {
@@ -46,8 +46,8 @@ TG_INLINE int64_t tg_dot_s16(const int16_t *input, const int8_t *weights, int32_
         const uint32_t w = tg_load_word(weights + i);
         const uint32_t even = (x01 & 0xFFFFu) | (x23 << 16);
         const uint32_t odd = (x01 >> 16) | (x23 & 0xFFFF0000u);
-        acc = tg_smlald(even, tg_sxtb16(w), acc);
-        acc = tg_smlald(odd, tg_sxtb16(tg_rotate_8(w)), acc);
+        acc = tg_smlald_acle(even, tg_sxtb16_acle(w), acc);
+        acc = tg_smlald_acle(odd, tg_sxtb16_acle(tg_rotate_8(w)), acc);
     }
 #endif
     for (; i < count; i++) {

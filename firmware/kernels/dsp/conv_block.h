@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "fixed_point.h"
+#include "dsp.h"
 
 typedef struct {
     int32_t words, runs;       /* a patch: runs of words of two codes */
@@ -18,55 +18,24 @@ typedef struct {
     int32_t zero_point, low, high;
 } tg_conv_block;
 
-/* (x * y + 2^31) >> 32 */
-TG_INLINE int32_t tg_conv_high(int32_t x, int32_t y)
-{
-#if defined(__ARM_FEATURE_DSP)
-    int32_t high;
-    __asm__("smmulr %0, %1, %2" : "=r"(high) : "r"(x), "r"(y));
-    return high;
-#else
-    return (int32_t)(((int64_t)x * y + INT64_C(0x80000000)) >> 32);
-#endif
-}
-
-/* a + the same */
-TG_INLINE int32_t tg_conv_add_high(int32_t a, int32_t x, int32_t y)
-{
-#if defined(__ARM_FEATURE_DSP)
-    int32_t high;
-    __asm__("smmlar %0, %1, %2, %3" : "=r"(high) : "r"(x), "r"(y), "r"(a));
-    return high;
-#else
-    return (int32_t)((uint32_t)a + (uint32_t)tg_conv_high(x, y));
-#endif
-}
-
 /* Twice a sum to its code, the zero point in `round`; see `scaled` in tinyguard/kernels/dsp/block.py. */
 TG_INLINE int32_t tg_conv_scaled(int32_t twice, int32_t multiplier, int32_t round, int32_t shift,
                                  int32_t positive)
 {
-    return tg_conv_add_high(positive ? round : round + (twice >> 31), twice, multiplier) >> shift;
+    return tg_smmlar(twice, multiplier, positive ? round : round + (twice >> 31)) >> shift;
 }
 
 /* tg_clamp, with SSAT for the whole range, which GCC does not find. */
 TG_INLINE int8_t tg_conv_clamp(int32_t x, int32_t low, int32_t high)
 {
-#if defined(__ARM_FEATURE_DSP)
-    if (low == -128 && high == 127) {
-        int32_t code;
-        __asm__("ssat %0, #8, %1" : "=r"(code) : "r"(x));
-        return (int8_t)code;
-    }
-#endif
-    return (int8_t)tg_clamp(x, low, high);
+    return low == -128 && high == 127 ? tg_ssat_8(x) : (int8_t)tg_clamp(x, low, high);
 }
 
 /* acc * 2^(1 + left) * multiplier, rounded to 32 bits, then rounded to right by shift. */
 TG_INLINE int32_t tg_conv_block_scale(int32_t acc, int32_t left, int32_t multiplier, int32_t again,
                                       int32_t round, int32_t shift)
 {
-    const int32_t scaled = tg_conv_high((int32_t)((uint32_t)acc << left), multiplier);
+    const int32_t scaled = tg_smmulr((int32_t)((uint32_t)acc << left), multiplier);
     const int32_t high = (int32_t)((uint32_t)scaled << again);
     return (high + (high >> 31) + round) >> shift;
 }

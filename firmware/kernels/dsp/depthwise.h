@@ -16,7 +16,7 @@ typedef struct {
     int32_t stride, before;          /* across the lines */
     int32_t kernel, dilation, pairs; /* rows of the kernel, lines between them, words of weights a row */
     int32_t square;                  /* 1: tg_depthwise_3x3_s8 */
-    int32_t exact;                   /* 1: tg_lane_requantize */
+    int32_t exact;                   /* 1: tg_requantize */
     int32_t output_offset, low, high;
     int32_t words;              /* of a channel's record */
     int32_t taps, tap_dilation; /* of a row of the kernel, codes between them */
@@ -45,7 +45,7 @@ TG_INLINE void tg_depthwise_sum(const tg_depthwise_layer *s, const tg_depthwise_
             const int16_t *from = codes + 2 * pair;
 #pragma GCC unroll 4
             for (int32_t k = 0; k < outputs; k++) {
-                sums[k] = tg_lane_smlad(tg_lane_load(from + k * w->stride), taps, sums[k]);
+                sums[k] = tg_smlad(tg_load_word(from + k * w->stride), taps, sums[k]);
             }
         }
         weights += s->pairs;
@@ -68,12 +68,12 @@ TG_INLINE void tg_depthwise_sum_shared(const tg_depthwise_layer *s, const tg_dep
 #pragma GCC unroll 1
         do {
             const uint32_t taps = (uint32_t)*weights++;
-            sums[0] = tg_lane_smlad(tg_lane_load(codes), taps, sums[0]);
+            sums[0] = tg_smlad(tg_load_word(codes), taps, sums[0]);
             codes += 2;
             if (outputs == 4) {
-                sums[1] = tg_lane_smlad(tg_lane_load(second), taps, sums[1]);
-                sums[2] = tg_lane_smlad(tg_lane_load(third), taps, sums[2]);
-                sums[3] = tg_lane_smlad(tg_lane_load(fourth), taps, sums[3]);
+                sums[1] = tg_smlad(tg_load_word(second), taps, sums[1]);
+                sums[2] = tg_smlad(tg_load_word(third), taps, sums[2]);
+                sums[3] = tg_smlad(tg_load_word(fourth), taps, sums[3]);
                 second += 2;
                 third += 2;
                 fourth += 2;
@@ -98,7 +98,7 @@ TG_INLINE void tg_depthwise_outputs(const tg_depthwise_layer *s, const tg_depthw
 #pragma GCC unroll 4
     for (int32_t k = 0; k < outputs; k++) {
         if (s->exact) {
-            *output = tg_lane_requantize(sums[k], record[1], record[2], record[3]);
+            *output = tg_requantize(sums[k], record[1], record[2], record[3]);
         } else {
             *output = tg_requantize_s8(sums[k], record[1], record[3], s->output_offset, s->low, s->high);
         }
@@ -273,7 +273,7 @@ TG_INLINE void tg_depthwise_bands(const tg_depthwise_layer *s, const tg_planes *
             }
         }
         if (s->exact && (s->low > INT8_MIN || s->high < INT8_MAX)) {
-            tg_lane_clamp(output, s->output_elements, s->low, s->high);
+            tg_clamp_codes(output, s->output_elements, s->low, s->high);
         }
         input += s->input_elements;
         output += s->output_elements;

@@ -3,12 +3,13 @@
    registers, five instructions of requantization.
 
    A channel's record holds doubled weights as pairs of 16 bits, the doubled bias, then multiplier, round
-   and shift of tg_lane_requantize. Stride 1, each row of the kernel: (w0, w1), (w1, w2). Stride 2: (w0, w1)
+   and shift of tg_requantize. Stride 1, each row of the kernel: (w0, w1), (w1, w2). Stride 2: (w0, w1)
    of each row, then (w2 of row 0, w2 of row 1), (w2 of row 2, 0). */
 #ifndef TG_DSP_DEPTHWISE_3X3_H
 #define TG_DSP_DEPTHWISE_3X3_H
 
-#include "dsp/lanes.h"
+#include "dsp.h"
+#include "dsp/requantize.h"
 
 typedef struct {
     int32_t stride;       /* along a line: 1 or 2 */
@@ -22,7 +23,7 @@ typedef struct {
 
 #define TG_DEPTHWISE_SHARED_PITCH 64 /* what one function serves, in codes */
 
-#if TG_LANE_ASSEMBLY
+#if TG_DSP_ASSEMBLY
 
 /* Sums r9 and r10; codes r11, r12 and r0; weights r3 to r8 (stride 2: r3 to r7, bias r8); plane r1; output
    r2; lr holds the shift and, from bit 8 on, a counter.
@@ -275,15 +276,15 @@ TG_INLINE void tg_depthwise_3x3_s8(const tg_depthwise_3x3 *s, const int32_t *cha
 TG_INLINE int32_t tg_depthwise_3x3_row(const tg_depthwise_3x3 *s, const int32_t *channel, int32_t row,
                                        const int16_t *codes, int32_t acc)
 {
-    const uint32_t x = tg_lane_load(codes);
-    const uint32_t y = tg_lane_load(codes + 2);
+    const uint32_t x = tg_load_word(codes);
+    const uint32_t y = tg_load_word(codes + 2);
     if (s->stride == 1) {
-        acc = tg_lane_smlad(x, (uint32_t)channel[2 * row], acc);
-        return tg_lane_smlabt(y, (uint32_t)channel[2 * row + 1], acc);
+        acc = tg_smlad(x, (uint32_t)channel[2 * row], acc);
+        return tg_smlabt(y, (uint32_t)channel[2 * row + 1], acc);
     }
-    acc = tg_lane_smlad(x, (uint32_t)channel[row], acc);
+    acc = tg_smlad(x, (uint32_t)channel[row], acc);
     const uint32_t last = (uint32_t)channel[3 + row / 2];
-    return row == 1 ? tg_lane_smlabt(y, last, acc) : tg_lane_smlabb(y, last, acc);
+    return row == 1 ? tg_smlabt(y, last, acc) : tg_smlabb(y, last, acc);
 }
 
 TG_INLINE void tg_depthwise_3x3_s8(const tg_depthwise_3x3 *s, const int32_t *channel, const int16_t *plane,
@@ -297,7 +298,7 @@ TG_INLINE void tg_depthwise_3x3_s8(const tg_depthwise_3x3 *s, const int32_t *cha
             for (int32_t row = 0; row < 3; row++) {
                 acc = tg_depthwise_3x3_row(s, channel, row, codes + row * s->pitch, acc);
             }
-            output[line * s->line_step + k * s->step] = tg_lane_requantize(acc, last[1], last[2], last[3]);
+            output[line * s->line_step + k * s->step] = tg_requantize(acc, last[1], last[2], last[3]);
         }
     }
 }

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* ADD, SUB and MUL of two int8 tensors of one shape, exact double rounding: 8 to 13 instructions an
-   element. Sums and products come doubled, as tg_lane_requantize takes them. */
+   element. Sums and products come doubled, as tg_requantize takes them. */
 #ifndef TG_DSP_ELEMENTWISE_H
 #define TG_DSP_ELEMENTWISE_H
 
-#include "dsp/lanes.h"
+#include "dsp.h"
+#include "dsp/requantize.h"
 
 typedef struct {
     int32_t count;
@@ -19,7 +20,7 @@ typedef struct {
 TG_INLINE void tg_elementwise_clamp(int8_t *codes, int32_t count, int32_t low, int32_t high)
 {
     if (low > INT8_MIN || high < INT8_MAX) {
-        tg_lane_clamp(codes, count, low, high);
+        tg_clamp_codes(codes, count, low, high);
     }
 }
 
@@ -28,7 +29,7 @@ TG_INLINE int8_t tg_sum_code(const tg_sum_shape *s, int32_t half, int32_t term)
 {
     const int32_t scaled = half * (1 << 20);
     const int32_t doubled = s->half_sign > 0 ? term + scaled : term - scaled;
-    return tg_lane_requantize_fixed(doubled, s->multiplier, s->round, s->shift);
+    return tg_requantize_fixed(doubled, s->multiplier, s->round, s->shift);
 }
 
 /* terms[code]: the other operand scaled, doubled, with `constant` in it; for codes 0 to 127, -128 to -1. */
@@ -57,7 +58,7 @@ TG_INLINE int32_t tg_sum_term(const tg_sum_shape *s, int32_t code)
     const int32_t doubled = code * (1 << 21) + s->other_offset;
     const int32_t half = s->other_shift > 0 ? (1 << s->other_shift) >> 1 : 0;
     const int32_t ties = s->other_shift > 0 ? doubled >> 31 : 0;
-    const int32_t scaled = (tg_lane_smmlar(doubled, s->other_multiplier, half) + ties) >> s->other_shift;
+    const int32_t scaled = (tg_smmlar(doubled, s->other_multiplier, half) + ties) >> s->other_shift;
     return s->sign > 0 ? s->constant + scaled * 2 : s->constant - scaled * 2;
 }
 
@@ -87,7 +88,7 @@ TG_INLINE void tg_product_s8(const tg_product_shape *s, const int8_t *a, const i
 {
     for (int32_t i = 0; i < s->count; i++) {
         const int32_t doubled = (2 * a[i] + 2 * s->a_offset) * (b[i] + s->b_offset);
-        output[i] = tg_lane_requantize_fixed(doubled, s->multiplier, s->round, s->shift);
+        output[i] = tg_requantize_fixed(doubled, s->multiplier, s->round, s->shift);
     }
     tg_elementwise_clamp(output, s->count, s->low, s->high);
 }

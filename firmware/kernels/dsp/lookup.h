@@ -3,7 +3,7 @@
 #ifndef TG_DSP_LOOKUP_H
 #define TG_DSP_LOOKUP_H
 
-#include "dsp/lanes.h"
+#include "dsp.h"
 
 /* table: for codes 0 to 127, -128 to -1. The output may be the input. */
 TG_INLINE void tg_lookup_4_s8(const int8_t *input, const int8_t *table, int32_t count, int8_t *output)
@@ -28,8 +28,8 @@ TG_INLINE void tg_clamped_copy_s8(const int8_t *input, int32_t count, int32_t lo
     const uint32_t highs = ((uint32_t)high & 0xFFu) * 0x01010101u;
     int32_t i = 0;
     for (; i + 4 <= count; i += 4) {
-        const uint32_t codes = tg_lane_max_4(tg_lane_load(input + i), lows);
-        tg_lane_store(output + i, high < INT8_MAX ? tg_lane_min_4(codes, highs) : codes);
+        const uint32_t codes = tg_max_4(tg_load_word(input + i), lows);
+        tg_store_word(output + i, high < INT8_MAX ? tg_min_4(codes, highs) : codes);
     }
     for (; i < count; i++) {
         output[i] = (int8_t)tg_clamp(input[i], low, high);

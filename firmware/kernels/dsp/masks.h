@@ -4,7 +4,7 @@
 #define TG_DSP_MASKS_H
 
 #include "dropout.h"
-#include "dsp/lanes.h"
+#include "dsp.h"
 
 static __attribute__((noinline)) void tg_dsp_dropout_s8(const uint32_t *seed, uint32_t site, uint32_t run, int32_t count,
                               uint32_t dropped, int8_t zero_point, const int8_t *input, int8_t *output)
@@ -19,8 +19,8 @@ static __attribute__((noinline)) void tg_dsp_dropout_s8(const uint32_t *seed, ui
         for (int32_t i = 0; i < TG_DROPOUT_BLOCK; i += 4) {
             const int32_t at = start + i;
             if (at + 4 <= count) {
-                const uint32_t codes = tg_lane_load(input + at);
-                tg_lane_store(output + at, tg_lane_where_not_below(words[i / 4], thresholds, codes, zeros));
+                const uint32_t codes = tg_load_word(input + at);
+                tg_store_word(output + at, tg_where_not_below(words[i / 4], thresholds, codes, zeros));
             } else if (at < count) {
                 tg_dropout_word(words[i / 4], dropped, zero_point, count - at, input + at, output + at);
             }

@@ -5,7 +5,7 @@
 #ifndef TG_DSP_PLANES_H
 #define TG_DSP_PLANES_H
 
-#include "dsp/lanes.h"
+#include "dsp.h"
 
 typedef struct {
     int32_t lines, pitch;    /* of a plane, in codes; pitch is even */
@@ -20,7 +20,7 @@ TG_INLINE void tg_planes_fill(const tg_planes *p, int16_t *plane, int32_t codes)
 {
     const uint32_t pair = ((uint32_t)p->zero_point & 0xFFFFu) * 0x00010001u;
     for (int32_t i = 0; i < codes; i += 2) {
-        tg_lane_store(plane + i, pair);
+        tg_store_word(plane + i, pair);
     }
 }
 
@@ -36,14 +36,14 @@ TG_INLINE void tg_planes_put_4(const int8_t *from, int16_t *to, int32_t plane)
 /* Four channels of two neighbours on a line: a word for each plane. */
 TG_INLINE void tg_planes_pair(const int8_t *from, int32_t step, uint32_t words[4])
 {
-    const uint32_t x = tg_lane_load(from);
-    const uint32_t y = tg_lane_load(from + step);
-    const uint32_t first = tg_lane_low_low(x, y);
-    const uint32_t last = tg_lane_high_high(x, y);
-    words[0] = tg_lane_even(first);
-    words[1] = tg_lane_odd(first);
-    words[2] = tg_lane_even(last);
-    words[3] = tg_lane_odd(last);
+    const uint32_t x = tg_load_word(from);
+    const uint32_t y = tg_load_word(from + step);
+    const uint32_t first = tg_low_lanes(x, y);
+    const uint32_t last = tg_high_lanes(x, y);
+    words[0] = tg_sxtb16(first);
+    words[1] = tg_sxtb16_odd(first);
+    words[2] = tg_sxtb16(last);
+    words[3] = tg_sxtb16_odd(last);
 }
 
 #define TG_PLANES_LARGEST_STEP 1023 /* of the offsets in the assembly below */
@@ -51,7 +51,7 @@ TG_INLINE void tg_planes_pair(const int8_t *from, int32_t step, uint32_t words[4
 /* `codes`, a multiple of 4 above 0, of a line to four planes: 1.5 instructions a code. `step` is constant. */
 TG_INLINE void tg_planes_run_4(const int8_t *from, int32_t step, int32_t codes, int16_t *to, int32_t plane)
 {
-#if TG_LANE_ASSEMBLY
+#if TG_DSP_ASSEMBLY
     const int8_t *end = from + codes * step;
     int16_t *to_1 = to + plane;
     int16_t *to_2 = to_1 + plane;
@@ -92,7 +92,7 @@ TG_INLINE void tg_planes_run_4(const int8_t *from, int32_t step, int32_t codes, 
         uint32_t words[4];
         tg_planes_pair(from + i * step, step, words);
         for (int32_t k = 0; k < 4; k++) {
-            tg_lane_store(to + k * plane + i, words[k]);
+            tg_store_word(to + k * plane + i, words[k]);
         }
     }
 #endif
@@ -122,7 +122,7 @@ TG_INLINE void tg_planes_line_4(const tg_planes *p, const int8_t *from, int16_t 
         tg_planes_pair(from, p->step, words);
 #pragma GCC unroll 4
         for (int32_t k = 0; k < 4; k++) {
-            tg_lane_store(to + k * plane, words[k]);
+            tg_store_word(to + k * plane, words[k]);
         }
         from += 2 * p->step;
         to += 2;

@@ -4,7 +4,8 @@
 #define TG_DSP_POOL_H
 
 #include "average_pool_2d.h"
-#include "dsp/lanes.h"
+#include "dsp.h"
+#include "dsp/requantize.h"
 
 /* Pixels whose codes 16-bit lanes can sum. */
 #define TG_POOL_LANES 255
@@ -18,9 +19,9 @@ TG_INLINE void tg_pool_sum_run(const int8_t *from, int32_t pixels, int32_t step,
         const int32_t count = pixels < TG_POOL_LANES ? pixels : TG_POOL_LANES;
 #pragma GCC unroll 5
         for (int32_t x = 0; x < count; x++) {
-            const uint32_t codes = tg_lane_load(from);
-            even = tg_lane_add_even(even, codes);
-            odd = tg_lane_add_odd(odd, codes);
+            const uint32_t codes = tg_load_word(from);
+            even = tg_sxtab16(even, codes);
+            odd = tg_sxtab16_odd(odd, codes);
             from += step;
         }
         sums[0] += (int16_t)(even & 0xFFFFu);
@@ -86,15 +87,15 @@ TG_INLINE void tg_pool_max_pixel(const tg_pool_2d_shape *s, const tg_pool_window
     const int8_t *from = input + w->first_row * row + w->first_column * s->channels;
     int32_t c = 0;
     for (; c + 4 <= s->channels; c += 4) {
-        uint32_t largest = tg_lane_load(from + c);
+        uint32_t largest = tg_load_word(from + c);
         for (int32_t y = 0; y < rows; y++) {
             const int8_t *at = from + c + y * row;
             for (int32_t x = 0; x < columns; x++) {
-                largest = tg_lane_max_4(largest, tg_lane_load(at));
+                largest = tg_max_4(largest, tg_load_word(at));
                 at += s->channels;
             }
         }
-        tg_lane_store(output + c, largest);
+        tg_store_word(output + c, largest);
     }
     for (; c < s->channels; c++) {
         int32_t largest = from[c];
@@ -124,7 +125,7 @@ TG_INLINE void tg_pool_max_pixel(const tg_pool_2d_shape *s, const tg_pool_window
             input += s->input_height * s->input_width * s->channels;                        \
         }                                                                                   \
         if (s->low > INT8_MIN || s->high < INT8_MAX) {                                      \
-            tg_lane_clamp(output, (int32_t)(to - output), s->low, s->high);                 \
+            tg_clamp_codes(output, (int32_t)(to - output), s->low, s->high);                \
         }                                                                                   \
     }
 

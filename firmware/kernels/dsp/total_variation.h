@@ -3,7 +3,7 @@
 #ifndef TG_DSP_TOTAL_VARIATION_H
 #define TG_DSP_TOTAL_VARIATION_H
 
-#include "dsp/lanes.h"
+#include "dsp.h"
 #include "filter_total_variation.h"
 
 #define TG_TV_HALF_STEP ((1u << (TG_TV_STEP - 1)) * 0x00010001u)
@@ -12,20 +12,20 @@
    those of the left neighbours are read, which for one channel are among them. */
 TG_INLINE void tg_tv_step_2(const tg_total_variation_shape *s, tg_tv_row row, uint32_t wanted, int32_t i)
 {
-    const uint32_t u = tg_lane_load(row.u + i);
+    const uint32_t u = tg_load_word(row.u + i);
     const int32_t bits = s->width_bits + 1;
-    const uint32_t across = tg_lane_saturate_2(tg_lane_sub(tg_lane_load(row.u + i + s->channels), u), bits);
-    const uint32_t down = tg_lane_saturate_2(tg_lane_sub(tg_lane_load(row.below + i), u), bits);
-    uint32_t move = tg_lane_add(tg_lane_sub(wanted, u), tg_lane_add(across, down));
+    const uint32_t across = tg_ssat16(tg_ssub16(tg_load_word(row.u + i + s->channels), u), bits);
+    const uint32_t down = tg_ssat16(tg_ssub16(tg_load_word(row.below + i), u), bits);
+    uint32_t move = tg_sadd16(tg_ssub16(wanted, u), tg_sadd16(across, down));
 
-    tg_lane_store(row.across + i + s->channels, across);
-    move = tg_lane_sub(move, tg_lane_load(row.across + i));
-    move = tg_lane_sub(move, tg_lane_load(row.down + i));
-    tg_lane_store(row.down + i, down);
+    tg_store_word(row.across + i + s->channels, across);
+    move = tg_ssub16(move, tg_load_word(row.across + i));
+    move = tg_ssub16(move, tg_load_word(row.down + i));
+    tg_store_word(row.down + i, down);
     for (int32_t k = 0; k < TG_TV_STEP; k++) {
-        move = tg_lane_halved_sum(move, 0);
+        move = tg_shadd16(move, 0);
     }
-    tg_lane_store(row.u + i, tg_lane_add(u, move));
+    tg_store_word(row.u + i, tg_sadd16(u, move));
 }
 
 TG_INLINE void tg_dsp_tv_step(const tg_total_variation_shape *s, tg_tv_row row)
@@ -33,11 +33,11 @@ TG_INLINE void tg_dsp_tv_step(const tg_total_variation_shape *s, tg_tv_row row)
     const int32_t count = s->width * s->channels;
     int32_t i = 0;
     for (; i + 4 <= count; i += 4) {
-        const uint32_t codes = tg_lane_load(row.input + i) ^ 0x80808080u; /* code + 128 */
-        const uint32_t even = tg_lane_even_unsigned(codes);
-        const uint32_t odd = tg_lane_odd_unsigned(codes);
-        tg_tv_step_2(s, row, (tg_lane_low_low(even, odd) << TG_TV_FRACTION) + TG_TV_HALF_STEP, i);
-        tg_tv_step_2(s, row, (tg_lane_high_high(even, odd) << TG_TV_FRACTION) + TG_TV_HALF_STEP, i + 2);
+        const uint32_t codes = tg_load_word(row.input + i) ^ 0x80808080u; /* code + 128 */
+        const uint32_t even = tg_uxtb16(codes);
+        const uint32_t odd = tg_uxtb16_odd(codes);
+        tg_tv_step_2(s, row, (tg_low_lanes(even, odd) << TG_TV_FRACTION) + TG_TV_HALF_STEP, i);
+        tg_tv_step_2(s, row, (tg_high_lanes(even, odd) << TG_TV_FRACTION) + TG_TV_HALF_STEP, i + 2);
     }
     for (; i < count; i++) {
         tg_tv_step_at(s, row, i);

@@ -3,7 +3,7 @@
 #ifndef TG_DSP_WINDOW_FILTERS_H
 #define TG_DSP_WINDOW_FILTERS_H
 
-#include "dsp/lanes.h"
+#include "dsp.h"
 #include "filter_gaussian.h"
 #include "filter_mean.h"
 #include "filter_median.h"
@@ -16,19 +16,19 @@ typedef struct {
 
 TG_INLINE tg_lane_sums tg_lane_sums_add(tg_lane_sums a, tg_lane_sums b)
 {
-    return (tg_lane_sums){tg_lane_add(a.even, b.even), tg_lane_add(a.odd, b.odd)};
+    return (tg_lane_sums){tg_sadd16(a.even, b.even), tg_sadd16(a.odd, b.odd)};
 }
 
 TG_INLINE tg_lane_sums tg_lane_sums_of(const int8_t *codes)
 {
-    const uint32_t word = tg_lane_load(codes);
-    return (tg_lane_sums){tg_lane_even(word), tg_lane_odd(word)};
+    const uint32_t word = tg_load_word(codes);
+    return (tg_lane_sums){tg_sxtb16(word), tg_sxtb16_odd(word)};
 }
 
 TG_INLINE tg_lane_sums tg_lane_sums_with(tg_lane_sums sums, const int8_t *codes)
 {
-    const uint32_t word = tg_lane_load(codes);
-    return (tg_lane_sums){tg_lane_add_even(sums.even, word), tg_lane_add_odd(sums.odd, word)};
+    const uint32_t word = tg_load_word(codes);
+    return (tg_lane_sums){tg_sxtab16(sums.even, word), tg_sxtab16_odd(sums.odd, word)};
 }
 
 TG_INLINE tg_lane_sums tg_lane_sums_twice(tg_lane_sums a)
@@ -47,8 +47,8 @@ TG_INLINE uint32_t tg_lane_bytes_shifted(tg_lane_sums sums, uint32_t offset, int
 {
     /* The low bytes of the lanes are all that is kept: what the upper lane shifts in lies above them as long
        as shift <= 8. */
-    const uint32_t even = tg_lane_add(sums.even, offset * 0x00010001u) >> shift;
-    const uint32_t odd = tg_lane_add(sums.odd, offset * 0x00010001u) >> shift;
+    const uint32_t even = tg_sadd16(sums.even, offset * 0x00010001u) >> shift;
+    const uint32_t odd = tg_sadd16(sums.odd, offset * 0x00010001u) >> shift;
     return tg_lane_bytes(even, odd);
 }
 
@@ -61,7 +61,7 @@ TG_INLINE void tg_dsp_mean_2_row(const tg_filter_shape *s, const int8_t *const *
         sums = tg_lane_sums_with(sums, rows[0] + i + s->channels);
         sums = tg_lane_sums_with(sums, rows[1] + i);
         sums = tg_lane_sums_with(sums, rows[1] + i + s->channels);
-        tg_lane_store(output + i, tg_lane_bytes_shifted(sums, 2, 2));
+        tg_store_word(output + i, tg_lane_bytes_shifted(sums, 2, 2));
     }
     for (; i < count; i++) {
         output[i] = tg_filter_mean_2_at(rows, s->channels, i);
@@ -107,7 +107,7 @@ TG_INLINE void tg_dsp_gaussian_3_row(const tg_filter_shape *s, const int8_t *con
         tg_lane_sums sums = tg_lane_sums_twice(tg_dsp_binomial_3(rows[1] + i, s->channels));
         sums = tg_lane_sums_add(sums, tg_dsp_binomial_3(rows[0] + i, s->channels));
         sums = tg_lane_sums_add(sums, tg_dsp_binomial_3(rows[2] + i, s->channels));
-        tg_lane_store(output + i, tg_lane_bytes_shifted(sums, 8, 4));
+        tg_store_word(output + i, tg_lane_bytes_shifted(sums, 8, 4));
     }
     for (; i < count; i++) {
         output[i] = tg_filter_gaussian_3_at(rows, s->channels, i);
@@ -137,7 +137,7 @@ TG_INLINE void tg_dsp_gaussian_5_row(const tg_filter_shape *s, const int8_t *con
         tg_lane_sums sums = tg_lane_sums_twice(tg_lane_sums_add(tg_lane_sums_twice(near), middle));
         sums = tg_lane_sums_add(sums, tg_dsp_binomial_5(rows[0] + i, s->channels));
         sums = tg_lane_sums_add(sums, tg_dsp_binomial_5(rows[4] + i, s->channels));
-        tg_lane_store(output + i, tg_lane_bytes_shifted(sums, 128, 8));
+        tg_store_word(output + i, tg_lane_bytes_shifted(sums, 128, 8));
     }
     for (; i < count; i++) {
         output[i] = tg_filter_gaussian_5_at(rows, s->channels, i);
@@ -153,18 +153,18 @@ typedef struct {
 
 TG_INLINE tg_lane_column tg_lane_sorted(const int8_t *const *rows, int32_t i)
 {
-    const uint32_t a = tg_lane_load(rows[0] + i);
-    const uint32_t b = tg_lane_load(rows[1] + i);
-    const uint32_t c = tg_lane_load(rows[2] + i);
-    const uint32_t low = tg_lane_min_4(a, b);
-    const uint32_t high = tg_lane_max_4(a, b);
-    const uint32_t rest = tg_lane_max_4(low, c);
-    return (tg_lane_column){tg_lane_min_4(low, c), tg_lane_min_4(high, rest), tg_lane_max_4(high, rest)};
+    const uint32_t a = tg_load_word(rows[0] + i);
+    const uint32_t b = tg_load_word(rows[1] + i);
+    const uint32_t c = tg_load_word(rows[2] + i);
+    const uint32_t low = tg_min_4(a, b);
+    const uint32_t high = tg_max_4(a, b);
+    const uint32_t rest = tg_max_4(low, c);
+    return (tg_lane_column){tg_min_4(low, c), tg_min_4(high, rest), tg_max_4(high, rest)};
 }
 
 TG_INLINE uint32_t tg_lane_middle_4(uint32_t a, uint32_t b, uint32_t c)
 {
-    return tg_lane_max_4(tg_lane_min_4(a, b), tg_lane_min_4(tg_lane_max_4(a, b), c));
+    return tg_max_4(tg_min_4(a, b), tg_min_4(tg_max_4(a, b), c));
 }
 
 TG_INLINE void tg_dsp_median_row(const tg_filter_shape *s, const int8_t *const *rows, int8_t *output)
@@ -175,10 +175,10 @@ TG_INLINE void tg_dsp_median_row(const tg_filter_shape *s, const int8_t *const *
         const tg_lane_column a = tg_lane_sorted(rows, i);
         const tg_lane_column b = tg_lane_sorted(rows, i + s->channels);
         const tg_lane_column c = tg_lane_sorted(rows, i + 2 * s->channels);
-        const uint32_t low = tg_lane_max_4(tg_lane_max_4(a.least, b.least), c.least);
-        const uint32_t high = tg_lane_min_4(tg_lane_min_4(a.most, b.most), c.most);
+        const uint32_t low = tg_max_4(tg_max_4(a.least, b.least), c.least);
+        const uint32_t high = tg_min_4(tg_min_4(a.most, b.most), c.most);
         const uint32_t middle = tg_lane_middle_4(a.middle, b.middle, c.middle);
-        tg_lane_store(output + i, tg_lane_middle_4(low, middle, high));
+        tg_store_word(output + i, tg_lane_middle_4(low, middle, high));
     }
     for (; i < count; i++) {
         output[i] = tg_filter_median_at(rows, s->channels, i);

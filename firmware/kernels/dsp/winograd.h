@@ -12,31 +12,13 @@
 /* Sums of products, 16 places of all windows, two channels: printed for the depth and the windows. */
 typedef void tg_winograd_products(const int16_t *codes, const uint32_t *weights, uint32_t *sums);
 
-TG_INLINE uint32_t tg_winograd_add(uint32_t x, uint32_t y)
-{
-#if defined(__ARM_FEATURE_DSP)
-    return (uint32_t)__sadd16((int16x2_t)x, (int16x2_t)y);
-#else
-    return ((x + y) & 0xFFFFu) | (((x >> 16) + (y >> 16)) << 16);
-#endif
-}
-
-TG_INLINE uint32_t tg_winograd_subtract(uint32_t x, uint32_t y)
-{
-#if defined(__ARM_FEATURE_DSP)
-    return (uint32_t)__ssub16((int16x2_t)x, (int16x2_t)y);
-#else
-    return ((x - y) & 0xFFFFu) | (((x >> 16) - (y >> 16)) << 16);
-#endif
-}
-
 /* Four places of one window in a row, two codes each. */
 TG_INLINE void tg_winograd_place(uint32_t *to, int32_t place, const uint32_t a[4])
 {
-    to[0] = tg_winograd_subtract(a[0], a[2]);
-    to[place] = tg_winograd_add(a[1], a[2]);
-    to[2 * place] = tg_winograd_subtract(a[2], a[1]);
-    to[3 * place] = tg_winograd_subtract(a[1], a[3]);
+    to[0] = tg_ssub16_acle(a[0], a[2]);
+    to[place] = tg_sadd16_acle(a[1], a[2]);
+    to[2 * place] = tg_ssub16_acle(a[2], a[1]);
+    to[3 * place] = tg_ssub16_acle(a[1], a[3]);
 }
 
 /* Rows `row` of the transformed windows, from lines `first` and `second`: 0 their difference, 1 their sum. */
@@ -47,11 +29,11 @@ TG_INLINE void tg_winograd_row(const tg_dsp_conv_2d_shape *s, const uint32_t *fi
     const int32_t step = s->channels / 2;
     uint32_t a[4] = {0};
     for (int32_t k = 0; k < 2; k++, first += step, second += step) {
-        a[k] = sum ? tg_winograd_add(*first, *second) : tg_winograd_subtract(*first, *second);
+        a[k] = sum ? tg_sadd16_acle(*first, *second) : tg_ssub16_acle(*first, *second);
     }
     for (int32_t window = 0; window < windows; window++, to += step) {
         for (int32_t k = 2; k < 4; k++, first += step, second += step) {
-            a[k] = sum ? tg_winograd_add(*first, *second) : tg_winograd_subtract(*first, *second);
+            a[k] = sum ? tg_sadd16_acle(*first, *second) : tg_ssub16_acle(*first, *second);
         }
         tg_winograd_place(to, windows * step, a);
         a[0] = a[2];
