@@ -3,10 +3,10 @@
     python benchmarks/same_images.py OLD NEW model.tflite ... [--boards mps2-an385,...] [--optimize speed,...]
 
 OLD and NEW are checkouts; each generates and compiles with its own code, under this Python. Every function
-and object of every object file is compared: its bytes, and by name what the linker patches into it. What may
-differ stands in MAY_DIFFER with the reason; anything else is listed. Exit status 1 where there is such a
-difference, where the RAM is another, or where an image of a network without settings has more than
---flash-most bytes of flash more.
+and object of every object file is compared: its bytes, and by name what the linker patches into it. What was
+renamed stands in RENAMED, what may differ in MAY_DIFFER with the reason; anything else is listed. Exit
+status 1 where there is such a difference, where the RAM is another, or where an image of a network without
+settings has more than --flash-most bytes of flash more.
 """
 
 import argparse
@@ -16,10 +16,14 @@ import re
 import subprocess
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from object_file import linked, parts
+from object_file import Part, linked, parts
+
+from tinyguard.kernels.dsp.block import Block
+from tinyguard.kernels.dsp.shared_block import shared_name
 
 BOARDS = "mps2-an385,mps2-an386,mps2-an500,mps3-an547"
 LEVELS = "speed,balanced,size"
@@ -32,6 +36,18 @@ MAY_DIFFER = (
     (r"runtime/commands\.c", r".*", "the protocol's code and version, the build id"),
     (r"runtime/inference\.c", r".*", "the settings' start-up, outputs of variable length"),
     (r"runtime/(protocol|frame)\.c", r".*", "the protocol's code; its state holds which settings were given"),
+)
+
+_OLD_SHARED = ("wide", "positive", "zero_point", "low", "high")
+_ANY = Block(*[0] * 11)
+
+# Old name, whose numbers a group holds; the new name of these numbers.
+RENAMED: tuple[tuple[str, Callable[[list[int]], str]], ...] = (
+    (r"tg_conv_block((?:_m?\d+){11})", lambda numbers: Block(*numbers).name),
+    (
+        r"tg_conv_block_shared((?:_m?\d+){5})",
+        lambda numbers: shared_name(replace(_ANY, **dict(zip(_OLD_SHARED, numbers, strict=True)))),
+    ),
 )
 
 _BUILD = """
@@ -110,11 +126,11 @@ def _built(checkout: Path, model: Path, board: str, optimize: str, folder: Path)
 
 def compare(old: Path, new: Path) -> tuple[int, list[Difference]]:
     """How many symbols that either image has are equal, and those that are not. Folders hold firmware.elf."""
-    used = linked(old / "firmware.elf").keys() | linked(new / "firmware.elf").keys()
+    used = {renamed(symbol) for root in (old, new) for symbol in linked(root / "firmware.elf")}
     files = {path.relative_to(root).as_posix() for root in (old, new) for path in root.rglob("*.o")}
     equal, found = 0, []
     for file in sorted(files):
-        ours, theirs = (parts(root / file) if (root / file).is_file() else {} for root in (old, new))
+        ours, theirs = (_parts(root / file) if (root / file).is_file() else {} for root in (old, new))
         for symbol in sorted(ours.keys() | theirs.keys()):
             if symbol not in used and not symbol.startswith("."):
                 continue
@@ -125,6 +141,25 @@ def compare(old: Path, new: Path) -> tuple[int, list[Difference]]:
             what = "only old" if b is None else "only new" if a is None else f"{a.size} and {b.size} bytes"
             found.append(Difference(file, symbol, what, _allowed(file.removesuffix(".o"), symbol)))
     return equal, found
+
+
+def renamed(symbol: str) -> str:
+    """What a symbol or its section is called now."""
+    for pattern, new_name in RENAMED:
+        match = re.search(rf"\b{pattern}(?=\.|$)", symbol)  # GCC adds .constprop
+        if match:
+            numbers = [int(text.replace("m", "-")) for text in match[1].split("_")[1:]]
+            return symbol[: match.start()] + new_name(numbers) + symbol[match.end() :]
+    return symbol
+
+
+def _parts(path: Path) -> dict[str, Part]:
+    """The parts of an object file under today's names."""
+    found = {}
+    for symbol, part in parts(path).items():
+        patches = sorted((offset, kind, renamed(name)) for offset, kind, name in part.patches)
+        found[renamed(symbol)] = replace(part, patches=tuple(patches))
+    return found
 
 
 def _allowed(file: str, symbol: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tinyguard.codegen.comments import memory_map
 from tinyguard.codegen.source import ModelSource, constants_header, constants_source
 from tinyguard.license import C_HEAD
 
@@ -31,10 +32,11 @@ def model_source(models: Sequence[ModelSource]) -> str:
         f"static uint8_t {name}[{arena}] TG_ARENA;" if arena else f"static uint8_t *const {name} = 0;"
     )
     shared = {name: text for model in models for name, text in model.shared.items()}
+    maps = "".join(memory_map(model.graph, model.plan) for model in models)
     bodies = "\n".join([*shared.values(), *(model.functions for model in models)])
     return (
         f'{_banner(models)}\n#include "tinyguard/model.h"\n#include "weights.h"\n{includes}\n\n'
-        f"{declaration}\n\n{bodies}"
+        f"{maps}{declaration}\n\n{bodies}"
     )
 
 

@@ -1,11 +1,11 @@
 """Graph -> C text: one function a layer, every constant array with its name, shape and layer."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from tinyguard.codegen.comments import comment, constant_comment, layer_comment
 from tinyguard.codegen.memory import MemoryPlan
 from tinyguard.codegen.settings_tables import lengths_table, settings_table
 from tinyguard.graph import Graph, Tensor
@@ -78,23 +78,46 @@ def emit_model(
     kernels = choose(operators, target) if kernels is None else kernels
     source = ModelSource(graph, operators, plan, target, prefix, arena)
     source.layer_kernels = [kernel.name for kernel in kernels]
-    parts, table = [], []
-    functions: dict[str, str] = {}  # body -> name; the passes of a stochastic network share theirs
+    parts: list[str | _Function] = []
+    table = []
+    functions: dict[str, _Function] = {}  # by body; the passes of a stochastic network share theirs
     tensors: dict[str, str] = {}
     for step, (operator, kernel) in enumerate(zip(operators, kernels, strict=True)):
         layer = _LayerEmission(source, operator, step)
         name = f"{prefix}_layer_{step:02d}"
         body = "" if operator.is_view else kernel.emit(operator, layer)
         if body not in functions:
-            functions[body] = f"{name}_{operator.node.operator.lower()}"
-            parts.append(_function(functions[body], operator, body))
+            functions[body] = _Function(
+                f"{name}_{operator.node.operator.lower()}", body, operator, kernel.name
+            )
+            parts.append(functions[body])
+        function = functions[body]
+        function.steps.append(step)
         rows = _tensor_rows(source, operator.outputs)
         if rows not in tensors:
             tensors[rows] = f"{name}_outputs"
             parts.append(_tensor_table(tensors[rows], rows))
-        table.append(f"    {{{functions[body]}, {tensors[rows]}, {len(operator.outputs)}}},")
-    source.functions = "\n".join(parts) + "\n" + _description(source, table)
+        table.append(f"    {{{function.name}, {tensors[rows]}, {len(operator.outputs)}}},")
+    texts = [part.text if isinstance(part, _Function) else part for part in parts]
+    source.functions = "\n".join(texts) + "\n" + _description(source, table)
     return source
+
+
+@dataclass
+class _Function:
+    """A function of model.c that the layers `steps` share."""
+
+    name: str
+    body: str
+    operator: Operator
+    kernel: str
+    steps: list[int] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        lines = [f"    {line}" if line else "" for line in self.body.splitlines()]
+        head = f"{layer_comment(self.operator, self.kernel, self.steps)}static void {self.name}(void)\n{{\n"
+        return head + "".join(line + "\n" for line in lines) + "}\n"
 
 
 def expression(source: ModelSource, tensor: int) -> str:
@@ -147,18 +170,6 @@ class _LayerEmission:
 
     def function(self, name: str, text: str) -> None:
         self._source.shared[name] = text
-
-
-def comment(text: str) -> str:
-    """A layer's name as it may stand inside a C comment: names come from files and may be hostile."""
-    return re.sub(r"[^A-Za-z0-9_./:;, \[\]()-]", "_", text)[:100]
-
-
-def _function(name: str, operator: Operator, body: str) -> str:
-    shapes = " x ".join(str(d) for d in operator.outputs[0].shape)
-    head = f"/* {comment(operator.name)} -> {shapes} */\nstatic void {name}(void)\n{{\n"
-    lines = [f"    {line}" if line else "" for line in body.splitlines()]
-    return head + "".join(line + "\n" for line in lines) + "}\n"
 
 
 def _tensor_table(name: str, rows: str) -> str:
@@ -228,7 +239,7 @@ def constants_header(constants: Sequence[Constant]) -> str:
 
 
 def _array(constant: Constant) -> str:
-    shape = " x ".join(str(d) for d in constant.values.shape) or "scalar"
+    extents = " x ".join(str(d) for d in constant.values.shape) or "scalar"
     values = _literals(constant.values)
     lines, line = [], "   "
     for value in values:
@@ -238,7 +249,7 @@ def _array(constant: Constant) -> str:
         line += f" {value},"
     lines.append(line)
     declaration = f"const {constant.c_type} {constant.name}[{constant.values.size}] TG_CONSTANT = {{"
-    head = f"/* {constant.note}; {shape} */\n{declaration}"
+    head = f"{constant_comment(constant.note, extents)}\n{declaration}"
     return "\n".join([head, *lines, "};", ""])
 
 

@@ -50,13 +50,43 @@ class Block:
 
     @property
     def name(self) -> str:
-        values = (str(getattr(self, f.name)).replace("-", "m") for f in fields(self))
-        return "tg_conv_block_" + "_".join(values)
+        """A patch's runs and words, then whatever else tells one block from another."""
+        parts = [f"tg_conv_{self.runs}x{self.words}"]
+        parts += [f"jump{_signed(self.jump)}"] if self.runs > 1 else []
+        parts += [f"apart{self.spacing}", f"of{self.channels}", *self.rule]
+        parts += [] if self.second else ["single"]
+        return "_".join(parts)
+
+    @property
+    def rule(self) -> list[str]:
+        """What names say of the requantization: nothing of the common one."""
+        return [
+            *(["wide"] if self.wide else []),
+            *(["positive"] if self.positive else []),
+            *([f"zero{_signed(self.zero_point)}"] if self.zero_point else []),
+            *([f"{_signed(self.low)}to{_signed(self.high)}"] if (self.low, self.high) != (-128, 127) else []),
+        ]
 
     @property
     def largest(self) -> int:
         """Pixels of a block: fewer where the patches lie too far apart for an immediate offset."""
         return max(p for p in (3, 2, 1) if (p - 1) * self.spacing <= _LARGEST_OFFSET - 8)
+
+
+def _signed(number: int) -> str:
+    """As a part of a C name."""
+    return str(number).replace("-", "m")
+
+
+def record_words(block: Block) -> str:
+    """For the comment: what the block reads from r1 on, in words."""
+    weights = 2 * block.words * block.runs
+    each = "left shift, multiplier, left shift, round, shift" if block.wide else "multiplier, round, shift"
+    count = 5 if block.wide else 3
+    return (
+        f"0-1 sums to start from, 2-{1 + weights} weights (pairs of 16 bits),\n"
+        f"   {2 + weights}-{1 + weights + 2 * count} {each} of each channel"
+    )
 
 
 def function(block: Block) -> str:
@@ -66,7 +96,12 @@ def function(block: Block) -> str:
     defined, body, undefined = rendered(block.name, lines)
     threes = "pixels % 3 == 1 && pixels > 1 ? pixels / 3 - 1 : pixels / 3" if block.largest == 3 else "0"
     twos = "(pixels - 3 * threes) / 2" if block.largest >= 2 else "0"
+    patch = f"{block.runs} x {block.words}"
     return f"""\
+/* Convolution, {block.largest} pixels by two channels a step; a patch: {patch} words of two codes.
+   r0 patches, r1 record of two channels, r2-r7 sums (pixel by pixel, both channels), r8-r12 and lr operands.
+   Stack, in bytes: 0 output, 4, 8 and 12 its end for 3, 2 and 1 pixels, 16 record, 20 and 24 counters, 28 r7.
+   Record, in words: {record_words(block)}. */
 {defined}static __attribute__((noinline)) void {block.name}(
     const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output,
     int32_t pixels)

@@ -193,7 +193,7 @@ class _TiledConv2D(Kernel):
         weights = c.constant(
             "weights",
             records(g, tile, scale),
-            "two channels a row: biases, requantization, weights in the order of the block",
+            _row_words(tile, scale),
         )
         shape = c_shape(
             "tg_dsp_conv_2d_shape",
@@ -250,6 +250,21 @@ def shape_fields(tile: Layout, operator: Any) -> dict[str, int]:
         "pitch": tile.pitch,
         "quads": int(g.depth % 4 == 0),
     }
+
+
+def _row_words(tile: Layout, scale: Scaling) -> str:
+    """For a comment: where in a row of `records` everything lies."""
+    count = scale.parameters.shape[1]
+    each = "left shift, multiplier, left shift, round, shift" if scale.wide else "multiplier, round, shift"
+    weights = 2 + 2 * count
+    last = weights + tile.weight_words // 2 - 1
+    return (
+        "two channels a row\n"
+        "words 0-1: biases\n"
+        f"words 2-{1 + count}: {each} of the first channel\n"
+        f"words {2 + count}-{weights - 1}: the same of the second\n"
+        f"words {weights}-{last}: weights of both, four int8 a word, in the order of the block"
+    )
 
 
 def records(g: Geometry, tile: Layout, scale: Scaling) -> np.ndarray:

@@ -135,6 +135,21 @@ def _records(op: DepthwiseConv2D, layout: Layout) -> np.ndarray:
     return np.concatenate([bias, words, taps], axis=1).astype(np.int32)
 
 
+def _record_words(layout: Layout, words: int) -> str:
+    """For a comment: where in a row of `_records` everything lies."""
+    if layout.square:
+        taps = words - 4
+        return (
+            f"one channel a row\nwords 0-{taps - 1}: weights, pairs of 16 bits, doubled\n"
+            f"word {taps}: bias, doubled\nwords {taps + 1}-{taps + 3}: multiplier, round, shift"
+        )
+    doubled = ", doubled" if layout.exact else ""
+    return (
+        f"one channel a row\nword 0: bias{doubled}\nwords 1-3: multiplier, round, shift\n"
+        f"words 4-{words - 1}: weights, pairs of 16 bits{doubled}"
+    )
+
+
 class DepthwisePlanes(Kernel):
     """Four channels at a time split into planes, padding written out, two or four outputs a step."""
 
@@ -177,8 +192,8 @@ class DepthwisePlanes(Kernel):
 
     def parameters(self, operator: DepthwiseConv2D, layout: Layout, c: Emission) -> str:
         """Declare the constants; initialisers of tg_depthwise_parameters."""
-        note = "a channel: weights in pairs, bias, multiplier, round, shift"
-        return f".records = {c.constant('records', _records(operator, layout), note)}"
+        records = _records(operator, layout)
+        return f".records = {c.constant('records', records, _record_words(layout, records.shape[1]))}"
 
 
 class DepthwiseShared(DepthwisePlanes):

@@ -44,7 +44,7 @@ class DspFullyConnected(Kernel):
         weights = c.constant(
             "weights",
             _records(packed, scale),
-            "four channels a row: biases, two pairs of channels as 256 * first + second, requantization",
+            _row_words(packed, scale),
         )
         shape = c_shape(
             "tg_dsp_fully_connected_shape",
@@ -60,6 +60,19 @@ class DspFullyConnected(Kernel):
         )
         data = f"{c.input(0)}, (const uint32_t *){weights}, {c.output()}, (int16_t *){c.scratch()}"
         return f"{shape}\ntg_dsp_fully_connected(&shape, {data});"
+
+
+def _row_words(packed: np.ndarray, scale: Scaling) -> str:
+    """For a comment: where in a row of `_records` everything lies."""
+    end = 2 + packed.shape[1]
+    each = "left shift, multiplier, left shift, round, shift" if scale.wide else "multiplier, round, shift"
+    last = end + 4 * (1 + scale.parameters.shape[1]) - 1
+    return (
+        "four channels a row\n"
+        "words 0-1: biases of the second and the fourth\n"
+        f"words 2-{end - 1}: weights, lanes of 16 bits, 256 * first + second channel, then the others\n"
+        f"words {end}-{last}: of each channel what is added to its sum, {each}"
+    )
 
 
 def _packed(operator: Any, scale: Scaling) -> np.ndarray | None:

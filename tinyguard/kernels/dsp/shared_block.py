@@ -69,10 +69,12 @@ _NEXT = (
 )
 
 
+_EACH = ("multiplier, round and shift", "left shift, multiplier, left shift, round and shift")
+
+
 def shared_name(block: Block) -> str:
     """Of the function that this layer can share."""
-    values = block.wide, block.positive, block.zero_point, block.low, block.high
-    return "tg_conv_block_shared_" + "_".join(str(v).replace("-", "m") for v in values)
+    return "_".join(["tg_conv_shared", *block.rule])
 
 
 def shared_function(block: Block) -> str:
@@ -80,6 +82,11 @@ def shared_function(block: Block) -> str:
     lines = [*_SUMS, *(_scaled_wide(block) if block.wide else _scaled(block)), *_NEXT]
     defined, body, undefined = rendered(shared_name(block), lines)
     return f"""\
+/* Convolution of two pixels by two output channels a step, for patches of any shape.
+   r0 and r6 patches, r1 record of two channels, r2-r5 sums (pixel by pixel, both channels), r7-r12 and lr
+   operands and counter. Stack, in bytes: 0 output, 4 its end, 8 record, 12 jump, 16 quads, 20 runs,
+   24 patches, 28 r7, 32 runs left, 36 from pixel to pixel, 40 the same of outputs, 44 to the other channel.
+   Record: two sums to start from, the weights (pairs of 16 bits), {_EACH[block.wide]} of each channel. */
 {defined}static __attribute__((noinline)) void {shared_name(block)}(
     const tg_conv_block *block, const int16_t *patches, const uint32_t *weights, int8_t *output,
     int32_t pixels)

@@ -62,7 +62,10 @@ class DspWinograd(Kernel):
         windows = g.columns.output // 2
         name = f"tg_winograd_products_{g.depth}_{windows}"
         c.function(name, _products(name, g.depth, windows))
-        note = "two channels a row: transformed weights, then twice the bias, multiplier, round, shift"
+        end = 16 * g.depth
+        each = ("bias, twice", "multiplier", "round", "shift")
+        places = "\n".join(f"words {end + k} and {end + 4 + k}: {field}" for k, field in enumerate(each))
+        note = f"two channels a row\nwords 0-{end - 1}: transformed weights, pairs of 16 bits\n{places}"
         weights = c.constant("weights", _records(g, scale), note)
         shape = c_shape("tg_dsp_conv_2d_shape", **shape_fields(_layout(g), operator))
         data = f"{c.input(0)}, (const uint32_t *){weights}, {c.output()}, {c.scratch()}"
@@ -113,6 +116,9 @@ def _products(name: str, depth: int, windows: int) -> str:
     lines += [*advance("r1", 4 * depth), "ldr r8, [sp, #8]", "subs r8, r8, #1", "bne 90b"]
     defined, body, undefined = rendered(name, lines)
     return f"""\
+/* Products of {windows} windows of {depth} codes with two output channels, at each of 16 places.
+   r0 codes, r1 weights (pairs of 16 bits), r2-r7 sums (window by window, both channels), r8-r12 and lr
+   operands. Stack, in bytes: 0 sums, 4 end of the windows by threes, 8 places left, 12 r7. */
 {defined}static __attribute__((noinline)) void {name}(
     const int16_t *codes, const uint32_t *weights, uint32_t *sums)
 {{

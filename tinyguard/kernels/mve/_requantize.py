@@ -37,6 +37,14 @@ class Requantize:
         """int32 constants a channel."""
         return 5 if self.form == "general" else 3
 
+    @property
+    def record(self) -> str:
+        """For a comment: a channel's constants."""
+        names = "bias, multiplier, right shift (at most 0)"
+        if self.form == "general":
+            names = "bias, left shift, multiplier, shift to the sign, right shift (at most 0)"
+        return "\n".join(f"word {k}: {name}" for k, name in enumerate(names.split(", ")))
+
     def scale(self, vectors: tuple[str, str], spare: str) -> list[str]:
         """Load the constants of two channels from r5 and scale their vectors; r0 to r14 even are lost."""
         lines = []

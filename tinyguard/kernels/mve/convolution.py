@@ -46,8 +46,10 @@ class Convolution(Kernel):
         sums = matrix.sum(axis=1, dtype=np.int64)
         bias = folded_bias(operator.bias, sums, operator.input_tensor(0).zero_point)
         constants = product.constants(channel_constants(product.rule, operator, bias))
-        begin = c.constant("weights", product.weights(matrix), "pairs of channels, vector by vector")
-        words = c.constant("channels", constants, "bias, multiplier and shifts of each channel")
+        order = "pairs of channels" + (", 0 2 and 1 3 of each four" if product.by_words else "")
+        vectors = f"{order}; {product.lanes} codes of the first, of the second, and so on"
+        begin = c.constant("weights", product.weights(matrix), vectors)
+        words = c.constant("channels", constants, f"{order}\n{product.rule.record}")
         c.kernel("mve/patches.h")
         lines = [
             _outputs(operator, found, f"{words} + {constants.size}"),
@@ -85,12 +87,19 @@ def _loops(operator: Any, found: Layout, weights: str, channels: str) -> list[st
     return [head, *("    " + text for text in body), "}"]
 
 
+_REGISTERS = (
+    "/* Four pixels times all channels, two at a time: r0, r2, r4, r6 the first channel's sums, r8, r10,",
+    "   r12, r14 the second's; q4-q7 the pixels' first codes, q0 and q1 weights; r11 counter or end. */",
+)
+
+
 def _fours(found: Layout, begin: str, to: str, weights: str, channels: str) -> list[str]:
     count, last = found.line, found.line - PIXELS
     pixel = "pixel" if last > 0 else "0"
     body = [f"tg_mve_four_windows(&shape, source, {pixel}, tile);"] if found.form == "four" else []
     from_pixel = begin if found.form == "four" else f"{begin} + {pixel} * {found.product.step}"
     body += [
+        *_REGISTERS,
         f'register const int8_t *pixels __asm__("r1") = {from_pixel};',
         f'register const int8_t *weights __asm__("r3") = {weights};',
         f'register const int32_t *channels __asm__("r5") = {channels};',

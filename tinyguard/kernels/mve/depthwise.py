@@ -68,8 +68,10 @@ class Depthwise(Kernel):
         bias = folded_bias(operator.bias, rows.sum(axis=(1, 2), dtype=np.int64), source.zero_point)
         constants = channel_constants(rule, operator, bias)
         names = (
-            c.constant("weights", taps[order], "taps of each channel"),
-            c.constant("channels", constants[order], "bias, multiplier and shifts of each channel"),
+            c.constant(
+                "weights", taps[order], "channels 0 2 1 3 of each four: parts of the window, their taps"
+            ),
+            c.constant("channels", constants[order], f"channels 0 2 1 3 of each four\n{rule.record}"),
         )
         c.kernel("mve/planes.h")
         lines = [
@@ -97,6 +99,12 @@ def _groups_loop(
     return [f"for (int32_t group = 0; group < {count}; group++) {{", *("    " + t for t in body), "}"]
 
 
+_REGISTERS = (
+    "/* Blocks of four pixels times four channels: r0, r2, r4, r6 sums of channel 0, then 1; r8, r10, r12,",
+    "   r14 of 2, then 3; q4-q7 where the pixels' taps lie, q0 weights, q2 codes, q3 what is stored. */",
+)
+
+
 def _strips(
     planes: Planes, rule: Requantize, channels: int, stored: int, weights: str, words: str
 ) -> list[str]:
@@ -116,6 +124,7 @@ def _strips(
         ("0", str(max(1, run // length))) if parts == 1 else (f"part * {last}", f"part ? 1 : {run // length}")
     )
     body = [
+        *_REGISTERS,
         f'register const int8_t *windows __asm__("r1") = {tile} + line * {line_step} + {begin} * {run_step};',
         f'register const int8_t *taps __asm__("r3") = {weights} + group * {4 * len(planes.parts) * stored};',
         f'register const int32_t *constants __asm__("r5") = {words} + group * {4 * rule.words};',

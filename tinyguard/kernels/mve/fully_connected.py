@@ -48,11 +48,12 @@ class FullyConnected(Kernel):
             high=operator.high,
         )
         names = (
-            c.constant("weights", weights, "four channels, vector by vector"),
+            c.constant("weights", weights, "groups of four channels: 16 codes of each in turn"),
             c.constant(
                 "channels",
                 constants.reshape(4, groups, 4).transpose(1, 0, 2),
-                "bias, multiplier, right and left shift of four channels",
+                "four channels a row\nwords 0-3: biases\nwords 4-7: multipliers\n"
+                "words 8-11: right shifts (at most 0)\nwords 12-15: left shifts",
             ),
         )
         arguments = ", ".join((c.input(0), *names, c.output()))
