@@ -58,6 +58,7 @@ ORDER = (
     "arithmetic",
     "graph",
     "plugins",
+    "license",
     "files",
     "quiet",
     "paths",

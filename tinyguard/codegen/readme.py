@@ -2,16 +2,16 @@
 
 from collections.abc import Iterable
 
-from tinyguard import __version__
 from tinyguard.boards import Board, link_bytes
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Tensor
 from tinyguard.operators.base import C_TYPE
 from tinyguard.toolchain.cores import core_flags
+from tinyguard.version import VERSION
 
 _EXAMPLE_CORE = {"portable": "cortex-m0plus", "dsp": "cortex-m4", "mve": "cortex-m55"}
 _PRINTED_FOR = {
-    "portable": "portable C for any core",
+    "portable": "any core",
     "dsp": "cores with DSP instructions (Cortex-M4, M7, M33); others get the same bytes from plain C",
     "mve": "cores with MVE, Arm's Helium (Cortex-M55, M85), and compiles for no other",
 }
@@ -193,7 +193,7 @@ def firmware_readme(
 
 def _facts(model: ModelSource, files: Iterable[str]) -> dict[str, object]:
     return {
-        "version": __version__,
+        "version": VERSION,
         "digest": model.graph.sha256 or "unknown",
         "tensors": _tensors(model),
         "constants": model.constant_bytes,
