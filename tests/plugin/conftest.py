@@ -9,12 +9,22 @@ import pytest
 
 from tests.emulated.conftest import flashed as flashed
 from tinyguard import attacks, operators, plugins
+from tinyguard.campaigns import code_digest
 from tinyguard.graph import answer
 from tinyguard.tflite import Metadata, read_metadata, record, with_metadata
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 TOY = Path(__file__).parent / "toy"
-CACHES = (plugins.brought, operators.registry, record.registry, attacks.registry, answer.roles)
+CACHES = (
+    code_digest._digest,
+    code_digest._content,
+    code_digest._imports,
+    plugins.brought,
+    operators.registry,
+    record.registry,
+    attacks.registry,
+    answer.roles,
+)
 
 
 @pytest.fixture

@@ -9,8 +9,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 import tinyguard
+from tests.campaigns.studies import planned
 from tests.plugin.conftest import DIGITS
 from tinyguard.attacks import registry
+from tinyguard.campaigns import code_digest
 from tinyguard.cli import group
 from tinyguard.errors import TinyguardError
 
@@ -58,6 +60,16 @@ class Shorter(PGD):
     name: ClassVar[str] = "shorter"
     summary: ClassVar[str] = "PGD in three steps"
 '''
+STUDY = f"""
+data = "digits:test"
+limit = 20
+[[network]]
+name = "digits"
+model = "{DIGITS}"
+[[attack]]
+attack = "brightness"
+eps = ["60/255"]
+"""
 INSTALL = Callable[[str, Path], None]
 
 
@@ -102,13 +114,32 @@ def test_one_file_is_found_listed_and_run(install: INSTALL, folder: Path) -> Non
 
 def test_a_study_runs_it(install: INSTALL, folder: Path) -> None:
     install("brightness = tinyguard_toy", folder / "code")
-    study = f'data = "digits:test"\nlimit = 20\n[[network]]\nname = "digits"\nmodel = "{DIGITS}"\n'
-    study += '[[attack]]\nattack = "brightness"\neps = ["60/255"]\n'
-    (folder / "study.toml").write_text(study)
+    (folder / "study.toml").write_text(STUDY)
     done = run("--config", "study.toml", "--json")
     assert done.exit_code == 0, done.output + str(done.exception)
     (record,) = json.loads(done.stdout)
     assert (record["attack"], record["samples"]) == ("brightness", 20)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "voids"),
+    [
+        ("for sign in (1, -1):", "for sign in (-1, 1):", True),
+        ("        best, space", "        # comment\n        best, space", False),
+        ("lighter or darker as a whole", "all the same way", False),
+    ],
+)
+def test_its_pieces_are_void_when_its_code_changes(
+    install: INSTALL, folder: Path, before: str, after: str, voids: bool
+) -> None:
+    (folder / "study.toml").write_text(STUDY)
+    install("brightness = tinyguard_toy", folder / "code")
+    _, (first,) = planned(folder / "study.toml")
+    (folder / "code" / "tinyguard_toy.py").write_text(ATTACK.replace(before, after))
+    for cache in (code_digest._digest, code_digest._content, code_digest._imports):
+        cache.cache_clear()
+    _, (second,) = planned(folder / "study.toml")
+    assert (first.key != second.key) == voids
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 
-from tinyguard.attacks.declared import find_attack
+from tinyguard.attacks.apgd import APGDCE, APGDDLR, APGDTargeted
+from tinyguard.attacks.fab import FABTargeted
 from tinyguard.attacks.problem import Attack, Outcome, Problem
+from tinyguard.attacks.square import Square
 from tinyguard.errors import TinyguardError
 
 _TARGETED_CLASSES = 4  # the targeted difference of logits ratio needs as many
@@ -66,20 +68,15 @@ class AutoAttack:
             raise TinyguardError(
                 f"no AutoAttack version named {self.version!r}; known: {', '.join(VERSIONS)}"
             )
-        classes = problem.victim.classes
-        budget = {"eps": self.eps, "norm": self.norm}
+        classes, budget = problem.victim.classes, (self.eps, self.norm)
         if self.version == "rand":
             enough = classes >= (_RANKED_CLASSES if problem.targets is None else _TARGETED_CLASSES)
-            names = ["apgd-ce", "apgd-dlr"] if enough else ["apgd-ce"]
-            return [_attack(name, **budget, steps=self.steps, eot=_EOT) for name in names]
-        names = ["apgd-ce", "apgd-t", "fab-t"] if classes >= _TARGETED_CLASSES else ["apgd-ce", "fab-t"]
-        stages = [_attack(name, **budget, steps=self.steps) for name in names]
-        return [*stages, _attack("square", **budget, queries=self.queries)]
-
-
-def _attack(name: str, **parameters: Any) -> Attack:
-    create: Callable[..., Attack] = find_attack(name)
-    return create(**parameters)
+            first = APGDCE(*budget, self.steps, eot=_EOT)
+            return [first, APGDDLR(*budget, self.steps, eot=_EOT)] if enough else [first]
+        stages: list[Attack] = [APGDCE(*budget, self.steps)]
+        if classes >= _TARGETED_CLASSES:
+            stages.append(APGDTargeted(*budget, self.steps))
+        return [*stages, FABTargeted(*budget, self.steps), Square(*budget, self.queries)]
 
 
 def _after(problem: Problem, done: int) -> Callable[[int], None]:

@@ -16,7 +16,8 @@ from functools import partial
 from pathlib import Path
 
 from tinyguard.attacks.fresh_masks import FreshMasks
-from tinyguard.campaigns.grid import Cell, cells_of
+from tinyguard.campaigns.cell import Cell
+from tinyguard.campaigns.grid import cells_of
 from tinyguard.campaigns.hardening import hardened_file
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.errors import TinyguardError

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tinyguard.backends.choose import is_port
-from tinyguard.campaigns.grid import Cell, Piece
+from tinyguard.campaigns.cell import Cell, Piece
 from tinyguard.campaigns.piece import run_piece
 from tinyguard.campaigns.store import Store
 from tinyguard.campaigns.workers import WorkerDiedError

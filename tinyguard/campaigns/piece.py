@@ -13,7 +13,9 @@ import numpy as np
 import torch
 
 from tinyguard.attacks.problem import Outcome
-from tinyguard.campaigns.grid import Cell, Piece, attack_of, codes_of, source_digest
+from tinyguard.campaigns.cell import Cell, Piece, attack_of, codes_of
+from tinyguard.campaigns.keys import source_digest
+from tinyguard.campaigns.piece_code import crafting_code
 from tinyguard.campaigns.store import overlaid, pack, unpack
 from tinyguard.campaigns.study import NetworkEntry
 from tinyguard.files import write_atomically
@@ -77,7 +79,13 @@ def _crafted(piece: Piece, target: Target, rows: np.ndarray, targets: np.ndarray
     codes, labels = codes_of(piece.cell.network, piece.data, piece.limit)
     attack = attack_of(piece.cell)
     clean = _pixels(target.space.shares(codes[rows]))
-    said = [source_digest(piece.cell.network), attack.name, parameters_of(attack), piece.seed]
+    said = [
+        source_digest(piece.cell.network),
+        attack.name,
+        parameters_of(attack),
+        piece.seed,
+        crafting_code(attack.name),
+    ]
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode())
     digest.update(clean.numpy().tobytes() + rows.tobytes() + labels[rows].tobytes())
     digest.update(b"" if targets is None else targets.tobytes())

@@ -31,6 +31,10 @@ class Store:
     def path(self, key: str) -> Path:
         return self.folder / f"{key}.npz"
 
+    def keys(self) -> frozenset[str]:
+        """Those of all pieces."""
+        return frozenset(path.stem for path in self.folder.glob("*.npz"))
+
     def has(self, key: str) -> bool:
         return self.path(key).is_file()
 

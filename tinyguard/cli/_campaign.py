@@ -17,8 +17,8 @@ from tinyguard.errors import TinyguardError
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from tinyguard.campaigns.cell import Cell, Piece
     from tinyguard.campaigns.executor import Progress
-    from tinyguard.campaigns.grid import Cell, Piece
     from tinyguard.campaigns.store import Store
     from tinyguard.campaigns.study import Study
 
@@ -96,6 +96,7 @@ def run_cells(
     """
     from tinyguard.campaigns.executor import cluster, run_pieces
     from tinyguard.campaigns.grid import pieces_of
+    from tinyguard.campaigns.leftovers import leftovers
     from tinyguard.campaigns.store import Store
     from tinyguard.campaigns.workers import local_workers
 
@@ -104,6 +105,8 @@ def run_cells(
     indices = {cell.index for cell in wanted}
     chosen = tuple(piece for piece in pieces if piece.cell.index in indices)
     store = Store(folder / "cells")
+    for line in leftovers(store, chosen):
+        progress_console.print(line, soft_wrap=True)
     workers = cluster(scheduler) if scheduler else local_workers(jobs)
     try:
         with workers as (executor, width), _Shown(wanted, chosen) as shown:

@@ -118,7 +118,8 @@ def _on_board(
         description = device.connect(expected_sha256=graph.sha256)
         used, drawn = agreed(device, graph, values)
         in_force = [f"{setting.name}={setting.value}" for setting in used.settings]
-        record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), "device", *in_force))
+        image = (description.board, description.build)
+        record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), *image, *in_force))
         done = record.load() if resume else 0
         try:
             with borrowed(device, drawn), sample_progress(description.board, len(codes), done) as update:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyguard.campaigns.cell import Cell
 from tinyguard.campaigns.defense_study import ADAPTIVE, baseline, has_filters, is_squeezing, knows_seed
-from tinyguard.campaigns.grid import Cell
 from tinyguard.campaigns.study import NetworkEntry, Study
 from tinyguard.campaigns.tables.defense_figures import Figure, doubt, figure_of, strongest
 from tinyguard.campaigns.tables.study_table import UNFINISHED

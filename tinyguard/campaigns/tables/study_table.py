@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tinyguard.campaigns.grid import Cell, Piece
+from tinyguard.campaigns.cell import Cell, Piece
 from tinyguard.campaigns.store import Store, joined, unpack
 from tinyguard.files import write_atomically
 from tinyguard.robustness.attack_run import AttackRun
