@@ -289,6 +289,53 @@ def test_a_study_is_given_alone():
     assert "name it alone" in _attack(str(DIGITS), "--config", "study.toml").output
 
 
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (("--config", "study.toml", "--eps", "0.1"), "--eps does not go with --config, which takes networks"),
+        (("--config", "study.toml", "--seed", "0"), "--seed does not go with --config"),
+        (("--config", "study.toml", "--replay", "a.npz"), "--config does not go with --replay"),
+        (("--config", "study.toml", str(DIGITS)), "MODEL does not go with --config"),
+        (
+            (str(DIGITS), "--replay", "a.npz", "--steps", "3"),
+            "--steps does not go with --replay, which scores",
+        ),
+        ((str(DIGITS), "--replay", "a.npz", "--measure", "gradients"), "--measure"),
+        ((str(DIGITS), "--measure", "gradients", "--eps", "0.1"), "--eps does not go with --measure, which"),
+        ((str(DIGITS), "--measure", "gradients", "--set", "a=1"), "--set does not go with --measure"),
+        (
+            (str(DIGITS), "--measure", "gradients", "--restarts", "2"),
+            "--restarts does not go with --measure gra",
+        ),
+        (
+            (str(DIGITS), "--measure", "attenuation", "--norm", "l2"),
+            "--norm does not go with --measure atten",
+        ),
+        ((str(DIGITS), *QUICK, "--jobs", "2"), "--jobs goes with --config alone"),
+        ((str(DIGITS), *QUICK, "--scheduler", "a:1"), "--scheduler goes with --config alone"),
+        ((*QUICK, "--eps", "0.1"), "name the MODEL"),
+        ((str(DIGITS), *QUICK, "--serial", "a", "--backend", "litert"), "give one of them"),
+        ((str(DIGITS), "--data", "digits"), "--attack is missing"),
+    ],
+)
+def test_an_option_of_another_form_is_named(arguments, says):
+    refused = _attack(*arguments)
+    assert refused.exit_code == 2
+    (line,) = (line for line in refused.stderr.splitlines() if line.startswith("Error: "))
+    assert says in line
+
+
+def test_the_help_has_the_options_form_by_form():
+    shown = _attack("--help").output
+    titles = ["One attack:", "Measures:", "Stored inputs:", "A campaign:", "Also:", "Attacks that see"]
+    places = [shown.index(title) for title in titles]
+    assert places == sorted(places)
+    assert places[3] < shown.index("  --jobs ") < places[4] < shown.index("  --json ") < places[5]
+    for parameter in group.get_command(None, "attack").params:
+        if parameter.param_type_name == "option":
+            assert shown.count(f"\n  {parameter.opts[0]}") >= 1, parameter.opts
+
+
 def test_off_a_terminal_an_error_is_one_line():
     command = [sys.executable, "-c", "from tinyguard.cli import main; main()", "attack", str(DIGITS), *QUICK]
     done = subprocess.run([*command, "--eps", "0.5codes"], capture_output=True, text=True)

@@ -1,17 +1,14 @@
-"""`tinyguard attack --config`: a campaign, its progress, its tables."""
+"""Runs the pieces of a campaign and shows how far they are; `attack --config` and `harden evaluate` do."""
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from tinyguard.cli._options import console, print_json, progress_console
+from tinyguard.cli._options import progress_console
 from tinyguard.errors import TinyguardError
 
 if TYPE_CHECKING:
@@ -23,44 +20,6 @@ if TYPE_CHECKING:
     from tinyguard.campaigns.study import Study
 
 _SHOWN = 12
-
-
-def run_config(
-    config: Path,
-    jobs: int,
-    scheduler: str | None,
-    as_json: bool,
-    output: Path | None = None,
-    limit: int | None = None,
-) -> None:
-    """Run or resume the study in `config`, with at most `limit` samples an attack; the results go to
-    `output`, by default a folder beside the file."""
-    from tinyguard.robustness.attacked_network import require_torch
-
-    require_torch()
-    from tinyguard.campaigns.defense_study import with_hardened_files
-    from tinyguard.campaigns.grid import cells_of
-    from tinyguard.campaigns.study import read_study
-    from tinyguard.campaigns.tables.study_table import finished, rows, write_tables
-
-    study = read_study(config, limit)
-    folder = output or config.with_suffix("")
-    folder.mkdir(parents=True, exist_ok=True)
-    study = with_hardened_files(study, folder.resolve() / "models")
-    cells = cells_of(study)
-    work = run_cells(study, cells, folder, jobs, scheduler)
-    records = rows(cells, finished(cells, work.pieces, work.store))
-    paths = write_tables(folder, records)
-    with contextlib.suppress(ImportError):
-        from tinyguard.report.curves import write_curves
-
-        paths += write_curves(folder, records)
-    if as_json:
-        print_json(records)
-    else:
-        click.echo((folder / "table.md").read_text(), nl=False)
-        console.print(f"written: {', '.join(str(path) for path in paths)}")
-    work.check()
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""The work behind `tinyguard attack`: options to one run, and the table that people read."""
+"""The work behind `tinyguard attack`: from options as typed to one run, its file and its picture."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
-from rich.table import Table
 
 from tinyguard.attacks import find_attack
 from tinyguard.attacks.problem import Attack
-from tinyguard.cli._measure import draw_surface, show_checks
 from tinyguard.cli._model import board_port
 from tinyguard.cli._progress import sample_progress
 from tinyguard.data.network_codes import read_codes
 from tinyguard.data.shares import shares_of
 from tinyguard.errors import TinyguardError
+from tinyguard.report.loss_surface import write_loss_surface
 from tinyguard.report.plot import can_plot, check_plot
 from tinyguard.robustness.attack_run import AttackRun
 from tinyguard.robustness.attacked_network import Target, open_target
@@ -25,6 +23,9 @@ from tinyguard.robustness.run import attack_samples
 from tinyguard.robustness.stored_inputs import save_adversarial
 from tinyguard.robustness.targets import wanted_classes
 from tinyguard.robustness.threat_model import check_access, default_setting, make_attack, norm_of
+from tinyguard.robustness.trust.surface import loss_surface
+
+_USUAL_EPS = 8 / 255
 
 
 @dataclass(frozen=True)
@@ -112,7 +113,7 @@ def _run(target: Target, cls: type[Attack], setting: str, options: AttackOptions
     if options.output is not None:
         save_adversarial(options.output, run)
     if (picture := _picture(options)) is not None:
-        draw_surface(picture, target, run, codes, required=options.surface is not None)
+        _draw_surface(picture, target, run, codes, required=options.surface is not None)
     return run
 
 
@@ -150,56 +151,19 @@ def _attack(cls: type[Attack], options: AttackOptions, eps: float | None) -> Att
     return make_attack(cls, given, settings)
 
 
-def show_attack(console: Console, run: AttackRun, output: Path | None) -> None:
-    """A run's figures as a table."""
-    figures = run.as_dict()
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("attack", f"{figures['attack']}, {figures['norm']}, {figures['setting']}")
-    if figures["eps"] is not None:
-        table.add_row("eps", _budget(figures))
-    table.add_row("back end", figures["backend"])
-    if "output" in figures:
-        table.add_row("output", figures["output"])
-    table.add_row("samples", f"{figures['samples']:,}")
-    for label, key in (
-        ("accuracy before", "clean_accuracy"),
-        ("accuracy under attack", "accuracy_under_attack"),
-        ("of those right before", "robust_share_of_correct"),
-    ):
-        low, high = figures["ci95"][key]
-        table.add_row(label, f"{100 * figures[key]:.2f} %  [dim]95 %: {100 * low:.1f} to {100 * high:.1f}[/]")
-    table.add_row("successes", f"{figures['successes']:,}, of them only ties {figures['ties']:,}")
-    table.add_row("network runs a sample", f"{figures['queries_mean']:,.1f}")
-    for norm, label in (("linf", "Linf"), ("l2", "L2"), ("l1", "L1"), ("l0", "L0")):
-        spread, middle = figures["distortion"][norm], figures["distortion_median"][norm]
-        if spread["mean"] is not None:
-            text = f"mean {spread['mean']:.5g}, median {middle:.5g}, largest {spread['max']:.5g}"
-            table.add_row(f"{label} of successes", text)
-    table.add_row("seconds", f"{figures['seconds']:,.1f} on {figures['threads']} threads")
-    console.print(table)
-    for note in _notes(run, figures):
-        console.print(note)
-    if run.checks:
-        show_checks(console, run)
-    if output is not None:
-        again = f"; `tinyguard attack MODEL --replay {output}` scores them again"
-        console.print(f"inputs in {output}{'' if run.conditions.grid == 'none' else again}", soft_wrap=True)
+def _draw_surface(path: Path, target: Target, run: AttackRun, codes: np.ndarray, *, required: bool) -> None:
+    """Draw the loss around the first sample that was right before the attack.
 
-
-def _budget(figures: dict) -> str:
-    codes, eps = figures["eps_codes"], figures["eps"]
-    if codes is None:
-        return f"{eps:g} elements"
-    text = f"{codes}" if isinstance(codes, int) else " / ".join(map(str, codes))
-    return f"{eps:.6g} of the pixel range ({255 * eps:.4g}/255), {text} whole codes"
-
-
-def _notes(run: AttackRun, figures: dict) -> list[str]:
-    notes = []
-    if run.conditions.setting == "transfer":
-        notes.append(f"after rounding to nearest the largest change is {figures['achieved_linf']:.6g}")
-    if figures["found_but_not_kept"]:
-        notes.append(f"{figures['found_but_not_kept']} successes of the search do not hold on the back end")
-    if run.outside_budget:
-        notes.append(f"{run.outside_budget} successes lie outside the budget and do not count")
-    return notes
+    Raises TinyguardError without one, where the picture is `required`.
+    """
+    right = np.flatnonzero(run.correct)
+    if not len(right) and not required:
+        return
+    if not len(right):
+        raise TinyguardError("no sample was right before the attack, so there is no loss surface to draw")
+    at, linf = int(right[0]), run.conditions.norm == "linf"
+    eps = run.conditions.eps if linf and run.conditions.eps is not None else _USUAL_EPS
+    surface = loss_surface(
+        target, codes[at], int(run.y[at]), sample=int(run.ids[at]), eps=eps, seed=run.conditions.seed
+    )
+    write_loss_surface(path, surface)

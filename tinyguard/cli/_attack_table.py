@@ -1,0 +1,86 @@
+"""What people read of an attack: its figures, notes, and the checks for gradient masking."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.table import Table
+
+from tinyguard.cli._options import console
+from tinyguard.robustness.attack_run import AttackRun
+
+
+def show_attack(run: AttackRun, output: Path | None) -> None:
+    """A run's figures as a table."""
+    figures = run.as_dict()
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_row("attack", f"{figures['attack']}, {figures['norm']}, {figures['setting']}")
+    if figures["eps"] is not None:
+        table.add_row("eps", _budget(figures))
+    table.add_row("back end", figures["backend"])
+    if "output" in figures:
+        table.add_row("output", figures["output"])
+    table.add_row("samples", f"{figures['samples']:,}")
+    for label, key in (
+        ("accuracy before", "clean_accuracy"),
+        ("accuracy under attack", "accuracy_under_attack"),
+        ("of those right before", "robust_share_of_correct"),
+    ):
+        low, high = figures["ci95"][key]
+        table.add_row(label, f"{100 * figures[key]:.2f} %  [dim]95 %: {100 * low:.1f} to {100 * high:.1f}[/]")
+    table.add_row("successes", f"{figures['successes']:,}, of them only ties {figures['ties']:,}")
+    table.add_row("network runs a sample", f"{figures['queries_mean']:,.1f}")
+    for norm, label in (("linf", "Linf"), ("l2", "L2"), ("l1", "L1"), ("l0", "L0")):
+        spread, middle = figures["distortion"][norm], figures["distortion_median"][norm]
+        if spread["mean"] is not None:
+            text = f"mean {spread['mean']:.5g}, median {middle:.5g}, largest {spread['max']:.5g}"
+            table.add_row(f"{label} of successes", text)
+    table.add_row("seconds", f"{figures['seconds']:,.1f} on {figures['threads']} threads")
+    console.print(table)
+    for note in _notes(run, figures):
+        console.print(note)
+    if run.checks:
+        _show_checks(run)
+    if output is not None:
+        again = f"; `tinyguard attack MODEL --replay {output}` scores them again"
+        console.print(f"inputs in {output}{'' if run.conditions.grid == 'none' else again}", soft_wrap=True)
+
+
+def _show_checks(run: AttackRun) -> None:
+    """The checks for gradient masking as a table, and which mask the figure is from."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("check", "", "number", "note"):
+        table.add_column(name, justify="right" if name == "number" else "left")
+    for check in run.checks:
+        mark = "[green]pass[/]" if check.passed else "[bold yellow]warn[/]"
+        if check.value is None:
+            mark = "[dim]skip[/]"
+        value = "" if check.value is None else f"{check.value:.4g}"
+        table.add_row(check.name, mark, value, f"[dim]{check.note}[/]")
+    console.print(table)
+    mask = run.extra.get("mask")
+    if mask is not None:
+        exact, leaky = (100 * mask[f"{name}_robust_share_of_correct"] for name in ("exact", "leaky"))
+        text = (
+            f"exact gradients leave {exact:.2f} % of those right before, through leaky clamps {leaky:.2f} %"
+        )
+        console.print(f"{text}: the figure is the {mask['reported']} one's")
+
+
+def _budget(figures: dict) -> str:
+    codes, eps = figures["eps_codes"], figures["eps"]
+    if codes is None:
+        return f"{eps:g} elements"
+    text = f"{codes}" if isinstance(codes, int) else " / ".join(map(str, codes))
+    return f"{eps:.6g} of the pixel range ({255 * eps:.4g}/255), {text} whole codes"
+
+
+def _notes(run: AttackRun, figures: dict) -> list[str]:
+    notes = []
+    if run.conditions.setting == "transfer":
+        notes.append(f"after rounding to nearest the largest change is {figures['achieved_linf']:.6g}")
+    if figures["found_but_not_kept"]:
+        notes.append(f"{figures['found_but_not_kept']} successes of the search do not hold on the back end")
+    if run.outside_budget:
+        notes.append(f"{run.outside_budget} successes lie outside the budget and do not count")
+    return notes
