@@ -77,7 +77,14 @@ def _library(
 
     goal = options.get("optimize", "balanced")
     target = target_of(load(name), goal) if name else Target(optimize=goal)
-    source = generate_library(graph, output, target, prefix)
+    source = generate_library(
+        graph,
+        output,
+        target,
+        prefix,
+        flash_budget=options.get("flash_budget"),
+        rewrite=options.get("passes", True),
+    )
     result = {
         "directory": str(output),
         "constant_bytes": source.constant_bytes,

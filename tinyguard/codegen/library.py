@@ -99,19 +99,26 @@ clean:
 
 
 def generate_library(
-    graph: Graph, directory: Path, target: Target = PORTABLE, prefix: str | None = None
+    graph: Graph,
+    directory: Path,
+    target: Target = PORTABLE,
+    prefix: str | None = None,
+    *,
+    flash_budget: int | None = None,
+    rewrite: bool = True,
 ) -> ModelSource:
     """Write the library project of `graph` into `directory`, replacing an earlier one.
 
     With `prefix` every name that a linker or a user's file sees begins with it, so that one firmware can
-    hold several. Raises TinyguardError on unsupported operators, a prefix that C cannot take, and when
-    `directory` holds something else.
+    hold several. `flash_budget` and `rewrite` are Options' flash_budget and passes. Raises TinyguardError
+    on unsupported operators, a prefix that C cannot take, a budget that nothing fits, and when `directory`
+    holds something else.
     """
-    if prefix is None:
-        model = prepare(passes.optimize(graph), target)
-    else:
+    if prefix is not None:
         check_prefix(prefix)
-        model = prepare(passes.optimize(graph), target, prefix, arena=f"{prefix}_arena")
+    ours = prefix or "tg"
+    network = passes.optimize(graph) if rewrite else graph
+    model = prepare(network, target, ours, flash_budget, arena=f"{ours}_arena")
     headers = [name for name in firmware_files(["include/tinyguard"]) if name.endswith(_TYPES)]
     copied = [*headers, *kernel_files([model])]
     own = {
