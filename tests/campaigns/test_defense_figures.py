@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from tinyguard.campaigns.tables.defense_figures import Figure, doubt, strongest
+from tinyguard.campaigns.tables.defense_figures import Figure, strongest, weaker_than_transfer
 
 
 def _figure(left, promising=None, rule="a") -> Figure:
@@ -32,11 +32,12 @@ def test_with_masks_the_attacker_chooses_by_his_own_seeds():
 
 def test_an_adaptive_attack_that_leaves_more_than_transfer_is_doubted():
     strong, weak = _figure([0, 0, 0, 0, 0, 1]), _figure([1, 1, 1, 1, 1, 1])
-    assert doubt(strong, weak) == doubt(strong, strong) == ""
+    assert weaker_than_transfer(strong, weak) == weaker_than_transfer(strong, strong) == ""
     assert (
-        doubt(weak, strong) == "the attack is broken: adaptive leaves 83.3 points more than transfer, p 0.031"
+        weaker_than_transfer(weak, strong)
+        == "the attack is broken: adaptive leaves 83.3 points more than transfer, p 0.031"
     )
-    assert doubt(_figure([1, 1, 0]), _figure([0, 1, 0])).startswith(
+    assert weaker_than_transfer(_figure([1, 1, 0]), _figure([0, 1, 0])).startswith(
         "the attack gains nothing: adaptive leaves"
     )
 

@@ -21,7 +21,7 @@ class Cell:
 
     `inherits`: the index of the cell with the next smaller budget, whose successes count here too;
     `equal_to`: of the one that comes to the same codes, `unreachable`: not one code fits into eps.
-    `judged_from`: of the one whose minimum-norm attack is this one's too, under another eps.
+    `same_search_as`: of the one whose minimum-norm attack is this one's too, under another eps.
     `check`: the run is examined for gradient masking besides.
     """
 
@@ -35,13 +35,13 @@ class Cell:
     inherits: int | None = None
     equal_to: int | None = None
     unreachable: bool = False
-    judged_from: int | None = None
+    same_search_as: int | None = None
     check: bool = False
 
     @property
     def runs(self) -> bool:
         """Whether there is anything to compute."""
-        return self.equal_to is None and self.judged_from is None and not self.unreachable
+        return self.equal_to is None and self.same_search_as is None and not self.unreachable
 
 
 @dataclass(frozen=True)

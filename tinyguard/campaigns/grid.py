@@ -112,7 +112,7 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
     if base.budgeted or network.masks is not None:
         return cells
     # How near a minimum-norm attack comes is one search; what lies beyond a budget is no success under it.
-    return [replace(c, judged_from=last) if c.runs and c.index != last else c for c in cells]
+    return [replace(c, same_search_as=last) if c.runs and c.index != last else c for c in cells]
 
 
 def _grid_steps(network: NetworkEntry, dtype: str, code_steps: tuple[float, ...]) -> tuple[float, ...] | None:

@@ -75,7 +75,7 @@ def strongest(figures: Sequence[Figure]) -> Figure:
     return Figure(first.right, left, promising.max(axis=0), rule, rules)
 
 
-def doubt(adaptive: Figure, transfer: Figure) -> str:
+def weaker_than_transfer(adaptive: Figure, transfer: Figure) -> str:
     """Why an adaptive attack that leaves more than a transfer cannot be believed, "" where it leaves no more.
 
     p: the one-sided sign test over the samples that one of the two alone breaks (McNemar's exact test); where

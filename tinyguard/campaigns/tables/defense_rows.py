@@ -11,7 +11,7 @@ import numpy as np
 from tinyguard.campaigns.cell import Cell
 from tinyguard.campaigns.defense_study import ADAPTIVE, baseline, has_filters, is_squeezing, knows_seed
 from tinyguard.campaigns.study import NetworkEntry, Study
-from tinyguard.campaigns.tables.defense_figures import Figure, doubt, figure_of, strongest
+from tinyguard.campaigns.tables.defense_figures import Figure, figure_of, strongest, weaker_than_transfer
 from tinyguard.campaigns.tables.study_table import UNFINISHED
 from tinyguard.measure.cost import Cost
 from tinyguard.robustness.attack_run import AttackRun
@@ -103,7 +103,7 @@ def _row(
         "clean": mean_and_deviation(found[0].right) if found else None,
         **{name: None if figure is None else figure.as_dict() for name, figure in figures.items()},
         "worst": strongest(found).as_dict() if found else None,
-        "flag": doubt(adaptive, transfer) if adaptive and transfer and not more else "",
+        "flag": weaker_than_transfer(adaptive, transfer) if adaptive and transfer and not more else "",
         "note": _note(group, runs) or ("rounding takes the transfer beyond eps" if more else ""),
     }
 

@@ -47,9 +47,9 @@ def finished(cells: Sequence[Cell], pieces: Sequence[Piece], store: Store) -> di
         if own and all(store.has(piece.key) for piece in own):
             runs[cell.index] = joined([unpack(store.read(piece.key)) for piece in own])
     for cell in cells:
-        if cell.judged_from in runs:
+        if cell.same_search_as in runs:
             assert cell.eps is not None
-            runs[cell.index] = runs[cell.judged_from].under(cell.eps, cell.eps_codes)
+            runs[cell.index] = runs[cell.same_search_as].under(cell.eps, cell.eps_codes)
     return runs
 
 
