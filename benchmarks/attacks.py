@@ -131,7 +131,7 @@ def ours(name: str) -> FloatVictim:
 def compare(
     case: Case, pair: Pair, victim: FloatVictim, rounds: int, clock: Callable[[], float]
 ) -> dict[str, Any]:
-    """Seconds of both sides on one row, and what each asked the network an image."""
+    """Seconds of both sides on one row, and what each asked the network per image."""
     x, y = networks.images(DATA[case.network], case.count)
     targets = fixed_targets(y) if case.targeted else None
     library = getattr(oracles, case.adapter)

@@ -1,4 +1,4 @@
-"""The README's kernel table: instructions an inference of three networks on three emulated cores.
+"""The README's kernel table: instructions per inference of three networks on three emulated cores.
 
     python benchmarks/kernels.py --models DIR [--cmsis-nn DIR] [--json FILE]
 
@@ -118,7 +118,7 @@ def figures(models: Path, cmsis_nn: Path | None, networks: list[str], cores: lis
 def table(found: list[Figures]) -> str:
     """Markdown: ratios are CMSIS-NN's instructions by ours."""
     lines = [
-        "| network | core | kernels | instructions | a MAC | faster | flash B | arena B | stack B "
+        "| network | core | kernels | instructions | per MAC | faster | flash B | arena B | stack B "
         "| differing bytes |",
         "|---|---|---|---:|---:|---:|---:|---:|---:|---:|",
     ]

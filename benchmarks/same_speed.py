@@ -58,9 +58,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
-    print(
-        f"{options.threads} threads, batch {options.batch}, best of {options.rounds} rounds; samples a second"
-    )
+    print(f"{options.threads} threads, batch {options.batch}, best of {options.rounds} rounds; samples/s")
     print(f"{'model':32}{'forward old':>13}{'new':>9}{'ratio':>7}{'fwd+bwd old':>13}{'new':>9}{'ratio':>7}")
     for model in options.models:
         rates: dict[Path, list[list[float]]] = {options.old: [], options.new: []}

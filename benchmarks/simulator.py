@@ -34,9 +34,7 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     shared = Path(os.environ.get("TINYGUARD_SHARED", SHARED))
-    print(
-        f"{options.threads} threads, batch {options.batch}, best of {options.rounds} rounds; samples a second"
-    )
+    print(f"{options.threads} threads, batch {options.batch}, best of {options.rounds} rounds; samples/s")
     print(f"{'model':32}{'LiteRT ref':>11}{'simulator':>11}{'ratio':>7}{'fwd+bwd':>9}{'/ fwd':>7}  bytes")
     for path in options.models or [shared / "models" / name for name in MODELS]:
         print(measure(path, options.batch, options.rounds), flush=True)

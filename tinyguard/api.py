@@ -89,7 +89,7 @@ class Model:
         """Attack input codes (N, *shape) with labels (N,) as `tinyguard attack` does.
 
         `name` is one of `tinyguard.attacks.registry()`, `parameters` are its own (`eps`, `norm`, `steps`).
-        Distances are shares of the pixel range. `source` is the float network that transfers are crafted
+        Distances are fractions of the pixel range. `source` is the float network that transfers are crafted
         on. The result's `x` are the codes found, `success` (N,) which of them fool the network.
         """
         from tinyguard.attacks import find_attack

@@ -56,7 +56,7 @@ def learning_rate(progress: float) -> float:
 
 
 def accuracy(network: nn.Module, pixels: np.ndarray, labels: np.ndarray) -> float:
-    """Share of images (N, 32, 32, 3) uint8 that a float32 forward pass classifies right."""
+    """Fraction of images (N, 32, 32, 3) uint8 that a float32 forward pass classifies right."""
     network.eval()
     right = 0
     with torch.inference_mode():

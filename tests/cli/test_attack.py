@@ -239,9 +239,9 @@ def test_replays_of_wrong_files_are_one_line(tmp_path):
         ("shape", "the network takes"),
         ("real", "--setting transfer"),
         ("label", "labels outside"),
-        ("count", "one entry a sample"),
-        ("scalar", "one entry a sample"),
-        ("targets", "one entry a sample"),
+        ("count", "one entry per sample"),
+        ("scalar", "one entry per sample"),
+        ("targets", "one entry per sample"),
         ("plain", "cannot be read"),
     ):
         with pytest.raises(TinyguardError) as refused:

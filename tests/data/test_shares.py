@@ -1,4 +1,4 @@
-"""Codes as shares of the pixel range."""
+"""Codes as [0, 1] pixels."""
 
 import numpy as np
 import pytest
@@ -69,7 +69,7 @@ def test_every_pixel_lies_in_the_box_and_its_code_shows_it(scale, zero_point, no
     limits = np.iinfo(dtype)
     free = (codes > limits.min) & (codes < limits.max)
     share = shares.offset[0] + shares.step[0] * codes
-    float32_noise = 2.0**-22 * max(normal[0], 255 - normal[0]) / 255  # of real values, as shares
+    float32_noise = 2.0**-22 * max(normal[0], 255 - normal[0]) / 255  # of real values, as [0, 1] pixels
     assert np.all(np.abs(share - np.arange(256) / 255)[free] <= 0.5001 * shares.step[0] + float32_noise)
 
 

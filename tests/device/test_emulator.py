@@ -88,7 +88,7 @@ def test_back_end_runs_the_network_on_a_board(start: Callable[[str], str], digit
     assert backend.unit == "instructions"
     assert backend.counts.shape == (20,)
     macs = sum(operator.macs for operator in resolve(digits))
-    assert backend.counts.min() > macs / 2  # these cores multiply and add two pairs an instruction at most
+    assert backend.counts.min() > macs / 2  # these cores multiply and add two pairs per instruction at most
     status = backend.device.status(repaint=True)
     assert 0 < status.stack_high_water < backend.device.description.stack_bytes
     assert status.overruns == 0
@@ -144,7 +144,7 @@ def test_a_hundred_inferences_with_heavy_faults(port: str, digits: Graph) -> Non
 
 
 def _changes_of_seed(port: str, graph: Graph, inferences: int, changes: int) -> None:
-    """With 1 % of all bytes lost each way, as many inferences a seed."""
+    """With 1 % of all bytes lost each way, as many inferences per seed."""
     codes, simulator = _codes(inferences, seed=9), Simulator(graph)
     each = inferences // changes
     with Proxy(port, Faults(drop=0.01, seed=9)) as proxy, Device(proxy.port) as device:

@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.emulator, *needs_emulator]
 
 
 def shielded(path: Path, filters: tuple[str, ...], passes: int) -> Graph:
-    """Stochastic-Shield: a filter chain, and Monte Carlo dropout behind the last features."""
+    """Stochastic-Shield: a filter chain, and Monte Carlo dropout after the last features."""
     content = with_filters(path.read_bytes(), [parse_filter(text) for text in filters])
     sites = find_sites(read_graph(content), ["auto"])
     return read_graph(with_stochastic(content, Stochastic(sites, 26, passes, 0xFEDCBA9876543210, 1024)))

@@ -1,6 +1,6 @@
 """Every operator's generated C on every emulated core, against NumPy, in every byte.
 
-One image a core holds one case (quick) or several (slow) of each operator and scheme.
+One image per core holds one case (quick) or several (slow) of each operator and scheme.
 """
 
 import shutil

@@ -13,7 +13,7 @@ from tinyguard.toolchain import Image
 
 pytestmark = [pytest.mark.emulator, pytest.mark.xdist_group("ports")]
 
-# SysTick or TIMER0 ticks per instruction at shift=6 (64 ns an instruction).
+# SysTick or TIMER0 ticks per instruction at shift=6 (64 ns per instruction).
 TICKS_PER_INSTRUCTION = {
     "microbit": 1.024,
     "mps2-an385": 1.6,

@@ -2,7 +2,7 @@
 /* The host as a microcontroller: the UART is file descriptor 0, read and written. Ends when it closes.
 
    TG_TEST_DEAF_BAUD: the line loses everything at any rate but TG_BAUD. TG_TEST_SLOW_MS: every counter read
-   (two an inference) takes so long, but at boot. RESET executes the program again. */
+   (two per inference) takes so long, but at boot. RESET executes the program again. */
 #define _DEFAULT_SOURCE
 #include <errno.h>
 #include <poll.h>
@@ -95,7 +95,7 @@ uint32_t tg_port_overruns(void)
     return 0;
 }
 
-/* A microsecond clock while a baud rate is on trial, else the work of the model: 2 ticks a unit. */
+/* A microsecond clock while a baud rate is on trial, else the work of the model: 2 ticks per unit. */
 uint64_t tg_port_counter_read(void)
 {
     static int boot_reads = 8; /* tg_inference_init's */

@@ -54,7 +54,7 @@ def draw_weights(rng: np.random.Generator, shape: Sequence[int], low: int = -127
 
 
 def quantization(scale: Any, zero_point: Any = 0, axis: int = 0) -> Quantization | None:
-    """A Quantization from numbers or from one array entry a channel; None without a scale."""
+    """A Quantization from numbers or from one array entry per channel; None without a scale."""
     if scale is None:
         return None
     scales = tuple(float(np.float32(s)) for s in np.atleast_1d(scale))
@@ -101,7 +101,7 @@ class GraphBuilder:
         return index
 
     def constant(self, values: Any, scale: Any = None, zero_point: Any = 0, axis: int = 0) -> int:
-        """A constant of the array's own dtype; `scale` may have one entry a channel along `axis`."""
+        """A constant of the array's own dtype; `scale` may have one entry per channel along `axis`."""
         array = np.asarray(values)
         if array.dtype == np.int64 and scale is None:
             array = array.astype(np.int32)  # shapes, axes and the like; pass a scale for an int64 bias
@@ -159,7 +159,7 @@ class GraphBuilder:
 
 
 def draw_samples(graph: Graph, rng: np.random.Generator, random: int = 6) -> list[np.ndarray]:
-    """One array (random + 2, *shape) a graph input: random codes, then all-lowest and all-highest."""
+    """One array (random + 2, *shape) per graph input: random codes, then all-lowest and all-highest."""
     samples = []
     for index in graph.inputs:
         tensor = graph.tensors[index]

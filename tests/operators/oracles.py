@@ -1,5 +1,5 @@
-"""The runtimes a graph is put to: from samples, one array (N, *shape) of codes a graph input, to one
-array (N, *shape) a graph output.
+"""The runtimes a graph is put to: from samples, one array (N, *shape) of codes per graph input, to
+one array (N, *shape) per graph output.
 """
 
 import functools
@@ -135,7 +135,7 @@ def torch_outputs(graph: Graph, inputs: Sequence[Any], method: str = "forward") 
 
 
 def host_c(cases: Sequence[tuple[Graph, Sequence[np.ndarray]]], directory: Path) -> list[Arrays]:
-    """The generated C of all graphs in one program under ASan and UBSan; one list of outputs a graph."""
+    """The generated C of all graphs in one program under ASan and UBSan; one list of outputs per graph."""
     batch = Batch([graph for graph, _ in cases], directory, sanitize=True)
     return [list(outputs) for outputs in batch.run_all([(k, s) for k, (_, s) in enumerate(cases)])]
 

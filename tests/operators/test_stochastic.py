@@ -204,7 +204,7 @@ def test_passes_share_code_and_memory() -> None:
     assert prepare(many).plan.arena_bytes == prepare(one).plan.arena_bytes
     assert prepare(many).constant_bytes == prepare(one).constant_bytes
     more = prepare(many).functions.count("static void") - prepare(one).functions.count("static void")
-    assert more == 18  # a mask a pass
+    assert more == 18  # a mask per pass
 
 
 def test_passes_that_differ_are_planned_as_they_are() -> None:

@@ -23,7 +23,7 @@ def convolution(
     scale: float = SCALE,
     is_depthwise: bool = False,
 ) -> int:
-    """CONV_2D of OHWI weights, or DEPTHWISE_CONV_2D of 1HWO weights; one weight scale a channel."""
+    """CONV_2D of OHWI weights, or DEPTHWISE_CONV_2D of 1HWO weights; one weight scale per channel."""
     x = b.tensors[source]
     axis = 3 if is_depthwise else 0
     channels = weights.shape[axis]

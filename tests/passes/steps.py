@@ -227,7 +227,7 @@ def concatenation(n: Network) -> None:
 
 
 def per_channel(n: Network) -> None:
-    """PRELU (int8), or a product with one constant a channel."""
+    """PRELU (int8), or a product with one constant per channel."""
     x, rng = n.tensor(), n.rng
     values = n.builder.constant(rng.integers(-127, 128, x.shape[-1:]).astype(n.dtype), 0.01)
     if n.dtype == "int8" and n.chance(0.5):

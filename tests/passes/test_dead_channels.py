@@ -84,7 +84,7 @@ def test_depthwise_channels_without_weights_take_their_input_along() -> None:
 
 
 def test_channels_that_nothing_reads_go_back_to_the_first_layer() -> None:
-    """Through depthwise, pooling, resizing, a product a channel and a mean."""
+    """Through depthwise, pooling, resizing, a product per channel and a mean."""
     b, x = start((1, 6, 6, 3))
     y = pruned(b, x)
     y = depthwise(b, y, weights(1, 3, 3, 6, axis=3), list(range(6)))

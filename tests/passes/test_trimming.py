@@ -86,7 +86,7 @@ def test_dilated_windows_are_cut_tap_by_tap(
 
 
 def test_padding_and_cutting_go_together() -> None:
-    """A PAD in front, cut windows behind: two passes on the same options."""
+    """A PAD before, cut windows after: two passes on the same options."""
     b = GraphBuilder()
     x = b.input((1, 1, 6, 3), "int8", 0.03, 7)
     widths = b.constant(np.array([(0, 0), (1, 1), (1, 0), (0, 0)], np.int32))

@@ -57,7 +57,7 @@ def clamped_input(honest: Target, steepness: float) -> Target:
 
 
 class _Preceded(Simulator):
-    """The network behind a function of its input's codes, float32 to float32, which autograd can follow."""
+    """The network after a function of its input's codes, float32 to float32, which autograd can follow."""
 
     first: Callable[[torch.Tensor], torch.Tensor]
 

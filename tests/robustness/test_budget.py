@@ -1,4 +1,4 @@
-"""Budgets: texts to shares, shares to whole codes, and refusals."""
+"""Budgets: texts to fractions of the pixel range, fractions to whole codes, and refusals."""
 
 import numpy as np
 import pytest

@@ -14,7 +14,7 @@ from tinyguard.simulator.add import AddLayer
 from tinyguard.simulator.choose_layer import layer_of
 
 CODES = np.arange(-32768, 32768)
-SIDE = 512  # pairs a sample, squared
+SIDE = 512  # pairs per sample, squared
 
 
 def operator(name: str, scales: tuple[float, float, float], activation: str) -> AddLayer:

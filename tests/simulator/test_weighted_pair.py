@@ -15,7 +15,7 @@ HALVES = (0.05, 0.05, 0.1)
 
 
 def operator(name: str, scales: tuple[float, float, float], activation: str, seed: int) -> AddLayer:
-    """One node on two inputs of 65,536 codes a sample, one for each pair."""
+    """One node on two inputs of 65,536 codes per sample, one for each pair."""
     rng = np.random.default_rng(seed)
     zero_points = rng.integers(-128, 128, 3)
     builder = GraphBuilder()

@@ -89,7 +89,7 @@ def test_resuming_what_never_ran_starts_it(tmp_path: Path) -> None:
 
 
 def scores(monkeypatch: pytest.MonkeyPatch, robust: list[float]) -> None:
-    """Let validation find these robust accuracies, one an epoch."""
+    """Let validation find these robust accuracies, one per epoch."""
     left = list(robust)
     monkeypatch.setattr(loop, "validate", lambda *arguments: Score(0.9, left.pop(0)))
 

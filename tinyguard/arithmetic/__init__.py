@@ -1,7 +1,7 @@
 """TFLite's integer arithmetic, exact, in NumPy: the one reference of the whole house.
 
 `fixed_point` is gemmlowp's double rounding and TFLite's multiplier encoding, `exponential` the
-fixed-point exp and reciprocal behind softmax, logistic and tanh, `straight_through` the same
+fixed-point exp and reciprocal of softmax, logistic and tanh, `straight_through` the same
 requantization in torch with a gradient.
 """
 

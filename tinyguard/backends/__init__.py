@@ -8,8 +8,8 @@ import numpy as np
 class Backend(Protocol):
     """Anything that runs the network.
 
-    `run` takes one array a graph input, shape (N, *tensor.shape[1:]): integer codes in the input's
-    dtype, batch first, and returns one such array a graph output.
+    `run` takes one array per graph input, shape (N, *tensor.shape[1:]): integer codes in the input's
+    dtype, batch first, and returns one such array per graph output.
     """
 
     @property

@@ -15,7 +15,7 @@ from tinyguard.tflite.record.filters import filters_of
 
 
 class FilteredBackend:
-    """`inner` behind the input filters of `graph`, which are computed in NumPy."""
+    """`inner` after the input filters of `graph`, which are computed in NumPy."""
 
     def __init__(self, inner: Backend, graph: Graph) -> None:
         self.inner = inner
@@ -35,7 +35,7 @@ class FilteredBackend:
         return self.inner.run(self.last(*inputs))
 
     def last(self, *inputs: np.ndarray) -> np.ndarray:
-        """What the network behind the filters sees, in the shape of the input."""
+        """What the network after the filters sees, in the shape of the input."""
         *_, last = self.filtered(*inputs).values()
         return np.ascontiguousarray(last.reshape(inputs[0].shape))
 

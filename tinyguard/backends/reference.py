@@ -22,7 +22,7 @@ class ReferenceBackend:
         self._steps = [operator.run for operator in resolve(graph)]
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Codes (N, *shape[1:]) to output codes (N, *shape[1:]), one array an input and output."""
+        """Codes (N, *shape[1:]) to output codes (N, *shape[1:]), one array per input and output."""
         check_inputs(self.graph, inputs)
         steps = execute(self.graph, self._steps, inputs, _values)
         return outputs_of(self.graph, steps, inputs)

@@ -28,7 +28,7 @@ def show(run: Bench, other: Bench | None, console: Console) -> None:
 def _layers(run: Bench, other: Bench | None, width: int) -> Table:
     """Numbers and bars stay whole; texts give way in a narrow window."""
     wide = width >= _WIDE
-    titles = ["", "layer", "operator", "kernel", "MACs", run.unit, "a MAC"]
+    titles = ["", "layer", "operator", "kernel", "MACs", run.unit, "per MAC"]
     titles += [_title(other), "ratio"] if other else []
     rows = [_row(run, other, index, _BAR if wide else _SHORT_BAR) for index in range(len(run.layers))]
     rows.append(_last_row(run, other))
@@ -73,7 +73,7 @@ def _last_row(run: Bench, other: Bench | None) -> list[str]:
     return [
         "",
         "",
-        "an inference",
+        "per inference",
         "",
         f"{run.macs:,}",
         f"[bold]{run.per_inference:,}[/]",

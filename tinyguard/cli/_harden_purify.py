@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 @click.option("--pixel-cnn", "weights", metavar="WEIGHTS.NPZ", required=True, type=click.Path(path_type=Path),
               help="A PixelCNN, as models/digits/pixel_cnn.py trains it.")  # fmt: skip
 @click.option("--eps", default="38/255", show_default=True,
-              help="How far a value may move: a share of the pixel range, or 2codes.")  # fmt: skip
+              help="How far a value may move: a fraction of the pixel range, or 2codes.")  # fmt: skip
 @click.option("--adaptive", metavar="BITS", type=click.FloatRange(min=0, min_open=True),
               help="Leave images alone that have at most so many bits per dimension.")  # fmt: skip
 @click.option("--batch-size", type=click.IntRange(min=1), default=128, show_default=True,
@@ -72,16 +72,16 @@ def _show(found: Purification, output: Path) -> None:
     table.add_row("eps", f"{found.eps_codes} codes")
     table.add_row("bits per dimension", f"{found.bits_before:.3f} before, {found.bits_after:.3f} after")
     table.add_row(
-        "milliseconds an image",
+        "milliseconds per image",
         f"{1e3 * found.seconds_an_image:.2g} ({found.threads} thread{plural}, batches of {found.batch_size})",
     )
-    table.add_row("network evaluations an image", f"{cost.evaluations:,}, one after the other")
-    table.add_row("MACs an evaluation", f"{cost.macs:,} at one pixel, float64")
+    table.add_row("network evaluations per image", f"{cost.evaluations:,}, one after the other")
+    table.add_row("MACs per evaluation", f"{cost.macs:,} at one pixel, float64")
     console.print(table)
     console.print(
         f"on the host only, not for a microcontroller: {cost.evaluations:,} evaluations x "
         f"{cost.macs:,} MACs = {cost.total_macs / 1e6:,.1f} million in floating point and "
-        f"{cost.masses / 1e6:,.2f} million masses of logistics an image, before the network; "
+        f"{cost.masses / 1e6:,.2f} million masses of logistics per image, before the network; "
         "with the whole PixelCNN evaluated at every value, as published, "
         f"{cost.published_macs / 1e6:,.0f} million MACs",
         soft_wrap=True,

@@ -20,7 +20,7 @@ from tinyguard.cli._rewriting import rewriting
     "--p", "rate", type=float, default=0.1, show_default=True, help="Share that is dropped, 1/256 to 1/2."
 )
 @click.option(
-    "--passes", type=click.IntRange(1, 100), default=10, show_default=True, help="Passes an inference."
+    "--passes", type=click.IntRange(1, 100), default=10, show_default=True, help="Passes per inference."
 )
 @click.option("--abstain-above", type=click.FloatRange(min=0), metavar="BITS",
               help="Flag answers whose predictive entropy is above this.")  # fmt: skip
@@ -77,6 +77,6 @@ def command(
     else:
         where = ", ".join(name.split(";")[0] for name in chosen.sites)
         console.print(
-            f"wrote {output}: {chosen.passes} passes, {chosen.rate:.3g} dropped behind {where}, "
+            f"wrote {output}: {chosen.passes} passes, {chosen.rate:.3g} dropped after {where}, "
             f"seed {chosen.seed}"
         )

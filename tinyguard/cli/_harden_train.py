@@ -45,18 +45,20 @@ _LISTING = "\n".join(f"  {recipe.name:12} {recipe.summary}" for recipe in RECIPE
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Largest learning rate.")
 @click.option("--warm-up-rate", type=click.FloatRange(min=0, min_open=True), help="That of the fast epochs.")
 @click.option(
-    "--average", type=click.FloatRange(0, 1, max_open=True), help="Kept a step by the moving average."
+    "--average", type=click.FloatRange(0, 1, max_open=True), help="Kept per step by the moving average."
 )
 @click.option("--patience", type=click.IntRange(min=1), help="Epochs without a better one before a stop.")
 @click.option(
-    "--clean", type=click.FloatRange(0, 1), help="pgd-at, fast, int8-at: share of clean images in the loss."
+    "--clean", type=click.FloatRange(0, 1), help="pgd-at, fast, int8-at: weight of clean images in the loss."
 )
 @click.option("--beta", type=click.FloatRange(min=0), help="trades: weight of the divergence.")
 @click.option("--auxiliary", multiple=True, metavar="SOURCE", help="ensemble-at: a static network; give two.")
 @click.option(
     "--rescale/--keep-scales", default=None, help="int8-at: weight scales follow the weights (the default)."
 )
-@click.option("--augment/--no-augment", default=None, help="Crops and flips of images from 28 pixels a side.")
+@click.option(
+    "--augment/--no-augment", default=None, help="Crops and flips of images of 28x28 pixels or more."
+)
 @click.option(
     "--bfloat16/--float32", default=None,
     help="Of convolutions in float networks. Default: bfloat16 where the processor has it, twice as fast.",
@@ -155,7 +157,7 @@ def _share(name: str, text: str | None) -> float | None:
         value = -1.0
     if not 0 < value <= 1:
         raise TinyguardError(
-            f"--{name} {text} is no share of the pixel range, above 0 to 1: type 8/255 or 0.03"
+            f"--{name} {text} is no fraction of the pixel range, above 0 to 1: type 8/255 or 0.03"
         )
     return value
 

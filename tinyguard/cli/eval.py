@@ -161,7 +161,7 @@ def _show(result: Evaluation) -> None:
     if agreement.differing_predictions is not None:
         table.add_row("differing predictions", f"[{style}]{agreement.differing_predictions:,}[/]")
     if result.per_inference is not None:
-        table.add_row(f"{result.unit} an inference", f"{result.per_inference:,}")
+        table.add_row(f"{result.unit} per inference", f"{result.per_inference:,}")
     table.add_row("throughput", f"{result.samples_per_second:,.1f} samples/s")
     for name, value in (
         ("flash", result.flash_bytes),

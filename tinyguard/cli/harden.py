@@ -1,4 +1,4 @@
-"""tinyguard harden: a file a defense, `_harden_NAME.py` with its `command`, imported when it is called."""
+"""tinyguard harden: one file per defense, `_harden_NAME.py` with its `command`, imported when called."""
 
 import importlib
 import pkgutil

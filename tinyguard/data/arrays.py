@@ -49,7 +49,7 @@ def _labels(y: np.ndarray | None, path: Path) -> np.ndarray | None:
         y = y[:, 0]
     if y.ndim != 1 or y.dtype.kind not in "iu":
         raise TinyguardError(
-            f"{path}: y is {y.dtype} of shape {y.shape}, not one integer a sample: "
+            f"{path}: y is {y.dtype} of shape {y.shape}, not one integer per sample: "
             "save labels as integers, for one-hot labels save y.argmax(1)"
         )
     return y.astype(np.int64)

@@ -98,7 +98,7 @@ def _read_npz(split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _read_sheets(name: str, split: str, path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Lossless sheets of 100 images a row, `train-00.webp` and so on, with `train-labels.npy`."""
+    """Lossless sheets of 100 images per row, `train-00.webp` and so on, with `train-labels.npy`."""
     try:
         from PIL import Image
     except ImportError:

@@ -1,4 +1,4 @@
-"""Input codes as shares of the pixel range, 0 to 1: the unit of every perturbation budget."""
+"""Input codes as [0, 1] pixels, fractions of the pixel range: the unit of every perturbation budget."""
 
 from dataclasses import dataclass
 
@@ -15,9 +15,9 @@ _TOLERANCE = 1e-6  # 8/255 over a float32 step of 1/255 is 7.9999997 steps, 1 ov
 
 @dataclass(frozen=True)
 class Shares:
-    """share = offset + step * code, with share = pixel / 255.
+    """From codes to [0, 1] pixels: offset + step * code = pixel / 255.
 
-    One entry a channel (the last axis of the input), or one for all channels where the normalisation
+    One entry per channel (the last axis of the input), or one for all channels where the normalisation
     has one. `low_code` to `high_code` are the codes that pixels 0 to 255 can have, as `to_codes` rounds
     them and the dtype limits them.
     """
@@ -29,7 +29,7 @@ class Shares:
 
 
 def shares_of(tensor: Tensor, normalization: Normalization | None) -> Shares:
-    """The shares of `tensor`, a network's int8 or int16 input.
+    """How codes of `tensor`, a network's int8 or int16 input, become [0, 1] pixels.
 
     pixel = mean + std * scale * (code - zero point); without a normalisation the codes of the dtype span
     the whole range. Raises TinyguardError for an input of another dtype and a normalisation for another
@@ -53,7 +53,7 @@ def shares_of(tensor: Tensor, normalization: Normalization | None) -> Shares:
 
 
 def whole_steps(eps: float, step: np.ndarray) -> np.ndarray:
-    """Whole steps of sizes `step` that fit into `eps`, both in shares, int64 of the shape of `step`."""
+    """Whole steps of sizes `step` that fit into `eps`, both in [0, 1] pixels: int64, shaped as `step` is."""
     exact = eps / np.asarray(step, np.float64)
     whole: np.ndarray = np.floor(exact + _TOLERANCE * np.maximum(1, exact)).astype(np.int64)
     return whole

@@ -17,7 +17,7 @@ LARGEST = 510  # distance of two softmax outputs in 1/256
 
 @dataclass(frozen=True)
 class Threshold:
-    """`value` in 1/256: what lies above is detected. `attained`: the share of the clean samples that do."""
+    """`value` in 1/256: what lies above is detected. `attained`: the fraction of clean samples that do."""
 
     value: int
     attained: float
@@ -53,10 +53,10 @@ def distances(
 
 
 def threshold_for(clean: np.ndarray, false_positives: float) -> Threshold:
-    """The threshold whose share of clean distances, int32 (N,), above it is nearest to `false_positives`.
+    """The threshold whose fraction of clean distances, int32 (N,), above it is nearest to `false_positives`.
 
-    Distances are whole numbers and many are equal, so that not every share can be had. Of two that are as
-    near the lower share is taken.
+    Distances are whole numbers and many are equal, so that not every fraction can be had. Of two that are as
+    near the lower fraction is taken.
     """
     if not 0 < false_positives < 1:
         raise TinyguardError(

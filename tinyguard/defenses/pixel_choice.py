@@ -56,7 +56,7 @@ class PixelMixture:
     def _totals(
         self, channel: int, place: np.ndarray, last: np.ndarray, tails: tuple[np.ndarray, np.ndarray]
     ) -> np.ndarray:
-        """Mass (N, V) of each candidate in units that are the same for all; -1 behind an image's `last`."""
+        """Mass (N, V) of each candidate in units that are the same for all; -1 after an image's `last`."""
         step, inner = self.steps[:, channel], self.inner[:, channel]
         candidates = np.arange(last.max() + 1)
         left = edges_below(place, last, tails)

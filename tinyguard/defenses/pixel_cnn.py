@@ -3,7 +3,7 @@
 Masked convolutions of type A (first layer: without the pixel itself) and B (the others: with it), after van
 den Oord et al. (arXiv 1601.06759, 1606.05328). The output is a discretised mixture of logistics, and the
 order red, green, blue inside a pixel is in the mixture's means, as in Salimans et al., "PixelCNN++" (arXiv
-1701.05517, equations 2 and 3): one evaluation a pixel serves its three channels.
+1701.05517, equations 2 and 3): one evaluation per pixel serves its three channels.
 
 Images are int8 codes (N, height, width, channels), pixel - 128. Weights lie on a grid of 1/4096 and
 activations on one of 1/1024, so that float64 holds every sum exactly: the mixture's parameters do not depend

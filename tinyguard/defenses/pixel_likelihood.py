@@ -16,7 +16,7 @@ import numpy as np
 from tinyguard.defenses.pixel_cnn import PixelCNN, linked_means, split_parameters
 
 LOWEST, HIGHEST = -128, 127
-CHUNK = 16  # images a pass, so that the layers' inputs stay in the caches
+CHUNK = 16  # images per pass, so that the layers' inputs stay in the caches
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,7 +79,7 @@ def log_likelihoods(network: PixelCNN, codes: np.ndarray) -> np.ndarray:
 def bits_per_dimension(
     network: PixelCNN, codes: np.ndarray, progress: Callable[[int], None] = lambda done: None
 ) -> np.ndarray:
-    """Negative log2-likelihood a value, float64 (N,), of int8 images (N, height, width, channels)."""
+    """Negative log2-likelihood per value, float64 (N,), of int8 images (N, height, width, channels)."""
     bits = []
     for start in range(0, len(codes), CHUNK):
         logs = log_likelihoods(network, codes[start : start + CHUNK])

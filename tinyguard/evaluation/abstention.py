@@ -18,7 +18,7 @@ QUANTILES = tuple(np.arange(1.0, _LEAST_KEPT - 1e-9, -0.05).round(2))
 
 @dataclass(frozen=True)
 class Kept:
-    """Above `bits` of predictive entropy the network abstains: the share of samples `kept` and their
+    """Above `bits` of predictive entropy the network abstains: the fraction of samples `kept` and their
     `accuracy`."""
 
     bits: float
@@ -29,8 +29,8 @@ class Kept:
 def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.ndarray) -> tuple[Kept, ...]:
     """The thresholds that keep all, 95 %, 90 %, ... of the samples (N, *shape), loosest first.
 
-    `backend` runs `graph`. Samples of one entropy are kept or not together, so shares are those that can be
-    had. Raises TinyguardError for a network without stochastic passes.
+    `backend` runs `graph`. Samples of one entropy are kept or not together, so fractions are those that can
+    be had. Raises TinyguardError for a network without stochastic passes.
     """
     if not tensors_of(graph, UNCERTAINTY):
         raise TinyguardError(

@@ -24,7 +24,7 @@ def run_key(*parts: bytes | str) -> str:
 
 
 class RunRecord:
-    """Outputs and counts of the samples done so far, saved at most once a second."""
+    """Outputs and counts of the samples done so far, saved at most once per second."""
 
     def __init__(self, folder: Path, key: str) -> None:
         self.path = folder / f"{key}.npz"
@@ -61,7 +61,7 @@ class RunRecord:
         self._saved_at = time.monotonic()
 
     def columns(self) -> tuple[np.ndarray, ...]:
-        """One array (samples, *shape) an output."""
+        """One array (samples, *shape) per output."""
         return tuple(np.stack(column) for column in zip(*self.outputs, strict=True))
 
     def discard(self) -> None:

@@ -55,7 +55,7 @@ def running() -> list[Running]:
 
 
 def emulator_of(port: str) -> Running | None:
-    """The emulated board behind `port`, or None: pty numbers are reused, so ask before writing to one."""
+    """The emulated board at `port`, or None: pty numbers are reused, so ask before writing to one."""
     return next((emulator for emulator in running() if emulator.port == port), None)
 
 

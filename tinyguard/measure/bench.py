@@ -26,7 +26,7 @@ _SEED = 0
 
 @dataclass(frozen=True)
 class LayerCount:
-    """One layer: its multiply-accumulates and its count, in the run's unit, an inference.
+    """One layer: its multiply-accumulates and its count, in the run's unit, per inference.
 
     `kernel` is "view" where nothing is computed.
     """

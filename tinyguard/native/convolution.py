@@ -38,7 +38,7 @@ class PairConvolution:
     """Codes (M, H, W, C), of 8 or 16 bits in float32, with int8 weights (O, KH, KW, C).
 
     `windows` are the sizes, strides and padding of `convolve.c` by their names there. No sum, with `bias`
-    (int64, one an output channel), may pass LARGEST_SUM. Ask `multiplies_pairs` first.
+    (int64, one per output channel), may pass LARGEST_SUM. Ask `multiplies_pairs` first.
     """
 
     def __init__(self, weights: np.ndarray, bias: np.ndarray, windows: dict[str, int]) -> None:

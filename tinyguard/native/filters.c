@@ -87,8 +87,8 @@ INLINE void push(const float *t, const uint8_t *inside, float *restrict g, size_
     }
 }
 
-/* The gradient of the descent without rounding. scratch: 3 images of float32 and, a byte an element, 2 an
- * iteration. */
+/* The gradient of the descent without rounding. scratch: 3 images of float32, and 2 of one byte per element for
+ * each iteration. */
 EVERY_CPU void tg_total_variation_gradient(const struct shape *shape, const float *codes,
                                            const float *upstream, float *found, float *scratch,
                                            int32_t iterations, float strength, float step) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Projections onto a plane and steps on the grid, a sample at a time, so that it stays in the cache. The
+/* Projections onto a plane and steps on the grid, one sample at a time, so that it stays in the cache. The
  * torch code beside the caller does the same; sums may differ from it in the last place of a double.
  */
 

@@ -30,7 +30,7 @@ class _Rule(ctypes.Structure):
 class Rule:
     """floor(sum * factor + addend), with `tilt` added away from 0 where it is not None, then the clamp.
 
-    Arrays are float64, one value a channel; the code of sums from `least` to `most` lies inside the clamp.
+    Arrays are float64, one value per channel; the code of sums from `least` to `most` lies inside the clamp.
     """
 
     factor: np.ndarray

@@ -1,4 +1,4 @@
-"""The steps of `hyperplane.c` on contiguous float32 tensors of shares, (N, *shape).
+"""The steps of `hyperplane.c` on contiguous float32 tensors of [0, 1] pixels, (N, *shape).
 
 Ask `serves` before anything else.
 """

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* From sums to codes, one rule a channel. */
+/* From sums to codes, one rule per channel. */
 #ifndef TG_RULE_H
 #define TG_RULE_H
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* One entry a channel. `tilt` may be null: then `addend` holds it. `least` and `most` bound the sums whose
+/* One entry per channel. `tilt` may be null: then `addend` holds it. `least` and `most` bound the sums whose
  * unrounded code lies inside the clamp. */
 struct rule {
     const double *factor, *addend, *tilt, *least, *most;

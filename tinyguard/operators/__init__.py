@@ -68,7 +68,7 @@ def _attempt(graph: Graph) -> tuple[list[Operator], list[str]]:
 
 
 def unsupported(graph: Graph) -> list[str]:
-    """What cannot be run, one line a node: operator, layer name, reason. Empty when all can."""
+    """What cannot be run, one line per node: operator, layer name, reason. Empty when all can."""
     return _attempt(graph)[1]
 
 

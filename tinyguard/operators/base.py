@@ -48,7 +48,7 @@ class Emission(Protocol):
         `const int32_t *`, an entry each."""
 
     def function(self, name: str, text: str) -> None:
-        """Define a static function of this file, once a file: equal names stand for equal texts."""
+        """Define a static function of this file, once per file: equal names stand for equal texts."""
 
 
 def c_shape(kind: str, **fields: int) -> str:
@@ -117,7 +117,7 @@ class Operator(ABC):
 
     @property
     def macs(self) -> int:
-        """Multiply-accumulates an inference."""
+        """Multiply-accumulates per inference."""
         return 0
 
     def scratch_bytes(self, target: Target) -> int:

@@ -1,6 +1,6 @@
 """DROPOUT: Bernoulli masks on a feature map, for Monte Carlo dropout inside the integer network.
 
-No .tflite file holds it; `tinyguard harden stochastic` puts it behind a layer. Dropped elements become real
+No .tflite file holds it; `tinyguard harden stochastic` puts it after a layer. Dropped elements become real
 0. The factor 1 / (1 - p) of those that stay is in the multiplier of the layer before, whose output scale is
 smaller by 1 - p. Element i is dropped where byte i % 16 of Philox4x32-10 is below 256 p; the counter is
 (i / 16, site, pass, 0), the key the 64-bit seed. Source: Gal and Ghahramani 2016 (arXiv 1506.02142);

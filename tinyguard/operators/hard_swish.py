@@ -19,7 +19,7 @@ class HardSwish(Unary):
         self.prepare_unary()
         source, output = self.input_tensor(0), self.outputs[0]
         self.require(source.dtype == "int8", f"{source.dtype}, int8 is needed")
-        # TFLite computes in float32: 128 steps a code keep the high bits of 16.
+        # TFLite computes in float32: 128 steps per code keep the high bits of 16.
         fine_scale = np.float32(1 / 128) * np.float32(source.scale)
         relu_scale = np.float32(3) / np.float32(32768)
         self.output_multiplier = _multiplier_16(float(fine_scale / np.float32(output.scale)))

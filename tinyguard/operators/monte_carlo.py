@@ -30,7 +30,7 @@ def entropy_table() -> np.ndarray:
 class MonteCarloSum(Operator):
     """Input 0: softmax codes of a pass, int8; input 1: the sum so far, int32, absent in the first pass.
 
-    The sum has one element a class, of q, and one more, of the entropies."""
+    The sum has one element per class, of q, and one more, of the entropies."""
 
     names: ClassVar = ("MONTE_CARLO_SUM",)
     in_file: ClassVar = False

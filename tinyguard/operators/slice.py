@@ -12,7 +12,7 @@ from tinyguard.operators.families.moving import Index, Move, Moving, at
 
 
 class Slice(Moving):
-    """A block from `begin`, of `size` elements an axis; a size of -1 is all there is."""
+    """A block from `begin`, of `size` elements per axis; a size of -1 is all there is."""
 
     names: ClassVar = ("SLICE",)
 
@@ -50,7 +50,7 @@ class StridedSlice(Moving):
         self.require_shape(output, shape)
 
     def _indices(self, shape: tuple[int, ...]) -> list[Index]:
-        """One index an axis of the input, and None where a new axis appears."""
+        """One index per axis of the input, and None where a new axis appears."""
         begin, end, strides = ([int(n) for n in self.constant_input(k).reshape(-1)] for k in (1, 2, 3))
         self.require(len(begin) == len(end) == len(strides), "begin, end and strides of different lengths")
         new_axes, ellipses = self.option("new_axis_mask", 0), self.option("ellipsis_mask", 0)

@@ -1,7 +1,7 @@
 """SQUEEZE_DISTANCE: how far squeezing the input moves the output (Xu et al. 2018, arXiv 1704.01155).
 
 The largest L1 distance between the softmax of the raw input and those of its squeezed versions, in 1/256,
-and whether it is above a threshold. No .tflite file holds it; `tinyguard harden squeeze` puts it behind the
+and whether it is above a threshold. No .tflite file holds it; `tinyguard harden squeeze` puts it after the
 copies.
 """
 

@@ -46,7 +46,7 @@ def remove(graph: Graph, operators: Sequence[Operator], found: dict[int, Range],
 
 
 def _kept(live: Liveness, tensor: Tensor) -> np.ndarray:
-    """bool, one a channel; all of them for constants and scalars."""
+    """bool, one per channel; all of them for constants and scalars."""
     numbers = live.channels.numbers(tensor)
     return live.kept[numbers] if len(numbers) else np.ones(tensor.shape[-1:], bool)
 

@@ -14,7 +14,7 @@ WORST_LAYERS = 5
 
 @dataclass(frozen=True)
 class Accuracy:
-    """Shares of `samples` that are classified right, and given the same class by both networks."""
+    """Fractions of `samples` that are classified right, and given the same class by both networks."""
 
     data: str
     samples: int

@@ -1,4 +1,4 @@
-"""Accuracy of the answers that a network keeps, against the share it keeps, as a picture."""
+"""Accuracy of the answers that a network keeps, against the fraction it keeps, as a picture."""
 
 from __future__ import annotations
 

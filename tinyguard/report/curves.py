@@ -49,7 +49,7 @@ def _draw(axes: Any, label: str, norm: str, lines: dict[tuple[str, str], list[di
         axes.plot(eps, accuracy, marker=".", label=f"{network}, {setting}", **style)
         low, high = ([100 * interval[side] for interval in intervals] for side in (0, 1))
         axes.fill_between(eps[1:], low, high, color=colors[network], alpha=0.12, linewidth=0, step=steps)
-    axes.set_xlabel(f"eps, {norm.replace('linf', 'Linf').replace('l2', 'L2')}, share of the pixel range")
+    axes.set_xlabel(f"eps, {norm.replace('linf', 'Linf').replace('l2', 'L2')}, fraction of the pixel range")
     axes.set_ylabel("accuracy under attack, %")
     axes.set_ylim(-2, 102)
     axes.set_xlim(left=0)

@@ -25,11 +25,11 @@ def write_gradients(path: Path, figures: GradientFigures) -> None:
     *left, last = np.atleast_1d(figure.subplots(1, count))
     if compared is not None:
         _histogram(left[0], {"": compared.cosine}, "cosine of float and integer gradient")
-        _histogram(left[1], {"": compared.signs}, "share of equal signs")
+        _histogram(left[1], {"": compared.signs}, "fraction of equal signs")
     lines = {"integer": figures.distances}
     if figures.float_distances is not None:
         lines["float"] = figures.float_distances
-    _histogram(last, lines, f"distance to the boundary, {figures.norm.replace('l', 'L')}, shares")
+    _histogram(last, lines, f"distance to the boundary, {figures.norm.replace('l', 'L')}, [0, 1] pixels")
     figure.get_axes()[0].set_ylabel("samples")
     write_plot(path, figure)
 

@@ -94,7 +94,7 @@ class Target:
 class FloatBackend:
     """The float source in a back end's place.
 
-    It takes the network's codes, or float32 shares (N, *shape) where the attack ran off the grid, and
+    It takes the network's codes, or float32 [0, 1] pixels (N, *shape) where the attack ran off the grid, and
     returns float32 logits (N, classes).
     """
 
@@ -107,8 +107,8 @@ class FloatBackend:
         import torch
 
         (x,) = inputs
-        shares = torch.from_numpy(x) if x.dtype == np.float32 else self.victim.space.shares(x)
-        return (self.victim.query(shares).scores.numpy(),)
+        pixels = torch.from_numpy(x) if x.dtype == np.float32 else self.victim.space.shares(x)
+        return (self.victim.query(pixels).scores.numpy(),)
 
 
 def open_target(
@@ -156,7 +156,7 @@ def open_target(
     if detector == "aware":
         simulator = simulator.against_detector()
     if purify is not None:
-        simulator = simulator.behind(purify)
+        simulator = simulator.after(purify)
     sources = [source] if isinstance(source, str) else list(source or ())
     opened = open_sources(sources, graph, normalization, batch_size) if sources else None
     if backend == "float":

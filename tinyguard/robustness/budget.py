@@ -1,4 +1,4 @@
-"""Budgets as people give them and as attacks use them: shares of the pixel range, and whole codes."""
+"""Budgets as people give them and as attacks use them: fractions of the pixel range, and whole codes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SLACK = 1e-4  # of a budget, for sums in float32
 
 
 def parse_eps(text: str, shares: Shares) -> float:
-    """`8/255`, `0.03` (shares of the pixel range) or `2codes`, in shares.
+    """`8/255`, `0.03` (fractions of the pixel range) or `2codes`, as a fraction.
 
     Codes of channels that differ in size are taken at the largest. Raises TinyguardError for anything
     that is no finite number above 0.
@@ -46,14 +46,14 @@ def check_eps(eps: float, norm: str) -> None:
 
 
 def eps_codes(eps: float, steps: Sequence[float]) -> int | list[int]:
-    """Whole codes inside `eps`, with one code worth `steps` shares a channel: one number, or one a
-    channel where they differ."""
+    """Whole codes inside `eps`, with one code worth `steps` of the pixel range per channel: one number, or
+    one per channel where they differ."""
     whole = whole_steps(eps, np.asarray(steps)).tolist()
     return whole[0] if len(set(whole)) == 1 else whole
 
 
 def inside(distances: np.ndarray, eps: float) -> np.ndarray:
-    """Whether each of the distances, in shares, keeps `eps`; they are sums in float32."""
+    """Whether each of the distances, of [0, 1] pixels, keeps `eps`; they are sums in float32."""
     kept: np.ndarray = distances <= eps * (1 + _SLACK)
     return kept
 
@@ -61,7 +61,7 @@ def inside(distances: np.ndarray, eps: float) -> np.ndarray:
 def equal_budgets(budgets: Sequence[float], steps: Sequence[float]) -> dict[float, float]:
     """Each Linf budget's first equal: budgets that come to the same whole steps of the grid are one.
 
-    `steps`: the size of a grid step in shares, one a channel.
+    `steps`: the size of a grid step in [0, 1] pixels, one per channel.
     """
     first: dict[str, float] = {}
     return {eps: first.setdefault(str(eps_codes(eps, steps)), eps) for eps in budgets}

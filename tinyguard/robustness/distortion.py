@@ -1,4 +1,4 @@
-"""How far adversarial inputs lie from the clean ones, in shares of the pixel range."""
+"""How far adversarial inputs lie from the clean ones, in fractions of the pixel range."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 NORMS = ("l0", "l1", "l2", "linf")
-_UNCHANGED = 1e-6  # shares: float32 noise of one point reached on two ways
+_UNCHANGED = 1e-6  # of the pixel range: float32 noise of one point reached on two ways
 
 
 @dataclass(frozen=True, eq=False)
 class Distances:
     """Each sample's distance, float64 (N,). `l0` counts elements, `l0_pixels` positions of height and
-    width where any channel differs; the others are in shares."""
+    width where any channel differs; the others are in fractions of the pixel range."""
 
     l0: np.ndarray
     l0_pixels: np.ndarray
@@ -29,7 +29,7 @@ class Distances:
 
 
 def distances(clean: np.ndarray, adversarial: np.ndarray) -> Distances:
-    """Distances between inputs of one shape (N, ..., channels), in shares."""
+    """Distances between inputs of one shape (N, ..., channels), of [0, 1] pixels."""
     delta = np.abs(adversarial.astype(np.float64) - clean.astype(np.float64))
     changed = delta > _UNCHANGED
     pixels = changed.any(axis=-1) if changed.ndim > 2 else changed

@@ -66,9 +66,9 @@ class Purification:
 
 def whole_codes(eps: str) -> int:
     """`38/255`, `0.03` or `2codes` as whole codes of a pixel. Raises TinyguardError for less than one."""
-    share = parse_eps(eps, _PIXELS)
-    check_eps(share, "linf")
-    codes = int(whole_steps(share, np.array(1 / 255)))
+    fraction = parse_eps(eps, _PIXELS)
+    check_eps(fraction, "linf")
+    codes = int(whole_steps(fraction, np.array(1 / 255)))
     if codes == 0:
         raise TinyguardError(f"eps {eps} is under one code, which is 1/255: type --eps 38/255")
     return codes
@@ -83,7 +83,7 @@ def read_inputs(data: str, network: PixelCNN, limit: int | None) -> Adversarial:
         stored = load_adversarial(Path(data))
         if stored.x.dtype == np.uint8:
             raise TinyguardError(
-                f"{data} has a success a sample and uint8 pixels: save int8 codes, pixel - 128"
+                f"{data} has a success per sample and uint8 pixels: save int8 codes, pixel - 128"
             )
         if len(stored.x) == 0:
             raise TinyguardError(f"{data} holds no inputs: attack at least one sample")

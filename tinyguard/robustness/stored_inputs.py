@@ -24,7 +24,7 @@ from tinyguard.robustness.scoring import outputs_of, scores_of
 
 @dataclass(frozen=True, eq=False)
 class Adversarial:
-    """Stored inputs: `x` codes (N, *shape), or float32 shares found on a float network, labels `y`
+    """Stored inputs: `x` codes (N, *shape), or float32 [0, 1] pixels found on a float network, labels `y`
     int64 (N,), `success` bool (N,), `ids` int64 (N,), `targets` int64 (N,) or None, the network's
     `model_sha256` and the `record` that `tinyguard attack --json` printed. Files of others may lack all
     but the first three."""
@@ -81,7 +81,7 @@ def load_adversarial(path: Path) -> Adversarial:
         ) from None
     rows = (y, success, ids) if targets is None else (y, success, ids, targets)
     if any(array.shape != x.shape[:1] for array in rows) or x.ndim == 0 or y.dtype.kind not in "iu":
-        raise TinyguardError(f"{path}: x, y and success do not have one entry a sample: write it anew")
+        raise TinyguardError(f"{path}: x, y and success do not have one entry per sample: write it anew")
     return Adversarial(x, y.astype(np.int64), success.astype(bool), ids, targets, sha, record)
 
 

@@ -28,7 +28,7 @@ class Survival:
     gained: int
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json, with the 95 % interval of the share that survives."""
+        """For --json, with the 95 % interval of the fraction that survives."""
         share = self.survived / self.successes if self.successes else None
         return asdict(self) | {
             "survival_share": share,

@@ -20,7 +20,7 @@ Source = FloatVictim | EnsembleVictim
 def open_sources(
     sources: Sequence[str], graph: Graph, normalization: Normalization | None, batch_size: int
 ) -> Source:
-    """Victims on shares of the input of `graph`, off the grid: one float network, or the mean of several.
+    """Victims on [0, 1] pixels for `graph`, off the grid: one float network, or the mean of several.
 
     A source is a float network as `open_float_source` takes it, or a `.tflite` file with integer inputs.
     Raises TinyguardError for sources that cannot be read or take other inputs.
@@ -39,7 +39,7 @@ def _open_float(
 
     tensor, classes = graph.tensors[graph.inputs[0]], class_count(graph)
     opened = open_float_source(source, graph, normalization)
-    # real = scale * (code - zero point) and share = offset + step * code
+    # real = scale * (code - zero point) and [0, 1] pixel = offset + step * code
     gain = tensor.scale / space.code_step
     bias = -gain * space.code_offset - tensor.scale * tensor.zero_point
     return FloatVictim(opened.logits, space, classes, gain, bias, batch_size)

@@ -27,7 +27,7 @@ class WorstCase:
     by: np.ndarray
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json, with 95 % intervals; `by`: each run's share of the nearest successes."""
+        """For --json, with 95 % intervals; `by`: each run's fraction of the nearest successes."""
         count, correct = len(self.ids), int(self.correct.sum())
         left = int((self.correct & ~self.success).sum())
         found = self.nearest[self.success]

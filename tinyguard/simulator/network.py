@@ -95,12 +95,12 @@ class Simulator(torch.nn.Module):
             for draw in zip(*parts, strict=True)
         ]
 
-    def leaky(self, share: float) -> Self:
-        """The same network, whose clamps let `share` of the gradient pass where they hold the value.
+    def leaky(self, leak: float) -> Self:
+        """The same network, whose clamps let `leak` of the gradient pass where they hold the value.
 
         Every value stays; only the gradient looks past saturated codes, as a check for masking needs.
         """
-        return self._under(replace(self.rules, leak=share))
+        return self._under(replace(self.rules, leak=leak))
 
     def with_filter_gradient(self, rule: str) -> Self:
         """The same network, whose input filters pass the gradient by `rule`, one of GRADIENTS: "smooth",
@@ -145,7 +145,7 @@ class Simulator(torch.nn.Module):
             return self
         return self._twin(tap=LogitsTap(self.graph, aware=True))
 
-    def behind(self, transform: Callable[[np.ndarray], np.ndarray]) -> Self:
+    def after(self, transform: Callable[[np.ndarray], np.ndarray]) -> Self:
         """The same network, given `transform` of its input codes (N, *shape) in their dtype: a defense that
         is in no file. Gradients pass it as if it were not there (BPDA, Athalye et al. 2018)."""
         if len(self.graph.inputs) != 1:

@@ -1,4 +1,4 @@
-"""A network in torch over a batch in parts, one thread a part, forward and backward.
+"""A network in torch over a batch in parts, one thread per part, forward and backward.
 
 torch's own threads meet at the end of every operation. On a machine that does other work too, each
 meeting waits for the slower thread; parts of a batch meet once.
@@ -19,7 +19,7 @@ from torch.autograd.function import once_differentiable
 Network = Callable[..., tuple[torch.Tensor, ...]]
 
 _LEAST_BATCH = 4  # below, torch's matrix products sum in another order
-_LEAST_SAMPLES = 8  # a part: below, starting a thread costs more than it gains
+_LEAST_SAMPLES = 8  # per part: below, starting a thread costs more than it gains
 
 
 def even_parts(samples: int, most: int) -> Iterator[tuple[int, int]]:

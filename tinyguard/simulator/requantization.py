@@ -48,7 +48,7 @@ _LEAST_CHANNELS = 4  # of fewer, torch with joined rows is quicker than a loop o
 
 @dataclass(frozen=True)
 class Requantization:
-    """One multiplier and shift a channel, int64; `offsets` are what is added to the scaled accumulators.
+    """One multiplier and shift per channel, int64; `offsets` are what is added to the scaled accumulators.
 
     `offsets` hold the zero point, or for a channel that never changes its code, with multiplier 0.
     `largest` bounds the accumulators. `wide` selects the int16x8 rule. Narrow accumulators, shifted to
@@ -134,7 +134,7 @@ class Requantization:
     def _repeated(
         self, arrays: Sequence[np.ndarray], times: int, device: torch.device, dtype: torch.dtype
     ) -> tuple[torch.Tensor, ...]:
-        """One value a channel for so many rows in one, kept for the next call of the same kind."""
+        """One value per channel for so many rows in one, kept for the next call of the same kind."""
         key = len(arrays), times, device, dtype
         if key not in self._tensors:
             self._tensors[key] = tuple(_tensor(np.tile(v, times), device, dtype) for v in arrays)

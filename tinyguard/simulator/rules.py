@@ -9,7 +9,7 @@ GRADIENTS = ("smooth", "identity")
 class Rules:
     """No value follows from them.
 
-    `leak` is the share of the gradient that passes outside clamps. `filter_gradient`, one of GRADIENTS, is
+    `leak` is the fraction of the gradient that passes outside clamps. `filter_gradient`, one of GRADIENTS, is
     that of input filters: "smooth", their own or that of a smooth function near them, or "identity", as if
     they were not there (BPDA: Athalye et al. 2018, arXiv 1802.00420).
     """

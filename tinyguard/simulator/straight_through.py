@@ -2,7 +2,7 @@
 
 Codes are carried in float tensors. Forward is exact; backward passes through rounding, through the
 clamp where the unrounded value lies inside it (edges included), and is zero outside. A `leak` above 0
-lets that share of it pass outside: a look past the clamp that changes no value.
+lets that fraction of it pass outside: a look past the clamp that changes no value.
 """
 
 from __future__ import annotations
@@ -99,7 +99,7 @@ def requantize(
     """Accumulators (exact integers in float32/float64/int) to float32 output codes, straight-through.
 
     `value` and `shift` are int64 tensors that broadcast (per channel: shape (C,) against a last axis
-    of channels). `wide` selects the int16x8 rule on 48-bit accumulators. `leak` is the share of the
+    of channels). `wide` selects the int16x8 rule on 48-bit accumulators. `leak` is the fraction of the
     gradient that passes outside the clamp.
     """
     return _Requantize.apply(accumulator, value, shift, zero_point, low, high, wide, leak, torch.float32)

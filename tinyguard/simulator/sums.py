@@ -151,7 +151,7 @@ def requantized_bytes(x: torch.Tensor, linear: Any, rule: Requantization) -> tor
 
 
 class _Requantized(torch.autograd.Function):
-    """Keeps one byte an output for the way back: whether the clamp holds it."""
+    """Keeps one byte per output for the way back: whether the clamp holds it."""
 
     @staticmethod
     def forward(  # type: ignore[override]

@@ -24,7 +24,7 @@ _SHAPES_ONLY = {
 _CONVOLUTIONS = {_aten.conv1d.default, _aten.conv1d.padding, _aten.conv2d.default, _aten.conv2d.padding}
 _CASTS = {_aten.to.dtype, _aten.to.dtype_layout, _aten.to.device, _aten.to.other, _aten._to_copy.default}
 _AFFINE: dict[Any, Callable[[torch.Tensor, torch.Tensor, Any], tuple[torch.Tensor, torch.Tensor]]] = {
-    # (weights as rows a channel, bias, constant) to the same of the result
+    # (weights as one row per channel, bias, constant) to the same of the result
     _aten.add.Tensor: lambda weights, bias, c: (weights, bias + c),
     _aten.sub.Tensor: lambda weights, bias, c: (weights, bias - c),
     _aten.subtract.Tensor: lambda weights, bias, c: (weights, bias - c),
@@ -38,7 +38,7 @@ def plain(module: fx.GraphModule, number: int = 0) -> tuple[fx.GraphModule, str]
     """The network of `torch.export.export(...).module()` without its final softmax or sigmoid.
 
     Takes one tensor (N, ...) and returns output `number`; with "softmax", "sigmoid" or "logits" for how
-    that ended. Weights are parameters `constant_0`, ...; batch norms and other scales a channel are in the
+    that ended. Weights are parameters `constant_0`, ...; batch norms and other scales per channel are in the
     convolutions before them.
     """
     work = _Work(module)
@@ -137,7 +137,7 @@ class _Work:
         return done
 
     def fold_affine(self) -> None:
-        """Move scales and shifts a channel into the convolution or matrix before them."""
+        """Move scales and shifts per channel into the convolution or matrix before them."""
         for node in self._nodes():
             if node.op == "call_function" and node.users:
                 found = self._affine(node)

@@ -1,6 +1,6 @@
 """Run as a script, `keras_export.py NETWORK TARGET`: a Keras network as a torch.export file.
 
-Keras takes one back end a process, and TensorFlow's Keras and this one may both be wanted: so Keras on
+Keras takes one back end per process, and TensorFlow's Keras and this one may both be wanted: so Keras on
 torch has a process of its own, which imports nothing of tinyguard. The variables are saved as parameters.
 """
 

@@ -1,5 +1,4 @@
-"""The attack inside the training loop: projected gradient ascent on a whole batch, in shares of the pixel
-range.
+"""The attack inside the training loop: projected gradient ascent on a whole batch of [0, 1] pixels.
 
 Every sample takes all steps, as a batch that shrinks would cost as much. The attacks of `tinyguard.attacks`
 judge a network afterwards; they stop early, keep the best point and draw by sample, which training needs not.
@@ -19,13 +18,13 @@ Network = Callable[[torch.Tensor], torch.Tensor]
 Loss = Callable[[torch.Tensor], torch.Tensor]
 """The sum over a batch, to maximise, of its logits (N, classes)."""
 
-_NEAR = 1e-3  # standard deviation of the start, in shares, of losses that are 0 at the clean input
+_NEAR = 1e-3  # standard deviation of the start, in [0, 1] pixels, of losses that are 0 at the clean input
 
 
 @dataclass(frozen=True)
 class Ascent:
-    """Linf ascent of `steps` steps of `step_size` in a ball of `eps`, all in shares of the pixel range;
-    `share` of radius and steps are taken.
+    """Linf ascent of `steps` steps of `step_size` in a ball of `eps`, all in [0, 1] pixels; `share` of
+    radius and steps is taken.
 
     `start`: "uniform" in the ball (Madry et al. 2018, arXiv 1706.06083), "near" the clean input by normal
     noise of 0.001 (TRADES, arXiv 1901.08573), or "clean". Where the space has a grid, the radius of a whole
@@ -42,7 +41,7 @@ class Ascent:
     def run(
         self, network: Network, space: Space, x: torch.Tensor, loss: Loss, draws: StepDraws
     ) -> torch.Tensor:
-        """Adversarial inputs for clean ones, both float32 (N, ...) in shares.
+        """Adversarial inputs for clean ones, both float32 (N, ...) [0, 1] pixels.
 
         Raises TinyguardError when not one code of the grid fits into `eps`.
         """

@@ -8,13 +8,13 @@ import torch
 from tinyguard.training.randomness import CROPS, StepDraws
 
 PAD = 4
-_SMALLEST = 28  # pixels a side: a crop of smaller images, digits among them, takes away what they show
+_SMALLEST = 28  # pixels per side: a crop of smaller images, digits among them, takes away what they show
 
 
 class Images:
-    """Training arrays (N, *shape), uint8 pixels or codes, and their labels int64 (N,); a batch at a time.
+    """Training arrays (N, *shape), uint8 pixels or codes, and their labels int64 (N,); one batch at a time.
 
-    With `augment` images (N, H, W, C) of 28 pixels a side or more are cropped at random from reflected
+    With `augment` images (N, H, W, C) of 28 pixels per side or more are cropped at random from reflected
     borders of PAD pixels, half of them mirrored.
     """
 

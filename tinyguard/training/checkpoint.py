@@ -22,7 +22,7 @@ _UNREADABLE = (OSError, RuntimeError, EOFError, KeyError, pickle.UnpicklingError
 class Progress:
     """`epoch` is the next one, counted over the whole run. `best` is the averaged network of epoch
     `best_epoch`, the best of the phase, with its `best_robust` and `best_clean` accuracy on the samples held
-    out; `history` has an entry an epoch."""
+    out; `history` has an entry per epoch."""
 
     epoch: int
     network: State

@@ -94,7 +94,7 @@ class FloatNetwork:
                 parameter.requires_grad_(True)
 
     def _affine(self, normalization: Normalization) -> tuple[torch.Tensor, torch.Tensor]:
-        """Gain and bias a channel from shares to the values that the network takes."""
+        """Gain and bias per channel from [0, 1] pixels to the values that the network takes."""
         mean, std = (np.array(v, np.float32) for v in (normalization.mean, normalization.std))
         if len(mean) not in (1, self.shape[-1]):
             raise TinyguardError(

@@ -26,8 +26,7 @@ class IntegerNetwork:
 
     Trained are the weights and biases of CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED, as `RealWeights` has
     it; every other operator passes its own straight-through gradient. Zero points and the scales of
-    activations stay as the file has them. `x` are shares of the pixel range (N, *shape), seen rounded to
-    codes.
+    activations stay as the file has them. `x` are [0, 1] pixels (N, *shape), seen rounded to codes.
     """
 
     def __init__(self, graph: Graph, metadata: Metadata | None, rescale: bool = True) -> None:

@@ -29,7 +29,7 @@ _MOMENTUM = 0.9
 class KerasSource:
     """A `.keras` or `.h5` file; what is trained is saved as `.keras`, for any back end of Keras.
 
-    Keras takes one back end a process: TensorFlow's Keras and this one cannot share it.
+    Keras takes one back end per process: TensorFlow's Keras and this one cannot share it.
     """
 
     ending = ".keras"

@@ -140,7 +140,7 @@ class _Run:
         return total / steps, steps * batch
 
     def _kept(self, phase: Phase, step: int) -> float:
-        """The share of the average that stays: little in the first steps, which would weigh too much."""
+        """The fraction of the average that stays: little in the first steps, which would weigh too much."""
         del phase
         return min(self.settings.average, (1 + step) / (10 + step))
 

@@ -1,4 +1,4 @@
-"""What each recipe makes of a batch: the loss to descend, of clean inputs `x` in shares and labels `y`."""
+"""What each recipe makes of a batch: the loss to descend, of clean [0, 1] pixels `x` and labels `y`."""
 
 from __future__ import annotations
 

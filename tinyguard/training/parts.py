@@ -1,4 +1,4 @@
-"""A batch through a network in parts, one thread a part, with gradients of inputs and weights."""
+"""A batch through a network in parts, one thread per part, with gradients of inputs and weights."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.autograd.function import once_differentiable
 
 from tinyguard.simulator.parallel import lone_threads
 
-_LEAST_SAMPLES = 8  # a part: below, starting a thread costs more than it gains
+_LEAST_SAMPLES = 8  # per part: below, starting a thread costs more than it gains
 
 
 def logits_in_parts(

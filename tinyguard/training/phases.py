@@ -16,8 +16,8 @@ _RISE = 0.1  # of a phase's steps: the learning rate rises from 0, afterwards it
 @dataclass(frozen=True)
 class Phase:
     """`epochs` epochs from epoch `first` on, each of `images` samples drawn anew (None: all). With `watched`,
-    an epoch after which robust accuracy has collapsed ends the phase. Over the share `rise` of the phase the
-    attack's radius grows from nothing."""
+    an epoch after which robust accuracy has collapsed ends the phase. Over the fraction `rise` of the phase
+    the attack's radius grows from nothing."""
 
     name: str
     first: int

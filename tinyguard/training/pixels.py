@@ -11,7 +11,7 @@ def pixels_of(samples: Samples, shape: tuple[int, ...]) -> np.ndarray:
     nothing."""
     if samples.x.dtype != np.uint8:
         raise TinyguardError(
-            f"{samples.name} holds {samples.x.dtype}, and training takes uint8 pixels: eps is a share of them"
+            f"{samples.name} holds {samples.x.dtype}, and training takes uint8 pixels: eps is of their range"
         )
     if samples.x.shape[1:] != shape:
         raise TinyguardError(

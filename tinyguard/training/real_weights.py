@@ -21,7 +21,7 @@ _INPUTS = 1, 2  # of CONV_2D, DEPTHWISE_CONV_2D and FULLY_CONNECTED: weights, bi
 @dataclass(frozen=True, eq=False)
 class Constants:
     """What a trained layer keeps in the file: int8 `weights`, int64 `bias` (channels,), and float32 `scales`
-    of the weights, one or one a channel."""
+    of the weights, one or one per channel."""
 
     weights: np.ndarray
     bias: np.ndarray

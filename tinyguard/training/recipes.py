@@ -51,12 +51,12 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
 class Settings:
     """Everything that decides what a run computes, but for its data, its source and the number of threads.
 
-    `eps` and `step_size` are shares of the pixel range; `rate` is the largest learning rate of the recipe's
-    epochs, `warm_up_rate` of the fast ones before them (`warm_up` of them); `images` are drawn anew each
-    epoch (None: all). `average` of a step's moving average of the weights stays. Of one recipe each:
+    `eps` and `step_size` are fractions of the pixel range; `rate` is the largest learning rate of the
+    recipe's epochs, `warm_up_rate` of the fast ones before them (`warm_up` of them); `images` are drawn anew
+    each epoch (None: all). `average` of a step's moving average of the weights stays. Of one recipe each:
     `temperature` and `alpha` (distill), `beta` (trades), `entropy` and `iterations` (sinkhorn-at), `clean`
-    (int8-at: the share of the loss that clean images have), `rescale` (int8-at). Over the share `rise` of the
-    first phase the radius grows from nothing.
+    (int8-at: the fraction of the loss that clean images have), `rescale` (int8-at). Over the fraction `rise`
+    of the first phase the radius grows from nothing.
     """
 
     recipe: str

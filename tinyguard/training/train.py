@@ -58,7 +58,7 @@ class Watcher:
 def run(job: Job, watcher: Watcher | None = None) -> dict[str, Any]:
     """Train, write the network to `job.output` and the record, which is returned, beside it.
 
-    The record is NAME.training.json: settings, data, threads, an entry an epoch, seconds. While it runs,
+    The record is NAME.training.json: settings, data, threads, an entry per epoch, seconds. While it runs,
     NAME.checkpoint holds what was reached. Raises TinyguardError for a source, data or settings that do not
     fit.
     """

@@ -101,7 +101,7 @@ class TrainablePixelCNN(nn.Module):
 
 
 def bits_per_dimension(parameters: torch.Tensor, levels: torch.Tensor, mixtures: int) -> torch.Tensor:
-    """Negative log2-likelihood of uint8 levels (N, H, W, C) a value, float32 (N,): what training lowers.
+    """Negative log2-likelihood of uint8 levels (N, H, W, C) per value, float32 (N,): what training lowers.
 
     Source: Salimans et al., "PixelCNN++" (arXiv 1701.05517), equations 2 and 3.
     """
@@ -133,7 +133,7 @@ def bits_per_dimension(parameters: torch.Tensor, levels: torch.Tensor, mixtures:
 
 @dataclass(frozen=True)
 class Schedule:
-    """`images` are drawn from the training set an epoch, all of it when None; `augment` changes a batch."""
+    """`images` are drawn from the training set each epoch, all of it when None; `augment` changes a batch."""
 
     seed: int
     epochs: int

@@ -14,7 +14,7 @@ State = dict[str, torch.Tensor]
 
 
 class TrainableNetwork(Protocol):
-    """A classifier in training. Inputs `x` are float32 shares of the pixel range in the network's own layout,
+    """A classifier in training. Inputs `x` are float32 [0, 1] pixels in the network's own layout,
     logits float32 (N, classes)."""
 
     @property

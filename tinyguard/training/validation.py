@@ -19,7 +19,7 @@ _EPOCH = 2**31  # of the draws: the same start points in every epoch, none that 
 
 @dataclass(frozen=True)
 class Score:
-    """Shares of the samples that are right: as they are, and after PGD."""
+    """Fractions of the samples that are right: as they are, and after PGD."""
 
     clean: float
     robust: float

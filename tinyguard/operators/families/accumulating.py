@@ -40,7 +40,7 @@ class Accumulating(Operator):
     exact_in_float32: bool
 
     def prepare_sums(self, source_index: int, weights_index: int, bias_index: int, channel_axis: int) -> None:
-        """Check codes, weights and bias; one multiplier an output channel; refuse sums that overflow."""
+        """Check codes, weights and bias; one multiplier per output channel; refuse sums that overflow."""
         source, tensor, output = (
             self.input_tensor(source_index),
             self.input_tensor(weights_index),

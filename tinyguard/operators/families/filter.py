@@ -1,6 +1,6 @@
 """Input filters: operators that no .tflite file holds, put before the first layer by the file's metadata.
 
-A filter maps int8 codes to int8 codes of the same scale and zero point, so that the network behind it needs
+A filter maps int8 codes to int8 codes of the same scale and zero point, so that the network after it needs
 no change. It sees an image (height, width, channels), each channel on its own; a series (time, channels) or
 (time,) is an image of one row, which makes every filter's 1-D form. Beyond the borders the outermost codes go
 on (replicated borders).

@@ -16,7 +16,7 @@ class Reduction:
     """Axes of a tensor (sorted), and (size, stride in elements) of its kept and reduced loops."""
 
     axes: tuple[int, ...]
-    count: int  # input elements an output element
+    count: int  # input elements per output element
     kept: tuple[tuple[int, int], ...]
     reduced: tuple[tuple[int, int], ...]
 

@@ -34,13 +34,13 @@ class Axis:
         return max(0, reach - self.before - self.input)
 
     def inside(self) -> np.ndarray:
-        """How many taps of each window fall on the input, int64, one an output element."""
+        """How many taps of each window fall on the input, int64, one per output element."""
         starts = np.arange(self.output, dtype=np.int64) * self.stride - self.before
         taps = starts[:, None] + np.arange(self.kernel, dtype=np.int64) * self.dilation
         return np.asarray(((taps >= 0) & (taps < self.input)).sum(axis=1))
 
     def taps(self, kernel_index: int) -> slice:
-        """The padded elements that tap `kernel_index` sees, one an output element."""
+        """The padded elements that tap `kernel_index` sees, one per output element."""
         start = kernel_index * self.dilation
         return slice(start, start + (self.output - 1) * self.stride + 1, self.stride)
 

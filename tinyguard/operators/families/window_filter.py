@@ -13,7 +13,7 @@ from tinyguard.operators.target import Target
 
 
 class WindowFilter(Filter):
-    """A square window of `size` rows and columns: `before` of them before an element, `after` behind it.
+    """A square window of `size` rows and columns: `before` of them precede an element, `after` follow it.
 
     An even window begins at the element. One channel's elements lie `channels` apart.
     """

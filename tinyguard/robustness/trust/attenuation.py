@@ -23,15 +23,15 @@ from tinyguard.robustness.intervals import wilson
 from tinyguard.robustness.scoring import score
 
 EPS_CODES = (0.1, 0.2, 0.3, 0.4, 0.45, 0.51, 0.6, 0.8, 1.0, 1.2, 1.4, 1.51, 1.75, 2.0)
-_UNMOVED = 1e-6  # shares: float32 noise
+_UNMOVED = 1e-6  # of the pixel range: float32 noise
 
 
 @dataclass(frozen=True)
 class Attenuation:
-    """Perturbations of `eps` shares, `eps_codes` codes, crafted on the float network and then rounded.
+    """Perturbations of `eps` of the pixel range, `eps_codes` codes, crafted on the float network and rounded.
 
     Of `samples` that both networks get right: `float_left` stay right on the float network before the
-    rounding, `integer_left` on the integer one after it. `erased` and `amplified` are shares of the
+    rounding, `integer_left` on the integer one after it. `erased` and `amplified` are fractions of the
     perturbed elements that rounding undid, and that it moved further away; `erased_samples` lost every
     change, `amplified_samples` exceed eps after rounding. `l2_ratio` is the median of the L2 norm after
     by before, `linf` the largest change after.
@@ -50,7 +50,7 @@ class Attenuation:
     linf: float
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json, with 95 % intervals of the shares that stay right."""
+        """For --json, with 95 % intervals of the fractions that stay right."""
         interval = {
             name: list(wilson(round(getattr(self, name) * self.samples), self.samples))
             for name in ("float_left", "integer_left")

@@ -156,7 +156,7 @@ def _budgets(trials: Trials) -> list[float]:
 
 
 def _monotone(name: str, labels: list[str], runs: list[np.ndarray]) -> Check:
-    """The share left must not rise from one run to a later one; the value is the largest rise."""
+    """The accuracy left must not rise from one run to a later one; the value is the largest rise."""
     left = [float((~run).mean()) for run in runs]
     pairs = [(a, b) for b in range(len(runs)) for a in range(b)]
     worse = [(a, b) for a, b in pairs if stronger(runs[a], runs[b])]
@@ -221,7 +221,7 @@ def _leaky(trials: Trials, white: np.ndarray) -> Check:
 
 
 def _not_stronger(name: str, other: np.ndarray, white: np.ndarray, note: str = "") -> Check:
-    """`other` must not break more than the white-box attack; the value is the share it leaves."""
+    """`other` must not break more than the white-box attack; the value is the accuracy it leaves."""
     note += (
         f"white-box leaves {_percent((~white).mean())}; {int((other & ~white).sum())} fall to {name} alone"
     )

@@ -30,9 +30,9 @@ _QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 @dataclass(frozen=True, eq=False)
 class Agreement:
-    """The gradients of one loss on the float and on the integer network, one value a sample (n,).
+    """The gradients of one loss on the float and on the integer network, one value per sample (n,).
 
-    `cosine` of the two (NaN where one is zero), `signs`: share of the elements with equal signs among
+    `cosine` of the two (NaN where one is zero), `signs`: fraction of the elements with equal signs among
     those where the float gradient is not zero.
     """
 
@@ -42,8 +42,8 @@ class Agreement:
 
 @dataclass(frozen=True, eq=False)
 class OneCode:
-    """Shares (n,) of steps by one code of single elements that change nothing: no `output` code, no logit at
-    all, the label's `own_output`, its `own_logit`. There a finite difference is zero."""
+    """Fractions (n,) of steps by one code of single elements that change nothing: no `output` code, no logit
+    at all, the label's `own_output`, its `own_logit`. There a finite difference is zero."""
 
     output: np.ndarray
     logits: np.ndarray
@@ -53,10 +53,10 @@ class OneCode:
 
 @dataclass(frozen=True, eq=False)
 class GradientFigures:
-    """Of samples that are right (n). `zero`: share of elements with zero straight-through gradient, (n,).
+    """Of samples that are right (n). `zero`: fraction of elements with zero straight-through gradient, (n,).
 
-    `one_code` are the finite differences. `distances` float64 (m,), in shares of the pixel range, are those
-    that a minimum-norm attack found on the integer network, `float_distances` on the float source.
+    `one_code` are the finite differences. `distances` float64 (m,), in fractions of the pixel range, are
+    those that a minimum-norm attack found on the integer network, `float_distances` on the float source.
     """
 
     zero: np.ndarray
@@ -68,7 +68,7 @@ class GradientFigures:
     float_distances: np.ndarray | None
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json: medians and quantiles; distances in shares and the median in codes too."""
+        """For --json: medians and quantiles; distances of [0, 1] pixels, and their median in codes too."""
         middle = median(self.distances)
         agreement = None
         if self.agreement is not None:

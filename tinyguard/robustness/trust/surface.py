@@ -37,10 +37,11 @@ def loss_surface(
     loss: str = "margin",
     seed: int = 0,
 ) -> LossSurface:
-    """The slice around `codes` (*shape), twice `eps` (shares) to every side, at most 41 points a side.
+    """The slice around `codes` (*shape), twice `eps` to every side, at most 41 points per side.
 
-    Points are what the device can be given: whole codes inside the pixel range. An element without a
-    gradient stays where it is along the first axis. Off the grid steps are codes all the same.
+    `eps` is a fraction of the pixel range. Points are what the device can be given: whole codes inside the
+    range. An element without a gradient stays where it is along the first axis. Off the grid
+    steps are codes all the same.
     """
     space, victim = target.space, target.white_box()
     step = space.code_step if space.grid_step is None else space.grid_step

@@ -16,7 +16,7 @@ from tinyguard.robustness.attack_run import AttackRun
 from tinyguard.robustness.attacked_network import Target
 from tinyguard.robustness.run import attack_samples
 
-LEAK = 0.1  # share of the gradient that passes a saturated clamp in the leaky variant
+LEAK = 0.1  # fraction of the gradient that passes a saturated clamp in the leaky variant
 SIGNIFICANT = 0.05
 _USUAL_EPS = {"linf": 8 / 255, "l2": 0.5}
 

@@ -28,7 +28,7 @@ _SCALING = ("CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED", "TRANSPOSE_CONV",
 
 @dataclass(frozen=True)
 class Stochastic:
-    """`sites` are names of layers, behind which `dropped` of 256 elements go in each of `passes` passes.
+    """`sites` are names of layers, after which `dropped` of 256 elements go in each of `passes` passes.
 
     `seed`: 64 bits. `abstain_above`: 1/1024 bit of predictive entropy, -1 never.
     """
@@ -216,7 +216,7 @@ class _Unrolled:
 def _site(graph: Graph, name: str) -> Node:
     node = next((node for node in graph.nodes if graph.node_name(node) == name), None)
     if node is None:
-        raise TinyguardError(f"stochastic inference behind the layer {name!r}, which is not there")
+        raise TinyguardError(f"stochastic inference after the layer {name!r}, which is not there")
     if node not in site_layers(graph):
         raise TinyguardError(
             f"{node.operator} '{name}' cannot be a site: it takes an int8 layer that scales its output "
