@@ -142,7 +142,7 @@ def test_a_keras_network_becomes_one_that_any_backend_of_keras_loads() -> None:
         ({"--validation": "wide.npz"}, r"wide.npz: samples have shape \(12, 12, 1\)"),
         ({"--validation": "300"}, "300 cannot be held out"),
         ({"--eps": "2"}, "--eps 2 is no fraction of the pixel range"),
-        ({"--eps": "8/0"}, "--eps 8/0 is no share"),
+        ({"--eps": "8/0"}, "--eps 8/0 is no fraction"),
         ({"--auxiliary": "small.py:network"}, "--auxiliary is for ensemble-at, and the recipe is pgd-at"),
         ({"--batch": "4000"}, "270 samples are fewer than a batch of 4000"),
         ({"--clean": "0.5", "--recipe": "trades"}, "--clean says nothing to trades"),

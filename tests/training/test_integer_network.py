@@ -39,7 +39,7 @@ def moved(network: IntegerNetwork, steps: int = 3, rate: float = 0.01) -> Intege
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
-        network.settle()
+        network.rebuild()
     return network
 
 
@@ -144,7 +144,7 @@ def test_weights_stay_inside_fixed_scales_and_scales_follow_the_others() -> None
         with torch.no_grad():
             for weights in network.weights()[0]:
                 weights.mul_(1.5)
-        network.settle()
+        network.rebuild()
     for node in graph.nodes:
         if node.operator != "CONV_2D":
             continue
@@ -203,7 +203,7 @@ def test_biases_stay_inside_what_32_bits_can_sum() -> None:
     with torch.no_grad():
         for bias in network.weights()[1]:
             bias.fill_(1e9)
-    network.settle()
+    network.rebuild()
     codes = codes_of(network, 20)
     exported = with_constants(DIGITS.read_bytes(), network.graph)
     np.testing.assert_array_equal(network.simulator.run(codes)[0], LiteRTBackend(exported).run(codes)[0])

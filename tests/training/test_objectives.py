@@ -45,7 +45,7 @@ class Linear:
     def weights(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return [self.matrix], []
 
-    def settle(self) -> None: ...
+    def rebuild(self) -> None: ...
 
     def state(self) -> State:
         return {"matrix": self.matrix.detach()}

@@ -66,11 +66,11 @@ class AccumulatingLayer(Layer, ABC):
     def requantization(self) -> Requantization:
         """The rule from accumulators, bias included, to codes."""
         operator = self.operator
-        settled, zero_point = operator.settled, operator.outputs[0].zero_point
+        constant, zero_point = operator.constant_channels, operator.outputs[0].zero_point
         return Requantization(
-            np.where(settled, 0, operator.multipliers).astype(np.int64),
-            np.where(settled, 0, operator.shifts).astype(np.int64),
-            np.where(settled, operator.requantize(operator.least), zero_point).astype(np.int64),
+            np.where(constant, 0, operator.multipliers).astype(np.int64),
+            np.where(constant, 0, operator.shifts).astype(np.int64),
+            np.where(constant, operator.requantize(operator.least), zero_point).astype(np.int64),
             zero_point,
             operator.low,
             operator.high,

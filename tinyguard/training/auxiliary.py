@@ -40,7 +40,7 @@ def auxiliary_networks(
     `folder` as STEM.auxiliary-1 and so on."""
     if names:
         return [open_source(name, shape, normalization, settings).network for name in names]
-    found = []
+    networks = []
     for number in range(1, COUNT + 1):
         seed = settings.seed + _SEEDS * number
         network = source.fresh(seed)
@@ -52,8 +52,8 @@ def auxiliary_networks(
             lambda done, total, number=number: on_samples(f"auxiliary network {number}", done, total),  # type: ignore[misc]
         )
         write_atomically(folder / f"{stem}.auxiliary-{number}{source.ending}", source.content(network))
-        found.append(network)
-    return found
+        networks.append(network)
+    return networks
 
 
 def _train_plainly(
@@ -72,6 +72,6 @@ def _train_plainly(
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            network.settle()
+            network.rebuild()
             schedule.step()
             on_samples((epoch * steps + step + 1) * _BATCH, epochs * steps * _BATCH)

@@ -68,12 +68,12 @@ class FloatNetwork:
     def weights(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
         return [p for p in self.module.parameters() if p.requires_grad], []
 
-    def settle(self) -> None:
+    def rebuild(self) -> None:
         """Nothing is kept of earlier weights."""
 
     def state(self) -> State:
-        found: State = self.module.state_dict() if self._state is None else self._state()
-        return found
+        tensors: State = self.module.state_dict() if self._state is None else self._state()
+        return tensors
 
     @torch.no_grad()
     def load(self, state: State) -> None:
@@ -109,7 +109,7 @@ class FloatNetwork:
         self.module.eval()
         try:
             with torch.no_grad():
-                found = self.module(self._example() * self._gain + self._bias)
+                outputs = self.module(self._example() * self._gain + self._bias)
         except Exception as error:
             raise TinyguardError(
                 f"the network takes no samples of {self.shape} ({one_line(error)}): give data of the "
@@ -117,7 +117,7 @@ class FloatNetwork:
             ) from None
         finally:
             self.module.train(training)
-        return find_output(found, wanted)
+        return find_output(outputs, wanted)
 
     def _example(self) -> torch.Tensor:
         return self.laid_out(torch.zeros(2, *self.shape, dtype=torch.uint8))

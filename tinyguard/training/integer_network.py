@@ -38,14 +38,16 @@ class IntegerNetwork:
             for place, layer in enumerate(self.simulator.layers)
             if isinstance(layer, TRAINABLE)
         }
-        indices = [tensor.index for one in self._places.values() for tensor in one.tensors if tensor]
+        indices = [
+            tensor.index for parameters in self._places.values() for tensor in parameters.tensors if tensor
+        ]
         if not indices:
             raise TinyguardError(
                 "the network has no convolution or dense layer with constant weights to train"
             )
         if len(set(indices)) < len(indices):
             raise TinyguardError("layers of the network share weights, and int8-at trains each layer's own")
-        self.settle()
+        self.rebuild()
 
     @property
     def graph(self) -> Graph:
@@ -66,8 +68,8 @@ class IntegerNetwork:
         )
 
     def weights(self) -> tuple[list[torch.Tensor], list[torch.Tensor]]:
-        biases = [one.bias for one in self._places.values() if one.bias is not None]
-        return [one.weights for one in self._places.values()], biases
+        biases = [parameters.bias for parameters in self._places.values() if parameters.bias is not None]
+        return [parameters.weights for parameters in self._places.values()], biases
 
     def state(self) -> State:
         return {name: value.detach() for name, value in self._named().items()}
@@ -76,23 +78,23 @@ class IntegerNetwork:
     def load(self, state: State) -> None:
         for name, value in self._named().items():
             value.copy_(state[name])
-        self.settle()
+        self.rebuild()
 
-    def settle(self) -> None:
+    def rebuild(self) -> None:
         """Make the layers anew of the codes that the real weights now have."""
         before = self.simulator
-        constants = {place: one.constants() for place, one in self._places.items()}
+        constants = {place: parameters.constants() for place, parameters in self._places.items()}
         changed = {
             tensor.index: tensor
-            for place, one in self._places.items()
-            for tensor in one.tensors_of(constants[place])
+            for place, parameters in self._places.items()
+            for tensor in parameters.tensors_of(constants[place])
         }
         graph = replace(
             before.graph, tensors=tuple(changed.get(tensor.index, tensor) for tensor in before.graph.tensors)
         )
         layers = list(before.layers)
-        for place, one in self._places.items():
-            layers[place] = layer_of(one.operator_in(graph))
+        for place, parameters in self._places.items():
+            layers[place] = layer_of(parameters.operator_in(graph))
         self.simulator = before.with_layers(graph, layers)
         trained = [
             TrainedLayer(layer, self._places[place].weights, self._places[place].bias)
@@ -104,9 +106,9 @@ class IntegerNetwork:
 
     def _named(self) -> State:
         named: State = {}
-        for one in self._places.values():
-            weights, bias = one.tensors
-            named[f"weights.{weights.index}"] = one.weights
-            if bias is not None and one.bias is not None:
-                named[f"bias.{bias.index}"] = one.bias
+        for parameters in self._places.values():
+            weights, bias = parameters.tensors
+            named[f"weights.{weights.index}"] = parameters.weights
+            if bias is not None and parameters.bias is not None:
+                named[f"bias.{bias.index}"] = parameters.bias
         return named

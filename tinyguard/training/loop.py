@@ -133,7 +133,7 @@ class _Run:
             self.optimizer.zero_grad()
             loss.backward()
             self.optimizer.step()
-            network.settle()
+            network.rebuild()
             update_average(self.progress.average, network, self._kept(phase, epoch * steps + step))
             total += value
             self.on_samples((step + 1) * batch, steps * batch)

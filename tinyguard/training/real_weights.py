@@ -43,7 +43,7 @@ class RealWeights:
         assert tensor.quantization is not None
         scales = np.array(tensor.quantization.scales, np.float32)
         self._file = Constants(operator.weights, operator.bias, scales)
-        self._frozen = operator.settled
+        self._frozen = operator.constant_channels
         self._shape = [1] * operator.weights.ndim
         if len(scales) > 1:
             self._shape[operator.channel_axis] = -1
@@ -117,7 +117,7 @@ class RealWeights:
         weights, bias = self.tensors
         assert weights.quantization is not None
         scales = tuple(map(float, constants.scales))
-        found = [
+        tensors = [
             replace(
                 weights, data=constants.weights, quantization=replace(weights.quantization, scales=scales)
             )
@@ -128,5 +128,5 @@ class RealWeights:
                 real = self._bias_scales(constants.scales).astype(np.float32)
                 quantization = Quantization(tuple(map(float, real)), (0,) * len(real), quantization.axis)
             data = constants.bias.astype(bias.dtype)
-            found.append(replace(bias, data=data, quantization=quantization))
-        return found
+            tensors.append(replace(bias, data=data, quantization=quantization))
+        return tensors

@@ -30,7 +30,7 @@ class TrainableNetwork(Protocol):
         ...
 
     def attacked(self) -> Callable[[torch.Tensor], torch.Tensor]:
-        """`x` to logits as deployed, with a gradient of `x` alone, until the next `settle`."""
+        """`x` to logits as deployed, with a gradient of `x` alone, until the next `rebuild`."""
         ...
 
     def logits(self, x: torch.Tensor) -> torch.Tensor:
@@ -41,7 +41,7 @@ class TrainableNetwork(Protocol):
         """What is trained: first what weight decay applies to, then the rest."""
         ...
 
-    def settle(self) -> None:
+    def rebuild(self) -> None:
         """Take up weights that the optimizer has moved."""
         ...
 

@@ -157,14 +157,14 @@ class Accumulating(Operator):
         return int(np.maximum(above, -below).max(initial=0))
 
     @functools.cached_property
-    def settled(self) -> np.ndarray:
+    def constant_channels(self) -> np.ndarray:
         """Channels whose code never changes: those of dead channels, often with a huge bias."""
         return np.asarray(self.requantize(self.least) == self.requantize(self.most))
 
     @functools.cached_property
     def moving_bias(self) -> np.ndarray:
-        """The bias, int64 (channels,), 0 in channels that are `settled`."""
-        return np.where(self.settled, 0, self.bias)
+        """The bias, int64 (channels,), 0 in channels that are `constant_channels`."""
+        return np.where(self.constant_channels, 0, self.bias)
 
     @functools.cached_property
     def largest_sum(self) -> int:
