@@ -49,8 +49,12 @@ def brought() -> tuple[Brought, ...]:
 def packages_of(values: Iterable[Any]) -> dict[str, str]:
     """The packages that bring any of `values`, sorted, with their versions."""
     wanted = list(values)
-    found = {one.package: one.version for one in brought() if any(one.value is value for value in wanted)}
-    return dict(sorted(found.items()))
+    versions = {
+        extension.package: extension.version
+        for extension in brought()
+        if any(extension.value is value for value in wanted)
+    }
+    return dict(sorted(versions.items()))
 
 
 def taken(kind: str, name: str, package: str) -> TinyguardError:

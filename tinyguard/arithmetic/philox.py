@@ -32,7 +32,7 @@ def philox4x32_arrays(counter: Arrays, key: tuple[int, int]) -> Arrays:
 
 
 def _mixed(product: np.ndarray, word: np.ndarray, key: int) -> np.ndarray:
-    found = (product >> _HALF) ^ word
-    found ^= np.uint64(key)
-    found &= _LOW
-    return found
+    mixed = (product >> _HALF) ^ word
+    mixed ^= np.uint64(key)
+    mixed &= _LOW
+    return mixed

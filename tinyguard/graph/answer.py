@@ -106,11 +106,16 @@ def roles() -> Mapping[str, Role]:
 
     Raises TinyguardError for a package that brings one whose name is taken.
     """
-    found = {role.name: role for role in (SCORES, PROBABILITY, VALUES, MAP, MARK, UNCERTAINTY, PASS, VERSION)}
-    for one in brought():
-        if isinstance(one.value, Role) and found.setdefault(one.value.name, one.value) is not one.value:
-            raise taken("role", one.value.name, one.package)
-    return MappingProxyType(found)
+    by_name = {
+        role.name: role for role in (SCORES, PROBABILITY, VALUES, MAP, MARK, UNCERTAINTY, PASS, VERSION)
+    }
+    for extension in brought():
+        if (
+            isinstance(extension.value, Role)
+            and by_name.setdefault(extension.value.name, extension.value) is not extension.value
+        ):
+            raise taken("role", extension.value.name, extension.package)
+    return MappingProxyType(by_name)
 
 
 def role_of(graph: Graph, index: int) -> Role:
@@ -169,10 +174,10 @@ _READINGS: weakref.WeakKeyDictionary[Graph, _Reading] = weakref.WeakKeyDictionar
 
 
 def _reading(graph: Graph) -> _Reading:
-    found = _READINGS.get(graph)
-    if found is None:
-        found = _READINGS[graph] = _read(graph)
-    return found
+    reading = _READINGS.get(graph)
+    if reading is None:
+        reading = _READINGS[graph] = _read(graph)
+    return reading
 
 
 def _read(graph: Graph) -> _Reading:
@@ -274,8 +279,8 @@ def decide(graph: Graph, outputs: Sequence[Any]) -> Answer:
         codes = _flat(outputs[place])
         beside[role.name] = (*beside.get(role.name, ()), codes)
         if role.marks is not None:
-            found = role.marks(codes)
-            marked = found if marked is None else marked | found
+            flagged = role.marks(codes)
+            marked = flagged if marked is None else marked | flagged
     return Answer(scores.argmax(1), scores, marked, MappingProxyType(beside))
 
 

@@ -74,11 +74,12 @@ def resume(
 
 def outputs_of(graph: Graph, steps: Steps, inputs: Sequence[Any]) -> tuple[Any, ...]:
     """The graph's outputs, shape (N, *tensor.sample_shape), out of what `execute` yields."""
-    found = dict(zip(graph.inputs, inputs, strict=True))
+    values = dict(zip(graph.inputs, inputs, strict=True))
     for node, results in steps:
         for index, result in zip(node.outputs, results, strict=True):
             if index in graph.outputs:
-                found[index] = result
+                values[index] = result
     return tuple(
-        found[index].reshape(len(found[index]), *graph.tensors[index].sample_shape) for index in graph.outputs
+        values[index].reshape(len(values[index]), *graph.tensors[index].sample_shape)
+        for index in graph.outputs
     )

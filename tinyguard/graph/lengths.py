@@ -11,17 +11,17 @@ from tinyguard.graph.graph import Graph
 
 def clear_unused(graph: Graph, outputs: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     """The graph's outputs (N, ...) in order, zero beyond the used bytes of each sample."""
-    found = cleared(graph, dict(zip(graph.outputs, outputs, strict=True)))
-    return tuple(found[index] for index in graph.outputs)
+    values = cleared(graph, dict(zip(graph.outputs, outputs, strict=True)))
+    return tuple(values[index] for index in graph.outputs)
 
 
 def cleared(graph: Graph, tensors: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
     """The same for tensors by index, N samples each, of which outputs of variable length are some."""
-    found = dict(tensors)
+    values = dict(tensors)
     for index, count in graph.lengths.items():
         if index in tensors and count in tensors:
-            found[index] = _clear(tensors[index], tensors[count])
-    return found
+            values[index] = _clear(tensors[index], tensors[count])
+    return values
 
 
 def _clear(output: np.ndarray, counts: np.ndarray) -> np.ndarray:

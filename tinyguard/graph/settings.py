@@ -36,13 +36,13 @@ class Setting:
         if self.kind not in KINDS:
             raise TinyguardError(f"setting {self.name} of the kind {self.kind!r}; known: {', '.join(KINDS)}")
         low, high = _WIDEST[self.kind]
-        one = self.kind != "int32[]"
+        scalar = self.kind != "int32[]"
         fits = all(low <= least <= most <= high for least, most in self.ranges)
         if (
             not fits
             or len(self.ranges) != len(self.value)
             or not self.value
-            or (one and len(self.value) != 1)
+            or (scalar and len(self.value) != 1)
         ):
             raise TinyguardError(
                 f"setting {self.name} has {len(self.value)} values and the ranges {self.ranges}"
@@ -65,14 +65,14 @@ def checked(
 ) -> dict[str, tuple[int, ...]]:
     """`values` as tuples of entries. Raises TinyguardError for an unknown name or a value out of range."""
     known = {setting.name: setting for setting in settings}
-    found = {}
+    entries = {}
     for name, value in values.items():
         if name not in known:
             there = f"known: {', '.join(known)}" if known else "the network has none"
             raise TinyguardError(f"no setting named {name!r}; {there}")
-        found[name] = tuple(map(int, value)) if isinstance(value, Sequence) else (int(value),)
-        known[name].check(found[name])
-    return found
+        entries[name] = tuple(map(int, value)) if isinstance(value, Sequence) else (int(value),)
+        known[name].check(entries[name])
+    return entries
 
 
 def values_of(settings: Iterable[Setting]) -> dict[str, tuple[int, ...]]:

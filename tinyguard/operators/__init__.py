@@ -30,18 +30,18 @@ def registry() -> dict[str, type[Operator]]:
 
     Operators of other packages are among them; those may take no name that is there.
     """
-    found: dict[str, type[Operator]] = {}
+    classes: dict[str, type[Operator]] = {}
     for module in pkgutil.iter_modules(__path__):
         if not module.name.startswith("_") and module.name not in ("base", "target"):
             for value in vars(importlib.import_module(f"{__name__}.{module.name}")).values():
                 if _is_operator(value):
-                    found.update(dict.fromkeys(value.names, value))
-    for one in plugins.brought():
-        names = one.value.names if _is_operator(one.value) else ()
+                    classes.update(dict.fromkeys(value.names, value))
+    for extension in plugins.brought():
+        names = extension.value.names if _is_operator(extension.value) else ()
         for name in names:
-            if found.setdefault(name, one.value) is not one.value:
-                raise plugins.taken("operator", name, one.package)
-    return found
+            if classes.setdefault(name, extension.value) is not extension.value:
+                raise plugins.taken("operator", name, extension.package)
+    return classes
 
 
 def _is_operator(value: object) -> TypeGuard[type[Operator]]:

@@ -49,12 +49,12 @@ class MonteCarloSum(Operator):
         x = inputs[0]
         assert x is not None
         q = x.reshape(len(x), -1).astype(np.int32) + LEVELS // 2
-        found = np.concatenate([q, entropy_table()[q].sum(axis=1, keepdims=True, dtype=np.int32)], axis=1)
+        sums = np.concatenate([q, entropy_table()[q].sum(axis=1, keepdims=True, dtype=np.int32)], axis=1)
         if not self.first:
             before = inputs[1]
             assert before is not None
-            found = found + before.reshape(found.shape)
-        return (found.reshape(len(x), *self.outputs[0].shape),)
+            sums = sums + before.reshape(sums.shape)
+        return (sums.reshape(len(x), *self.outputs[0].shape),)
 
     @property
     def in_place(self) -> tuple[int, ...]:

@@ -112,27 +112,27 @@ def _elementwise(operator: Elementwise, channels: Channels) -> list[Couple] | No
     output = operator.outputs[0]
     if not output.shape:
         return None
-    found: list[Couple] = []
+    couples: list[Couple] = []
     for tensor in (operator.input_tensor(0), operator.input_tensor(1)):
         numbers = channels.numbers(tensor)
         if len(numbers) == output.shape[-1]:
-            found.append((numbers, channels.numbers(output)))
+            couples.append((numbers, channels.numbers(output)))
         elif len(numbers):
-            found.append((numbers, numbers[:1]))
-    return found
+            couples.append((numbers, numbers[:1]))
+    return couples
 
 
 def _concatenation(operator: Concatenation, channels: Channels) -> list[Couple] | None:
     output = channels.numbers(operator.outputs[0])
     if operator.axis != len(operator.outputs[0].shape):
         return _alike(operator, channels) if not any(t and t.is_constant for t in operator.inputs) else None
-    found, start = [], 0
+    couples, start = [], 0
     for tensor in operator.inputs:
         assert tensor is not None
         if not tensor.is_constant:
-            found.append((channels.numbers(tensor), output[start : start + tensor.shape[-1]]))
+            couples.append((channels.numbers(tensor), output[start : start + tensor.shape[-1]]))
         start += tensor.shape[-1]
-    return found
+    return couples
 
 
 def _reshape(operator: Operator, channels: Channels) -> list[Couple] | None:

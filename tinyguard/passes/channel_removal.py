@@ -20,7 +20,7 @@ from tinyguard.passes.liveness import Liveness, Reading
 from tinyguard.passes.ranges import Range, sum_range
 
 
-def remove(graph: Graph, operators: Sequence[Operator], found: dict[int, Range], live: Liveness) -> Graph:
+def remove(graph: Graph, operators: Sequence[Operator], spans: dict[int, Range], live: Liveness) -> Graph:
     """The graph with the channels of `live.kept` alone."""
     draft = Draft(graph)
     for index in live.channels.start:
@@ -28,7 +28,7 @@ def remove(graph: Graph, operators: Sequence[Operator], found: dict[int, Range],
         draft.set_shape(index, (*tensor.shape[:-1], int(_kept(live, tensor).sum())))
     for position, operator in enumerate(operators):
         if position in live.readings:
-            _reread(draft, position, live.readings[position], found, live)
+            _reread(draft, position, live.readings[position], spans, live)
         elif isinstance(operator, DepthwiseConv2D):
             _set_sums(
                 draft, position, operator, operator.weights, operator.bias, _kept(live, operator.outputs[0])
@@ -51,7 +51,7 @@ def _kept(live: Liveness, tensor: Tensor) -> np.ndarray:
     return live.kept[numbers] if len(numbers) else np.ones(tensor.shape[-1:], bool)
 
 
-def _reread(draft: Draft, position: int, reading: Reading, found: dict[int, Range], live: Liveness) -> None:
+def _reread(draft: Draft, position: int, reading: Reading, spans: dict[int, Range], live: Liveness) -> None:
     """Fold constant inputs into the bias, make constant outputs bias alone, and drop rows and columns."""
     operator = reading.operator
     source = operator.source
@@ -59,7 +59,7 @@ def _reread(draft: Draft, position: int, reading: Reading, found: dict[int, Rang
     bias = operator.bias.copy()
     rows = weights.reshape(len(weights), -1, weights.shape[-1])  # a view: (output, tap, column)
     if reading.fixed.any():
-        ends = sum_range(operator, [found.get(index) for index in operator.node.inputs])
+        ends = sum_range(operator, [spans.get(index) for index in operator.node.inputs])
         lowest = ends[0].reshape(-1, len(bias))[0]
         varying = reading.fixed & rows.any(axis=(1, 2))
         bias[varying] = lowest[varying]

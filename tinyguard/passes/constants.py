@@ -18,11 +18,11 @@ def fold_constants(graph: Graph) -> Graph:
     they were.
     """
     operators = resolve(graph)
-    found = ranges(graph, operators)
+    spans = ranges(graph, operators)
     values: dict[int, np.ndarray] = {}
     for operator in operators:
         outputs = operator.node.outputs
-        results = _computed(operator, values) or _settled(operator, found)
+        results = _computed(operator, values) or _one_code(operator, spans)
         if results is not None and not any(index in graph.outputs for index in outputs):
             values.update(zip(outputs, results, strict=True))
     for node in reversed(graph.nodes):
@@ -64,9 +64,9 @@ def _computed(operator: Operator, values: dict[int, np.ndarray]) -> tuple[np.nda
     return operator.run(*arrays) if arrays else None
 
 
-def _settled(operator: Operator, found: dict[int, Range]) -> tuple[np.ndarray, ...] | None:
+def _one_code(operator: Operator, spans: dict[int, Range]) -> tuple[np.ndarray, ...] | None:
     """The outputs of an operator whose every element has one possible code."""
-    ends = [found.get(tensor.index) for tensor in operator.outputs]
+    ends = [spans.get(tensor.index) for tensor in operator.outputs]
     if any(end is None or not end.fixed.all() for end in ends):
         return None
     held = sum(t.size_bytes for t in operator.inputs if t is not None and t.is_constant)

@@ -20,6 +20,6 @@ def eliminate_dead_channels(graph: Graph, multiple: int = 1) -> Graph:
     where they have them.
     """
     operators = resolve(graph)
-    found = ranges(graph, operators)
-    live = liveness(graph, operators, found, multiple)
-    return graph if live.kept.all() else remove(graph, operators, found, live)
+    spans = ranges(graph, operators)
+    live = liveness(graph, operators, spans, multiple)
+    return graph if live.kept.all() else remove(graph, operators, spans, live)

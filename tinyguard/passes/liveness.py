@@ -49,13 +49,13 @@ class Liveness:
 
 
 def liveness(
-    graph: Graph, operators: Sequence[Operator], found: dict[int, Range], multiple: int = 1
+    graph: Graph, operators: Sequence[Operator], spans: dict[int, Range], multiple: int = 1
 ) -> Liveness:
     """What stays; layers keep dead channels up to a multiple of `multiple` where they have them."""
     channels = Channels.of(graph)
     ties = [couple for operator in operators for couple in couples(operator, channels) or ()]
     readings = {
-        position: _reading(operator, channels, found)
+        position: _reading(operator, channels, spans)
         for position, operator in enumerate(operators)
         if isinstance(operator, Accumulating)
         and not isinstance(operator, DepthwiseConv2D)
@@ -78,12 +78,12 @@ def liveness(
     return Liveness(channels, readings, needed, kept)
 
 
-def _reading(operator: Accumulating, channels: Channels, found: dict[int, Range]) -> Reading:
+def _reading(operator: Accumulating, channels: Channels, spans: dict[int, Range]) -> Reading:
     slot = operator.source_index
     source = operator.input_tensor(slot)
     depth = operator.weights.shape[-1]
     reads = operator.weights.reshape(len(operator.weights), -1, depth).any(axis=1)
-    fixed, codes = found[source.index].channels()
+    fixed, codes = spans[source.index].channels()
     numbers = channels.numbers(source)
     times = depth // source.shape[-1]  # above 1 where a fully connected layer flattens its input
     fixed, codes = np.tile(fixed, times), np.tile(codes, times)
@@ -91,7 +91,7 @@ def _reading(operator: Accumulating, channels: Channels, found: dict[int, Range]
         foldable = fixed if _sees_no_padding(operator) else fixed & (codes == source.zero_point)
     else:
         foldable = np.zeros(depth, bool)
-    fixed_outputs = found[operator.outputs[0].index].channels()[0]
+    fixed_outputs = spans[operator.outputs[0].index].channels()[0]
     outputs = channels.numbers(operator.outputs[0])
     columns = np.tile(numbers, times) if len(numbers) else np.zeros(depth, np.int64)
     if not len(numbers):  # a constant input: nothing to demand of anyone

@@ -20,7 +20,7 @@ from tinyguard.passes.ranges import Range, ranges
 def fold_padding(graph: Graph) -> Graph:
     """The graph without the PADs of rows and columns that all their readers can take."""
     operators = resolve(graph)
-    found = ranges(graph, operators)
+    spans = ranges(graph, operators)
     draft = Draft(graph)
     changed = False
     for position, operator in enumerate(operators):
@@ -29,7 +29,7 @@ def fold_padding(graph: Graph) -> Graph:
         padded = operator.outputs[0].index
         readers = [k for k, node in enumerate(graph.nodes) if padded in node.inputs]
         takers = [operators[k] for k in readers]
-        if not readers or padded in graph.outputs or not all(_takes(t, operator, found) for t in takers):
+        if not readers or padded in graph.outputs or not all(_takes(t, operator, spans) for t in takers):
             continue
         for reader, taker in zip(readers, takers, strict=True):
             draft.read_instead(padded, operator.node.inputs[0])
@@ -65,7 +65,7 @@ def _pads_images(operator: Pad) -> bool:
     return ranks and same_quantization(operator.input_tensor(0), operator.outputs[0])
 
 
-def _takes(taker: Operator, operator: Pad, found: dict[int, Range]) -> bool:
+def _takes(taker: Operator, operator: Pad, spans: dict[int, Range]) -> bool:
     """Whether the taker's own padding can stand for the PAD; every window must still see the input."""
     if not isinstance(taker, Conv2D | DepthwiseConv2D | MaxPool2D):
         return False
@@ -76,5 +76,5 @@ def _takes(taker: Operator, operator: Pad, found: dict[int, Range]) -> bool:
             return False
     source = operator.input_tensor(0)
     if isinstance(taker, MaxPool2D):
-        return int(found[source.index].low.min()) >= operator.fill
+        return int(spans[source.index].low.min()) >= operator.fill
     return operator.fill == source.zero_point

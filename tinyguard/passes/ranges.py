@@ -51,19 +51,19 @@ class Range:
 
 def ranges(graph: Graph, operators: Sequence[Operator]) -> dict[int, Range]:
     """The range of every tensor of int8 or int16 codes; constants included."""
-    found: dict[int, Range] = {}
+    spans: dict[int, Range] = {}
     for tensor in graph.tensors:
         if tensor.data is not None and tensor.dtype in ("int8", "int16"):
-            found[tensor.index] = Range(tensor.data[None], tensor.data[None])
+            spans[tensor.index] = Range(tensor.data[None], tensor.data[None])
     for index in graph.inputs:
         if graph.tensors[index].dtype in ("int8", "int16"):
-            found[index] = _whole(graph.tensors[index], CODE_RANGE[graph.tensors[index].dtype])
+            spans[index] = _whole(graph.tensors[index], CODE_RANGE[graph.tensors[index].dtype])
     for operator in operators:
-        results = output_ranges(operator, [found.get(index) for index in operator.node.inputs])
+        results = output_ranges(operator, [spans.get(index) for index in operator.node.inputs])
         for tensor, result in zip(operator.outputs, results, strict=True):
             if result is not None:
-                found[tensor.index] = result
-    return found
+                spans[tensor.index] = result
+    return spans
 
 
 def output_ranges(operator: Operator, inputs: Sequence[Range | None]) -> list[Range | None]:
@@ -124,17 +124,17 @@ def _whole(tensor: Tensor, ends: tuple[int, int]) -> Range:
     )
 
 
-def _present(found: Range | None) -> Range:
-    assert found is not None
-    return found
+def _present(span: Range | None) -> Range:
+    assert span is not None
+    return span
 
 
 def _run(operator: Operator, inputs: Sequence[Range | None], ends: Sequence[int]) -> tuple[np.ndarray, ...]:
     """The outputs with input k at its lowest (ends[k] is 0) or highest code; other constants as they are."""
     arrays: list[np.ndarray | None] = []
-    for k, (tensor, found) in enumerate(zip(operator.inputs, inputs, strict=True)):
-        if found is not None:
-            arrays.append(found.high if k < len(ends) and ends[k] else found.low)
+    for k, (tensor, span) in enumerate(zip(operator.inputs, inputs, strict=True)):
+        if span is not None:
+            arrays.append(span.high if k < len(ends) and ends[k] else span.low)
         else:
             arrays.append(tensor.data[None] if tensor is not None and tensor.data is not None else None)
     return operator.run(*arrays)
@@ -164,8 +164,8 @@ def _where_fixed(operator: Operator, inputs: Sequence[Range | None], whole: Rang
     result = _run(operator, inputs, ())[0]
     fixed = np.ones(result.shape, bool)
     rank = len(operator.outputs[0].shape)
-    for tensor, found in zip(operator.inputs, inputs, strict=True):
-        if tensor is not None and found is not None:
+    for tensor, span in zip(operator.inputs, inputs, strict=True):
+        if tensor is not None and span is not None:
             shape = (1,) * (rank - len(tensor.shape)) + tensor.shape
-            fixed &= found.fixed.reshape(1, *shape)
+            fixed &= span.fixed.reshape(1, *shape)
     return Range(np.where(fixed, result, whole.low), np.where(fixed, result, whole.high))

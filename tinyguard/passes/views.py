@@ -23,10 +23,10 @@ def remove_identities(graph: Graph) -> Graph:
     """The graph without nodes that copy, and with those that reshape as RESHAPE."""
     draft = Draft(graph)
     operators = resolve(graph)
-    found = ranges(graph, operators)
+    spans = ranges(graph, operators)
     changed = False
     for position, operator in enumerate(operators):
-        slot = copied_input(operator, found)
+        slot = copied_input(operator, spans)
         if slot is None or operator.input_tensor(slot).is_constant:
             continue
         current = draft.nodes[position]
@@ -54,7 +54,7 @@ def collapse_reshapes(graph: Graph) -> Graph:
     return draft.graph() if changed else graph
 
 
-def copied_input(operator: Operator, found: dict[int, Range]) -> int | None:
+def copied_input(operator: Operator, spans: dict[int, Range]) -> int | None:
     """The input whose bytes output 0 holds, in order; None when there is none or there are more outputs."""
     if len(operator.outputs) > 1:
         return None
@@ -68,9 +68,9 @@ def copied_input(operator: Operator, found: dict[int, Range]) -> int | None:
     if source.shape != output.shape or not same_quantization(source, output):
         return None
     if isinstance(operator, Unary):
-        return 0 if _changes_nothing(operator, found) else None
+        return 0 if _changes_nothing(operator, spans) else None
     if isinstance(operator, Pool2D):
-        code = found[source.index]
+        code = spans[source.index]
         within = operator.low <= code.low.min() and code.high.max() <= operator.high
         return 0 if within and operator.rows.kernel == operator.columns.kernel == 1 else None
     if isinstance(operator, ResizeNearestNeighbor):
@@ -91,9 +91,9 @@ def _moved(operator: Moving) -> int | None:
     return move.source if np.array_equal(places.reshape(-1), np.arange(source.elements)) else None
 
 
-def _changes_nothing(operator: Unary, found: dict[int, Range]) -> bool:
+def _changes_nothing(operator: Unary, spans: dict[int, Range]) -> bool:
     """Whether the function is the identity on every code that the input can take."""
-    code = found.get(operator.input_tensor(0).index)
+    code = spans.get(operator.input_tensor(0).index)
     if code is None or operator.input_tensor(0).dtype != operator.outputs[0].dtype:
         return False
     codes = np.arange(int(code.low.min()), int(code.high.max()) + 1).astype(code.low.dtype)

@@ -40,23 +40,23 @@ def rows(a: tuple[int, ...], b: tuple[int, ...]) -> Rows:
             levels.append((size, n > 1, m > 1))
     levels = levels or [(1, True, True)]
     steps: tuple[list[int], list[int]] = ([], [])
-    for k, found in enumerate(steps):
+    for k, strides in enumerate(steps):
         stride = 1
         for level in reversed(levels):
             moves = level[1 + k]
-            found.append(stride if moves else 0)
+            strides.append(stride if moves else 0)
             stride *= level[0] if moves else 1
     return Rows(tuple(level[0] for level in levels), tuple(steps[0][::-1]), tuple(steps[1][::-1]))
 
 
-def c_rows(found: Rows) -> str:
+def c_rows(rows: Rows) -> str:
     """C declaration of the constant `tg_rows` named `rows`."""
-    missing = MAX_LEVELS - len(found.sizes)
+    missing = MAX_LEVELS - len(rows.sizes)
 
     def field(name: str, values: tuple[int, ...], fill: int) -> str:
         return f".{name} = {{{', '.join(map(str, (fill,) * missing + values))}}}"
 
-    fields = (field("size", found.sizes, 1), field("a", found.a, 0), field("b", found.b, 0))
+    fields = (field("size", rows.sizes, 1), field("a", rows.a, 0), field("b", rows.b, 0))
     return f"static const tg_rows rows = {{{', '.join(fields)}}};"
 
 

@@ -27,13 +27,13 @@ class Reduction:
 
     def fields(self) -> dict[str, int]:
         """The loops in the words of the kernels' shapes, outermost first."""
-        found = {}
+        sizes = {}
         for name, loops in (("kept", self.kept), ("reduced", self.reduced)):
             filled = ((1, 0),) * (LOOPS - len(loops)) + loops
             for i, (size, stride) in enumerate(filled):
-                found[f"{name}[{i}]"] = size
-                found[f"{name}_stride[{i}]"] = stride
-        return found
+                sizes[f"{name}[{i}]"] = size
+                sizes[f"{name}_stride[{i}]"] = stride
+        return sizes
 
 
 def prepare(operator: Operator) -> Reduction:
