@@ -73,10 +73,10 @@ class PairConvolution:
 
     def codes(self, x: torch.Tensor, rule: Rule, outside: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         """float32 codes (M, *output), and on request whether the clamp holds each, bool (rows, O)."""
-        found = torch.empty((len(x), *self.output))
-        flags = torch.empty((found[..., 0].numel(), self.output[-1]), dtype=torch.bool) if outside else None
+        output = torch.empty((len(x), *self.output))
+        flags = torch.empty((output[..., 0].numel(), self.output[-1]), dtype=torch.bool) if outside else None
         scratch = torch.empty(self._scratch, dtype=torch.int16)
         arrays = (ctypes.c_void_p(array.ctypes.data) for array in (self._weights, self._bias))
         shape, in_c = ctypes.byref(self._shape), ctypes.byref(rule.in_c)
-        call("tg_convolve", shape, in_c, *arrays, x, found, flags, scratch, c_size_t(len(x)))
-        return found, flags
+        call("tg_convolve", shape, in_c, *arrays, x, output, flags, scratch, c_size_t(len(x)))
+        return output, flags

@@ -31,7 +31,7 @@ INLINE void flow_int16(const int16_t *u, int16_t *restrict total, size_t count, 
 }
 
 /* Codes in float32 after the descent of filter_total_variation.py. scratch: 3 images of int16. */
-EVERY_CPU void tg_total_variation(const struct shape *shape, const float *codes, float *found,
+EVERY_CPU void tg_total_variation(const struct shape *shape, const float *codes, float *filtered,
                                   int16_t *scratch, int32_t iterations, int32_t width_bits) {
     const size_t rows = shape->rows, row = shape->row, apart = shape->channels, size = rows * row;
     const int16_t low = (int16_t) - (1 << width_bits), high = (int16_t)((1 << width_bits) - 1);
@@ -39,7 +39,7 @@ EVERY_CPU void tg_total_variation(const struct shape *shape, const float *codes,
                             *restrict const total = scratch + 2 * size;
     for (size_t image = 0; image < shape->images; image++) {
         const float *const x = codes + image * size;
-        float *restrict const y = found + image * size;
+        float *restrict const y = filtered + image * size;
         for (size_t i = 0; i < size; i++) {
             wanted[i] = u[i] = (int16_t)(((int32_t)x[i] + 128) << 6);
         }
@@ -87,10 +87,10 @@ INLINE void push(const float *t, const uint8_t *inside, float *restrict g, size_
     }
 }
 
-/* The gradient of the descent without rounding. scratch: 3 images of float32, and 2 of one byte per element for
- * each iteration. */
+/* The gradient of the descent without rounding. scratch: 3 images of float32, and per
+ * iteration 2 of one byte per element. */
 EVERY_CPU void tg_total_variation_gradient(const struct shape *shape, const float *codes,
-                                           const float *upstream, float *found, float *scratch,
+                                           const float *upstream, float *gradient, float *scratch,
                                            int32_t iterations, float strength, float step) {
     const size_t rows = shape->rows, row = shape->row, apart = shape->channels, size = rows * row;
     float *restrict const u = scratch, *restrict const total = scratch + size,
@@ -98,7 +98,7 @@ EVERY_CPU void tg_total_variation_gradient(const struct shape *shape, const floa
     uint8_t *const flags = (uint8_t *)(scratch + 3 * size);
     for (size_t image = 0; image < shape->images; image++) {
         const float *const x = codes + image * size;
-        float *restrict const sum = found + image * size;
+        float *restrict const sum = gradient + image * size;
         memcpy(u, x, size * sizeof *u);
         for (int32_t k = 0; k < iterations; k++) {
             uint8_t *const down = flags + 2 * k * size, *const across = down + size;
@@ -168,13 +168,13 @@ INLINE void pad(const struct shape *shape, const float *x, int8_t *restrict padd
 }
 
 /* The median of each 3x3 window. scratch: the padded image and a row, int8. */
-EVERY_CPU void tg_median(const struct shape *shape, const float *codes, float *found, int8_t *scratch) {
+EVERY_CPU void tg_median(const struct shape *shape, const float *codes, float *filtered, int8_t *scratch) {
     const size_t rows = shape->rows, row = shape->row, channels = shape->channels, wide = row + 2 * channels;
     for (size_t image = 0; image < shape->images; image++) {
         pad(shape, codes + image * rows * row, scratch);
         for (size_t r = 0; r < rows; r++) {
             const int8_t *const top = scratch + r * wide;
-            float *restrict const y = found + (image * rows + r) * row;
+            float *restrict const y = filtered + (image * rows + r) * row;
             for (size_t i = 0; i < row; i++) {
                 int8_t taps[9];
 #pragma GCC unroll 9
@@ -189,9 +189,9 @@ EVERY_CPU void tg_median(const struct shape *shape, const float *codes, float *f
 
 /* Each median's gradient goes to the first of its window's elements, row by row, that has its value. */
 EVERY_CPU void tg_median_gradient(const struct shape *shape, const float *codes, const float *medians,
-                                  const float *upstream, float *found, int8_t *scratch) {
+                                  const float *upstream, float *gradient, int8_t *scratch) {
     const size_t rows = shape->rows, row = shape->row, channels = shape->channels, wide = row + 2 * channels;
-    memset(found, 0, shape->images * rows * row * sizeof *found);
+    memset(gradient, 0, shape->images * rows * row * sizeof *gradient);
     for (size_t image = 0; image < shape->images; image++) {
         pad(shape, codes + image * rows * row, scratch);
         for (size_t r = 0; r < rows; r++) {
@@ -212,7 +212,7 @@ EVERY_CPU void tg_median_gradient(const struct shape *shape, const float *codes,
                 down = down == 0 ? 0 : down > rows ? rows - 1 : down - 1;
                 across = across < channels ? across : across >= row + channels ? across - 2 * channels
                                                                               : across - channels;
-                found[(image * rows + down) * row + across] += upstream[first + i];
+                gradient[(image * rows + down) * row + across] += upstream[first + i];
             }
         }
     }

@@ -31,23 +31,23 @@ def _shape(images: torch.Tensor) -> _Shape:
 
 def total_variation(images: torch.Tensor, iterations: int, width_bits: int) -> torch.Tensor:
     """Codes after the descent in fixed point."""
-    found = torch.empty_like(images)
+    filtered = torch.empty_like(images)
     scratch = torch.empty(3, *images.shape[1:], dtype=torch.int16)
     numbers = c_int32(iterations), c_int32(width_bits)
-    call("tg_total_variation", ctypes.byref(_shape(images)), images, found, scratch, *numbers)
-    return found
+    call("tg_total_variation", ctypes.byref(_shape(images)), images, filtered, scratch, *numbers)
+    return filtered
 
 
 def total_variation_gradient(
     images: torch.Tensor, upstream: torch.Tensor, iterations: int, strength: float, step: float
 ) -> torch.Tensor:
     """The gradient of the descent without rounding."""
-    found, size = torch.empty_like(images), math.prod(images.shape[1:])
+    gradient, size = torch.empty_like(images), math.prod(images.shape[1:])
     scratch = torch.empty(3 * size + (2 * iterations * size + 3) // 4)
     numbers = c_int32(iterations), c_float(strength), c_float(step)
     shape = ctypes.byref(_shape(images))
-    call("tg_total_variation_gradient", shape, images, upstream, found, scratch, *numbers)
-    return found
+    call("tg_total_variation_gradient", shape, images, upstream, gradient, scratch, *numbers)
+    return gradient
 
 
 def _padded(images: torch.Tensor) -> torch.Tensor:
@@ -57,13 +57,13 @@ def _padded(images: torch.Tensor) -> torch.Tensor:
 
 def median(images: torch.Tensor) -> torch.Tensor:
     """The median of each 3x3 window."""
-    found = torch.empty_like(images)
-    call("tg_median", ctypes.byref(_shape(images)), images, found, _padded(images))
-    return found
+    medians = torch.empty_like(images)
+    call("tg_median", ctypes.byref(_shape(images)), images, medians, _padded(images))
+    return medians
 
 
 def median_gradient(images: torch.Tensor, medians: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
     """The gradient of the median: that of the first element in each window that has its value."""
-    found, shape = torch.empty_like(images), ctypes.byref(_shape(images))
-    call("tg_median_gradient", shape, images, medians, upstream, found, _padded(images))
-    return found
+    gradient, shape = torch.empty_like(images), ctypes.byref(_shape(images))
+    call("tg_median_gradient", shape, images, medians, upstream, gradient, _padded(images))
+    return gradient

@@ -45,12 +45,13 @@ INLINE float between(float x, float low, float high) {
 /* Points of the box (samples, elements) nearest to `x` where normal . point = level; `euclidean` in L2, else in
  * Linf. `scratch`: 2 * elements. */
 EVERY_CPU void tg_project_onto_plane(const struct space *space, const float *x, const float *normal,
-                                     const float *level, float *found, double *scratch, size_t samples,
+                                     const float *level, float *projected, double *scratch, size_t samples,
                                      int32_t euclidean) {
     const size_t elements = space->elements;
     const float *const low = space->low, *const high = space->high;
     double *restrict wall = scratch, *restrict rate = scratch + elements;
-    for (size_t sample = 0; sample < samples; sample++, x += elements, normal += elements, found += elements) {
+    for (size_t sample = 0; sample < samples;
+         sample++, x += elements, normal += elements, projected += elements) {
         double missing;
         SUM(missing, (double)normal[e] * (double)x[e]);
         missing = (double)level[sample] - missing;
@@ -84,7 +85,7 @@ EVERY_CPU void tg_project_onto_plane(const struct space *space, const float *x, 
             double way = multiple * speed;
             way = way < reach ? way : reach;
             way = size > 0 ? way : 0;
-            found[e] = between((float)(ahead ? x[e] + way : x[e] - way), low[e], high[e]);
+            projected[e] = between((float)(ahead ? x[e] + way : x[e] - way), low[e], high[e]);
         }
     }
 }
@@ -103,7 +104,7 @@ INLINE int short_of(const struct space *space, const float *clean, const float *
 /* clean + c (x - clean) with the smallest c from 1 whose point on the grid has normal . point >= level.
  * `scratch`: elements. */
 EVERY_CPU void tg_reach_on_grid(const struct space *space, const float *x, const float *clean,
-                                const float *normal, const float *level, float *found, float *scratch,
+                                const float *normal, const float *level, float *reached, float *scratch,
                                 size_t samples, int32_t doublings, int32_t bisections) {
     const size_t elements = space->elements;
     float *restrict delta = scratch;
@@ -125,8 +126,8 @@ EVERY_CPU void tg_reach_on_grid(const struct space *space, const float *x, const
             high = still ? high : middle;
         }
         for (size_t e = 0; e < elements; e++) {
-            found[e] = clean[e] + delta[e] * high;
+            reached[e] = clean[e] + delta[e] * high;
         }
-        x += elements, clean += elements, normal += elements, found += elements;
+        x += elements, clean += elements, normal += elements, reached += elements;
     }
 }

@@ -56,21 +56,21 @@ def codes(
     (lower, upper) that mean lower + 256 upper; and on request whether the clamp holds each, bool."""
     first = sums[0]
     narrow = first.dtype == torch.float32
-    found = first if narrow else torch.empty_like(first, dtype=torch.float32)
+    output = first if narrow else torch.empty_like(first, dtype=torch.float32)
     flags = torch.empty_like(first, dtype=torch.bool) if outside else None
     name = "tg_codes_halves" if len(sums) == 2 else "tg_codes_f32" if narrow else "tg_codes_f64"
     rows, channels = first.shape
-    call(name, ctypes.byref(rule.in_c), *sums, found, flags, c_size_t(rows), c_size_t(channels))
-    return found, flags
+    call(name, ctypes.byref(rule.in_c), *sums, output, flags, c_size_t(rows), c_size_t(channels))
+    return output, flags
 
 
 def code_bytes(rule: Rule, sums: torch.Tensor) -> torch.Tensor:
     """uint8 codes (rows, channels), 128 more, of sums in float32."""
-    found = torch.empty_like(sums, dtype=torch.uint8)
+    output = torch.empty_like(sums, dtype=torch.uint8)
     rows, channels = sums.shape
     in_c = ctypes.byref(rule.in_c)
-    call("tg_code_bytes_f32", in_c, sums, found, None, c_size_t(rows), c_size_t(channels))
-    return found
+    call("tg_code_bytes_f32", in_c, sums, output, None, c_size_t(rows), c_size_t(channels))
+    return output
 
 
 def halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -82,9 +82,9 @@ def halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
 
 def in_bytes(x: torch.Tensor) -> torch.Tensor:
     """uint8: whole codes from -128 to 127 in float32, 128 more."""
-    found = torch.empty_like(x, dtype=torch.uint8)
-    call("tg_bytes", x, found, c_size_t(x.numel()))
-    return found
+    output = torch.empty_like(x, dtype=torch.uint8)
+    call("tg_bytes", x, output, c_size_t(x.numel()))
+    return output
 
 
 def are_bytes(x: torch.Tensor) -> bool:
@@ -103,9 +103,9 @@ def as_floats(x: torch.Tensor) -> torch.Tensor:
     if not are_bytes(x):
         return x
     plain = x.contiguous()
-    found = torch.empty_like(plain, dtype=torch.float32)
-    call("tg_floats", plain, found, c_size_t(x.numel()))
-    return found
+    output = torch.empty_like(plain, dtype=torch.float32)
+    call("tg_floats", plain, output, c_size_t(x.numel()))
+    return output
 
 
 def byte_halves(x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -38,10 +38,10 @@ def project_onto_plane(
     with normal . point = level (N,)."""
     ends, elements = _whole(x, *box), math.prod(x.shape[1:])
     space = _Space(*(end.data_ptr() for end in ends), None, None, elements)
-    found, scratch = torch.empty_like(x), torch.empty(2 * elements, dtype=torch.float64)
-    rest = found, scratch, c_size_t(len(x)), c_int32(euclidean)
+    projected, scratch = torch.empty_like(x), torch.empty(2 * elements, dtype=torch.float64)
+    rest = projected, scratch, c_size_t(len(x)), c_int32(euclidean)
     call("tg_project_onto_plane", ctypes.byref(space), x, normal, level, *rest)
-    return found
+    return projected
 
 
 def reach_on_grid(
@@ -57,10 +57,10 @@ def reach_on_grid(
     has normal . point >= level (N,), after up to so many doublings and bisections."""
     arrays, elements = _whole(x, *box, *grid), math.prod(x.shape[1:])
     space = _Space(*(array.data_ptr() for array in arrays), elements)
-    found, scratch = torch.empty_like(x), torch.empty(elements)
-    rest = found, scratch, c_size_t(len(x)), *map(c_int32, tries)
+    reached, scratch = torch.empty_like(x), torch.empty(elements)
+    rest = reached, scratch, c_size_t(len(x)), *map(c_int32, tries)
     call("tg_reach_on_grid", ctypes.byref(space), x, clean, normal, level, *rest)
-    return found
+    return reached
 
 
 def _whole(x: torch.Tensor, *arrays: torch.Tensor) -> list[torch.Tensor]:

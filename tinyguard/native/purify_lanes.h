@@ -24,9 +24,9 @@ typedef double lanes __attribute__((vector_size(8 * LANES)));
 typedef int64_t mask __attribute__((vector_size(8 * LANES))); /* -1 or 0 */
 
 TARGET INLINE lanes loaded(const double *x) {
-    lanes found;
-    memcpy(&found, x, sizeof found);
-    return found;
+    lanes loaded;
+    memcpy(&loaded, x, sizeof loaded);
+    return loaded;
 }
 
 /* out (LANES, outputs), on the grid of activations, of each tap's inputs (LANES, inputs). */

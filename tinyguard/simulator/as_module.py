@@ -55,8 +55,8 @@ class IntegerModule(torch.nn.Module):
         # A parameter, as torchattacks asks a network's first one for its device.
         self.step = torch.nn.Parameter(torch.tensor(self.shares.step), requires_grad=False)
 
-    def forward(self, shares: torch.Tensor) -> torch.Tensor:
-        x = shares.permute(0, 2, 3, 1) if self.channels_first else shares
+    def forward(self, pixels: torch.Tensor) -> torch.Tensor:
+        x = pixels.permute(0, 2, 3, 1) if self.channels_first else pixels
         scaled = x / self.step
         codes = self._codes(x.detach()) + (scaled - scaled.detach())
         if self.output == "logits":
@@ -65,15 +65,15 @@ class IntegerModule(torch.nn.Module):
         scores, tensor = decide(graph, self.simulator(codes)).scores, answer_tensor(graph)
         return (scores - tensor.zero_point) * tensor.scale if tensor.quantization else scores
 
-    def _codes(self, shares: torch.Tensor) -> torch.Tensor:
+    def _codes(self, pixels: torch.Tensor) -> torch.Tensor:
         """The nearest codes in the box, float32; of whole pixels exactly those of `to_codes`."""
-        pixels = shares.double() * 255
-        whole = pixels.round()
-        pixels = torch.where((pixels - whole).abs() < 1e-4, whole, pixels)
+        levels = pixels.double() * 255
+        whole = levels.round()
+        levels = torch.where((levels - whole).abs() < 1e-4, whole, levels)
         if self.normalization is None:
-            rounded = pixels / 255 * self._span + np.iinfo(CODE_DTYPES[self.tensor.dtype]).min
+            rounded = levels / 255 * self._span + np.iinfo(CODE_DTYPES[self.tensor.dtype]).min
         else:
-            real = (pixels - _row(self.normalization.mean)) / _row(self.normalization.std)
+            real = (levels - _row(self.normalization.mean)) / _row(self.normalization.std)
             scaled = (real.float() / self.tensor.scale).double()
             rounded = torch.trunc(scaled + torch.copysign(torch.tensor(0.5).double(), scaled))
             rounded += self.tensor.zero_point

@@ -15,12 +15,12 @@ from tinyguard.simulator.rules import PLAIN, Rules
 def _layers() -> dict[type[Operator], type[Layer]]:
     """Operators, and families of operators, that have a layer of their own in a file of this room."""
     package = importlib.import_module("tinyguard.simulator")
-    found: dict[type[Operator], type[Layer]] = {}
+    layers: dict[type[Operator], type[Layer]] = {}
     for module in pkgutil.iter_modules(package.__path__):
         for value in vars(importlib.import_module(f"{package.__name__}.{module.name}")).values():
             if isinstance(value, type) and issubclass(value, Layer):
-                found.update(dict.fromkeys(vars(value).get("of", ()), value))
-    return found
+                layers.update(dict.fromkeys(vars(value).get("of", ()), value))
+    return layers
 
 
 def layer_of(operator: Operator, rules: Rules = PLAIN) -> Layer:

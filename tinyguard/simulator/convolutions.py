@@ -53,10 +53,10 @@ class Convolution:
         images = padded.permute(0, 3, 1, 2)
         if len(self.weights) == 1:
             images = _plain(images)
-        found = functional.conv2d(
+        accumulators = functional.conv2d(
             images, self.weights, self.bias, stride, padding or 0, dilation, self.groups
         )
-        return found.permute(0, 2, 3, 1)
+        return accumulators.permute(0, 2, 3, 1)
 
     def gradient(self, upstream: torch.Tensor) -> torch.Tensor:
         stride, dilation = self._steps
@@ -68,10 +68,10 @@ class Convolution:
         images = upstream.to(self.scaled.dtype).permute(0, 3, 1, 2)
         if len(self.weights) == 1:
             images = _plain(images)
-        found = functional.conv_transpose2d(
+        of_images = functional.conv_transpose2d(
             images, self.scaled, None, stride, padding or 0, (rows, columns), self.groups, dilation
         ).permute(0, 2, 3, 1)
-        return _inner(found, self.rows, self.columns) if padding is None else found
+        return _inner(of_images, self.rows, self.columns) if padding is None else of_images
 
 
 @dataclass(frozen=True)
@@ -102,11 +102,11 @@ class ByteConvolution(Convolution):
                 weights.to(torch.int8), ones, 1.0, 0, stride, padding, dilation, plain.groups, None
             )
             fields = {field.name: getattr(plain, field.name) for field in dataclasses.fields(plain)}
-            found = cls(**fields, packed=packed, ones=ones, zeros=zeros)
+            candidate = cls(**fields, packed=packed, ones=ones, zeros=zeros)
             shape = _SAMPLES, plain.rows.input, plain.columns.input, weights.shape[1]
             codes = torch.from_numpy(np.random.default_rng(0).integers(-128, 128, shape, np.int8)).float()
             codes[0], codes[1] = -128, 127
-            return found if torch.equal(found.sums(codes), plain.sums(codes)) else None
+            return candidate if torch.equal(candidate.sums(codes), plain.sums(codes)) else None
         except (AttributeError, RuntimeError, TypeError):  # another torch; the convolution serves too
             return None
 
@@ -127,14 +127,14 @@ class ByteConvolution(Convolution):
         if padding is None:
             edges = [(axis.before, axis.after) for axis in (self.columns, self.rows)]
             x = functional.pad(x, (0, 0, *edges[0], *edges[1]), value=zero)
-        found = torch.ops.onednn.qconv2d_pointwise(
+        codes = torch.ops.onednn.qconv2d_pointwise(
             *(x.permute(0, 3, 1, 2), 1.0, zero),
             *(self.packed, self.ones, self.zeros, self.bias),
             *(stride, padding or (0, 0), dilation, self.groups),
             *(1.0, 0, torch.float32),
             *("none", [], ""),
         )
-        return found.permute(0, 2, 3, 1)
+        return codes.permute(0, 2, 3, 1)
 
 
 def has_dot_products() -> bool:
@@ -162,20 +162,20 @@ class OneChannel:
             (len(x), rows.output, columns.output, rows.kernel, columns.kernel),
             (n, h * rows.stride, w * columns.stride, h * rows.dilation, w * columns.dilation),
         )
-        found = torch.addmm(self.bias, patches.reshape(-1, len(self.weights)), self.weights)
-        return found.view(len(x), rows.output, columns.output, -1)
+        accumulators = torch.addmm(self.bias, patches.reshape(-1, len(self.weights)), self.weights)
+        return accumulators.view(len(x), rows.output, columns.output, -1)
 
     def gradient(self, upstream: torch.Tensor) -> torch.Tensor:
         rows, columns = self.rows, self.columns
         taps = upstream.reshape(-1, len(self.scaled)).to(self.scaled.dtype) @ self.scaled
-        found = functional.fold(
+        of_images = functional.fold(
             taps.view(len(upstream), -1, taps.shape[1]).transpose(1, 2),
             (rows.padded, columns.padded),
             (rows.kernel, columns.kernel),
             (rows.dilation, columns.dilation),
             stride=(rows.stride, columns.stride),
         )
-        return _inner(found.permute(0, 2, 3, 1), rows, columns)
+        return _inner(of_images.permute(0, 2, 3, 1), rows, columns)
 
 
 def convolution(
@@ -202,8 +202,8 @@ def convolution(
         return OneChannel(matrix, back, bias, zero_point, rows, columns)
     layout = torch.contiguous_format if len(weights) == 1 else torch.channels_last
     weights, scaled = (w.contiguous(memory_format=layout) for w in (weights, scaled))
-    found = Convolution(weights, scaled, bias, zero_point, rows, columns, groups)
-    return (ByteConvolution.find(found) if fits_bytes else None) or found
+    plain = Convolution(weights, scaled, bias, zero_point, rows, columns, groups)
+    return (ByteConvolution.find(plain) if fits_bytes else None) or plain
 
 
 @dataclass(frozen=True)
@@ -231,8 +231,8 @@ class Transposed:
     def gradient(self, upstream: torch.Tensor) -> torch.Tensor:
         images = upstream.to(self.scaled.dtype).permute(0, 3, 1, 2)
         images = self._laid_out(functional.pad(images, [-side for side in self.sides]))
-        found = functional.conv2d(images, self.scaled, stride=(self.rows.stride, self.columns.stride))
-        return found.permute(0, 2, 3, 1)
+        of_sums = functional.conv2d(images, self.scaled, stride=(self.rows.stride, self.columns.stride))
+        return of_sums.permute(0, 2, 3, 1)
 
     def _laid_out(self, images: torch.Tensor) -> torch.Tensor:
         return _plain(images) if 1 in self.weights.shape[:2] else images

@@ -19,9 +19,9 @@ class MonteCarloSumLayer(Layer):
         x = present(inputs[0])
         q = x.reshape(len(x), -1) + LEVELS // 2
         shape = self.operator.outputs[0].shape
-        found = torch.cat([q, torch.zeros_like(q[:, :1])], dim=1).reshape(len(x), *shape)
+        sums = torch.cat([q, torch.zeros_like(q[:, :1])], dim=1).reshape(len(x), *shape)
         before = None if self.operator.first else inputs[1]
-        return (found if before is None else found + before,)
+        return (sums if before is None else sums + before,)
 
 
 class MonteCarloMeanLayer(Layer):

@@ -73,9 +73,9 @@ class Simulator(torch.nn.Module):
     ) -> list[tuple[tuple[torch.Tensor, ...], torch.Tensor]]:
         """`taps` of the stochastic network under each seed; the layers before the first mask run once."""
         check_inputs(self.graph, codes)
-        found = run_in_parts(functools.partial(self._taps_under, tuple(seeds)), codes, exact=True)
+        taps = run_in_parts(functools.partial(self._taps_under, tuple(seeds)), codes, exact=True)
         size = len(self.graph.outputs) + 1
-        draws = (found[start : start + size] for start in range(0, len(found), size))
+        draws = (taps[start : start + size] for start in range(0, len(taps), size))
         return [(tuple(y.detach() for y in outputs), logits) for *outputs, logits in draws]
 
     def run_under(self, seeds: Sequence[int], *inputs: np.ndarray) -> list[tuple[np.ndarray, ...]]:
@@ -249,11 +249,11 @@ class Simulator(torch.nn.Module):
         return (x + (moved - x.detach()),)
 
     def _logits(self, *codes: torch.Tensor) -> tuple[torch.Tensor]:
-        found: list[torch.Tensor] = []
-        for _ in self._watched(self._walk(codes), found):
-            if len(found) == len(self.tap.indices):
+        logits: list[torch.Tensor] = []
+        for _ in self._watched(self._walk(codes), logits):
+            if len(logits) == len(self.tap.indices):
                 break
-        return (self.tap.joined(found),)
+        return (self.tap.joined(logits),)
 
     def _taps(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         return self._tapped(self._walk(codes), codes)
@@ -261,7 +261,7 @@ class Simulator(torch.nn.Module):
     def _taps_under(self, seeds: Sequence[int], *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
         """Outputs and logits of one seed after the other."""
         first, count = self._first_mask, len(self.layers)
-        values, found = values_of(self.graph, self._entered(codes)), list[torch.Tensor]()
+        values, taps = values_of(self.graph, self._entered(codes)), list[torch.Tensor]()
         steps = [layer.forward for layer in self.layers]
         before = resume(self.graph, steps, values, self._constant, range(first))
         wanted = {*self.graph.outputs, *self.tap.indices}
@@ -269,8 +269,8 @@ class Simulator(torch.nn.Module):
         for seed in seeds:
             steps = [layer.forward for layer in self.seeded(seed).layers]
             after = resume(self.graph, steps, dict(values), self._constant, range(first, count))
-            found += self._tapped(itertools.chain(known, after), codes)
-        return tuple(found)
+            taps += self._tapped(itertools.chain(known, after), codes)
+        return tuple(taps)
 
     @property
     def _first_mask(self) -> int:
@@ -280,16 +280,16 @@ class Simulator(torch.nn.Module):
 
     def _tapped(self, steps: Steps, codes: Sequence[torch.Tensor]) -> tuple[torch.Tensor, ...]:
         """The outputs, without a gradient, and the logits."""
-        found: list[torch.Tensor] = []
-        outputs = outputs_of(self.graph, self._watched(steps, found), codes)
-        return *(as_floats(y).detach() for y in outputs), self.tap.joined(found)
+        logits: list[torch.Tensor] = []
+        outputs = outputs_of(self.graph, self._watched(steps, logits), codes)
+        return *(as_floats(y).detach() for y in outputs), self.tap.joined(logits)
 
-    def _watched(self, steps: Steps, found: list[torch.Tensor]) -> Steps:
-        """The steps, their logits added to `found` in real values."""
+    def _watched(self, steps: Steps, logits: list[torch.Tensor]) -> Steps:
+        """The steps, their logits added to `logits` in real values."""
         for node, results in steps:
             for index, result in zip(node.outputs, results, strict=True):
                 if index in self.tap.indices:
-                    found.append(self.tap.real(result))
+                    logits.append(self.tap.real(result))
             yield node, results
 
     def _answers(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:

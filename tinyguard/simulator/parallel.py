@@ -88,12 +88,12 @@ class _Parts(torch.autograd.Function):
             if not moving:
                 return [None if not x.requires_grad else torch.zeros_like(x) for x in leaves]
             ys, gs = zip(*moving, strict=True)
-            found = iter(
+            slopes = iter(
                 torch.autograd.grad(
                     ys, wanted, gs, retain_graph=True, allow_unused=True, materialize_grads=True
                 )
             )
-            return [next(found) if x.requires_grad else None for x in leaves]
+            return [next(slopes) if x.requires_grad else None for x in leaves]
 
         split = (g.tensor_split(count) for g in gradients)
         with lone_threads(count) as pool:

@@ -174,9 +174,9 @@ class Requantization:
             unit = 31 + max(-shift, 0)
             least.append(-((self.zero_point - self.low << unit) // step) if step else -np.inf)
             most.append((self.high - self.zero_point << unit) // step if step else np.inf)
-        found = np.array(least, np.float64), np.array(most, np.float64)
-        nowhere = found[0] > found[1]  # the clamp lies between two neighbouring accumulators
-        return np.where(nowhere, np.inf, found[0]), np.where(nowhere, np.inf, found[1])
+        ends = np.array(least, np.float64), np.array(most, np.float64)
+        nowhere = ends[0] > ends[1]  # the clamp lies between two neighbouring accumulators
+        return np.where(nowhere, np.inf, ends[0]), np.where(nowhere, np.inf, ends[1])
 
     def _scale_in_halves(self, accumulators: torch.Tensor) -> torch.Tensor:
         """Scaled accumulators and offsets, by both roundings: products with 16 bits of the multiplier.

@@ -17,5 +17,5 @@ class SqueezeDistanceLayer(Layer):
         raw, *squeezed = (x.reshape(len(x), -1) for x in inputs if x is not None)
         distances = torch.stack([(raw - x).abs().sum(dim=1) for x in squeezed])
         largest = distances.amax(dim=0)
-        found = torch.stack([largest, torch.zeros_like(largest)], dim=1)
-        return (found.reshape(-1, *self.operator.outputs[0].shape),)
+        pair = torch.stack([largest, torch.zeros_like(largest)], dim=1)
+        return (pair.reshape(-1, *self.operator.outputs[0].shape),)

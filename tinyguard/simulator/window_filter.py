@@ -66,5 +66,5 @@ class MedianFilterLayer(CompiledFilterLayer):
         places = torch.arange(math.prod(images.shape[1:]), device=images.device).reshape(1, *images.shape[1:])
         first = (taps(self.operator, images) == values).int().argmax(dim=0)
         chosen = taps(self.operator, places).expand(-1, *images.shape).gather(0, first[None])[0]
-        found = torch.zeros_like(images).flatten(1)
-        return found.scatter_add_(1, chosen.flatten(1), upstream.flatten(1)).reshape(images.shape)
+        slopes = torch.zeros_like(images).flatten(1)
+        return slopes.scatter_add_(1, chosen.flatten(1), upstream.flatten(1)).reshape(images.shape)
