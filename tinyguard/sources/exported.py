@@ -140,17 +140,17 @@ class _Work:
         """Move scales and shifts per channel into the convolution or matrix before them."""
         for node in self._nodes():
             if node.op == "call_function" and node.users:
-                found = self._affine(node)
-                if found is not None:
-                    node.replace_all_uses_with(found)
+                argument = self._affine(node)
+                if argument is not None:
+                    node.replace_all_uses_with(argument)
                     self.graph.erase_node(node)
 
     def _affine(self, node: fx.Node) -> Node | None:
         """The argument of `node` once the layer before it has taken over what `node` does to it."""
-        found = self._steps(node)
-        if found is None:
+        chain = self._steps(node)
+        if chain is None:
             return None
-        source, steps = found
+        source, steps = chain
         layer, order = source, None
         if source.target is _aten.permute.default and len(source.users) == 1:
             layer, order = source.args[0], list(source.args[1])

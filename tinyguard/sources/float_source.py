@@ -143,6 +143,6 @@ def _exported(network: FloatNetwork, real: torch.Tensor) -> FloatNetwork | None:
         return None
     if ending != (network.ending if network.ending != "probabilities" else "logits"):
         return None
-    found = FloatNetwork(folded, network.shape, network.channels_first)
-    found.ending, found.folded = network.ending, True
-    return found
+    rebuilt = FloatNetwork(folded, network.shape, network.channels_first)
+    rebuilt.ending, rebuilt.folded = network.ending, True
+    return rebuilt

@@ -49,8 +49,8 @@ def outputs_of(outputs: Any) -> list[Any]:
 
 def output_of(outputs: Any, number: int) -> torch.Tensor:
     """Tensor `number` of what a network in PyTorch returned; the tensor itself where it returned one."""
-    found: list[torch.Tensor] = outputs_of(outputs)
-    return found[0] if len(found) == 1 else found[number]
+    tensors: list[torch.Tensor] = outputs_of(outputs)
+    return tensors[0] if len(tensors) == 1 else tensors[number]
 
 
 def find_output(outputs: Any, wanted: str | int | None) -> int:

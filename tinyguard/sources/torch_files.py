@@ -59,10 +59,10 @@ def _call(text: str) -> Any:
 
 def _weights_file(text: str, folder: str) -> Path:
     """Where it is from here, or else from the module's folder."""
-    found = next((path for path in (Path(text), Path(folder) / text) if path.is_file()), None)
-    if found is None:
+    file = next((path for path in (Path(text), Path(folder) / text) if path.is_file()), None)
+    if file is None:
         raise TinyguardError(f"weights {text} are not there: give an .npz that tinyguard harden train wrote")
-    return found
+    return file
 
 
 def _with_weights(network: Any, path: Path) -> Any:

@@ -52,19 +52,19 @@ class FloatNetwork(torch.nn.Module):
         self.output = 0
 
     def forward(self, real: torch.Tensor) -> torch.Tensor:
-        found = self.values(real)
+        values = self.values(real)
         if self.ending == "probabilities":
-            found = torch.log(found + TINY) - (torch.log(1 - found + TINY) if found.shape[1] == 1 else 0)
-        return two_classes(found)
+            values = torch.log(values + TINY) - (torch.log(1 - values + TINY) if values.shape[1] == 1 else 0)
+        return two_classes(values)
 
     def values(self, real: torch.Tensor) -> torch.Tensor:
         """What the network gives, (N, outputs): without what its ending says."""
         x = self.laid_out(real)
         if self.one_by_one:
-            found = torch.func.vmap(lambda row: output_of(self.network(row[None]), self.output)[0])(x)
+            rows = torch.func.vmap(lambda row: output_of(self.network(row[None]), self.output)[0])(x)
         else:
-            found = output_of(self.network(x), self.output)
-        return found.reshape(len(found), -1)
+            rows = output_of(self.network(x), self.output)
+        return rows.reshape(len(rows), -1)
 
     def laid_out(self, real: torch.Tensor) -> torch.Tensor:
         """The samples as `network` takes them, (N, *takes)."""
@@ -97,15 +97,15 @@ def load_torch_module(source: str, shape: tuple[int, ...], choose: Choice = lamb
         )
     network: Any = _onnx(path) if path.suffix == ".onnx" else open_torch(source)
     raw, ending = network, None
-    found = FloatNetwork(network, shape, channels_first=True)
-    found.output = _number(raw, found, choose)
+    opened = FloatNetwork(network, shape, channels_first=True)
+    opened.output = _number(raw, opened, choose)
     if isinstance(network, torch.jit.ScriptModule):
-        found.network = open_torch(source)
-        ending = _strip_script(found.network)
+        opened.network = open_torch(source)
+        ending = _strip_script(opened.network)
     elif path.suffix == ".pt2":
-        found.network, ending = plain(network, found.output)
-        found.folded = True
-    return _checked(found, raw, ending, source)
+        opened.network, ending = plain(network, opened.output)
+        opened.folded = True
+    return _checked(opened, raw, ending, source)
 
 
 def two_classes(logits: torch.Tensor) -> torch.Tensor:
@@ -113,49 +113,49 @@ def two_classes(logits: torch.Tensor) -> torch.Tensor:
     return logits if logits.shape[1] > 1 else torch.cat([torch.zeros_like(logits), logits], 1)
 
 
-def _number(raw: torch.nn.Module, found: FloatNetwork, choose: Choice) -> int:
+def _number(raw: torch.nn.Module, opened: FloatNetwork, choose: Choice) -> int:
     """What `choose` says of the outputs of `raw`; 0 where that cannot run, as `_checked` then tells."""
     with torch.no_grad():
         try:
-            outputs = raw(found.laid_out(torch.rand(1, *found.shape)))
+            outputs = raw(opened.laid_out(torch.rand(1, *opened.shape)))
         except Exception:  # networks refuse in many ways
             return 0
     return choose([(name, tuple(tensor.shape[1:])) for name, tensor in named_outputs(outputs)])
 
 
-def _checked(found: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str) -> FloatNetwork:
-    """`found` with its ending known, once its logits give the outputs of `raw`, the source as it is.
+def _checked(opened: FloatNetwork, raw: torch.nn.Module, ending: str | None, source: str) -> FloatNetwork:
+    """`opened` with its ending known, once its logits give the outputs of `raw`, the source as it is.
 
     `ending` is what was taken off already; with None the network still has it.
     """
     with torch.no_grad():
-        real = torch.rand(3, *found.shape)
-        x = found.laid_out(real)
+        real = torch.rand(3, *opened.shape)
+        x = opened.laid_out(real)
         try:
             with quiet(f"running {source}", raw=True):
                 returned = [outputs_of(raw(row[None])) for row in x]
         except Exception as error:
             raise TinyguardError(
-                f"{source} takes no samples of {found.shape} ({one_line(error)}): name the network that the "
+                f"{source} takes no samples of {opened.shape} ({one_line(error)}): name the network that the "
                 ".tflite was made from"
             ) from None
-        expected = torch.cat([tensors[found.output].reshape(1, -1) for tensors in returned])
+        expected = torch.cat([tensors[opened.output].reshape(1, -1) for tensors in returned])
         if ending is None:
-            ending = _ending(raw, x[:1], found.output)
+            ending = _ending(raw, x[:1], opened.output)
             if ending != "logits":
-                found.network = WithoutEnding(raw, found.output)
-        found.ending = ending
+                opened.network = WithoutEnding(raw, opened.output)
+        opened.ending = ending
         for one_by_one in (False, True):
-            found.one_by_one = one_by_one
-            if _agrees(found, real, expected):
+            opened.one_by_one = one_by_one
+            if _agrees(opened, real, expected):
                 break
         else:
-            found.network, found.ending, found.one_by_one = raw, "logits", False
-            if not _agrees(found, real, expected):
+            opened.network, opened.ending, opened.one_by_one = raw, "logits", False
+            if not _agrees(opened, real, expected):
                 raise TinyguardError(f"{source} takes no batches: save it with an open batch size")
-        if found.ending == "logits" and _are_probabilities(expected):
-            found.ending = "probabilities"
-    return found
+        if opened.ending == "logits" and _are_probabilities(expected):
+            opened.ending = "probabilities"
+    return opened
 
 
 def _are_probabilities(values: torch.Tensor) -> bool:
@@ -164,9 +164,9 @@ def _are_probabilities(values: torch.Tensor) -> bool:
     return values.shape[1] == 1 or bool(((values.sum(1) - 1).abs() < TOLERANCE).all())
 
 
-def _agrees(found: FloatNetwork, real: torch.Tensor, expected: torch.Tensor) -> bool:
+def _agrees(opened: FloatNetwork, real: torch.Tensor, expected: torch.Tensor) -> bool:
     try:
-        outputs = _UNDONE[found.ending](found.values(real))
+        outputs = _UNDONE[opened.ending](opened.values(real))
     except Exception:  # whatever a network made for another batch size raises
         return False
     scale = max(1.0, float(expected.abs().max()))
@@ -205,14 +205,14 @@ class WithoutEnding(torch.nn.Module):
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         with _Watch() as watch:
-            found = output_of(self.network(x), self.output)
-        return watch.of(found)[0]
+            values = output_of(self.network(x), self.output)
+        return watch.of(values)[0]
 
 
 def _ending(network: torch.nn.Module, x: torch.Tensor, output: int) -> str:
     with _Watch() as watch:
-        found = output_of(network(x), output)
-    return watch.of(found)[1]
+        values = output_of(network(x), output)
+    return watch.of(values)[1]
 
 
 def _strip_script(network: Any) -> str:
@@ -245,16 +245,16 @@ def _keras(path: Path, shape: tuple[int, ...], choose: Choice) -> tuple[FloatNet
             raw = torch.export.load(target).module()
     sizes = [node.meta["val"].shape[1:] for node in raw.graph.nodes if node.op == "placeholder"]
     takes = tuple(int(size) for size in sizes[0])
-    found = FloatNetwork(raw, shape, channels_first=False)
+    opened = FloatNetwork(raw, shape, channels_first=False)
     if torch.Size(takes).numel() != torch.Size(shape).numel():
         raise TinyguardError(
             f"{path} takes samples of {takes} and the network {shape}: name the network that the .tflite "
             "was made from"
         )
-    found.takes, found.folded = takes, True
-    found.output = _number(raw, found, choose)
-    found.network, ending = plain(raw, found.output)
-    return found, raw, ending
+    opened.takes, opened.folded = takes, True
+    opened.output = _number(raw, opened, choose)
+    opened.network, ending = plain(raw, opened.output)
+    return opened, raw, ending
 
 
 def _onnx(path: Path) -> torch.nn.Module:

@@ -45,13 +45,13 @@ def for_inference(network: FloatNetwork, real: torch.Tensor) -> FloatNetwork:
 
 
 def _agree(compiled: FloatNetwork, network: FloatNetwork, real: torch.Tensor) -> bool:
-    expected, found = network(real), compiled(real)
+    expected, actual = network(real), compiled(real)
     for count in _BATCHES:
         # Twice: TorchScript compiles anew once it has seen a call.
-        if not all(torch.equal(compiled(real[-count:]), found[-count:]) for _ in range(2)):
+        if not all(torch.equal(compiled(real[-count:]), actual[-count:]) for _ in range(2)):
             return False
     size = float(expected.abs().max())
-    return torch.allclose(found, expected, rtol=_TOLERANCE, atol=_TOLERANCE * size)
+    return torch.allclose(actual, expected, rtol=_TOLERANCE, atol=_TOLERANCE * size)
 
 
 def _traceable(module: fx.GraphModule) -> fx.GraphModule:
@@ -103,11 +103,11 @@ def _keep_weights(traced: fx.GraphModule, node: Any) -> None:
             x, weight = node.args[0], _turned(traced, node.args[1].target)
         else:
             return
-        found = graph.call_function(_aten.t.default, (weight,))
-        found = graph.call_function(_aten.matmul.default, (x, found))
+        product = graph.call_function(_aten.t.default, (weight,))
+        product = graph.call_function(_aten.matmul.default, (x, product))
         if bias is not None:
-            found = graph.call_function(_aten.add.Tensor, (found, bias))
-    node.replace_all_uses_with(found)
+            product = graph.call_function(_aten.add.Tensor, (product, bias))
+    node.replace_all_uses_with(product)
     graph.erase_node(node)
 
 

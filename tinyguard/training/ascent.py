@@ -46,12 +46,13 @@ class Ascent:
         Raises TinyguardError when not one code of the grid fits into `eps`.
         """
         radius = space.linf_radius(self.eps) * self.share
-        found = space.clip(self._started(x, radius, draws))
+        iterate = space.clip(self._started(x, radius, draws))
         for _ in range(self.steps):
-            leaf = found.detach().requires_grad_()
+            leaf = iterate.detach().requires_grad_()
             gradient = torch.autograd.grad(loss(network(leaf)), leaf)[0]
-            found = space.project(found + self.step_size * self.share * gradient.sign(), x, "linf", radius)
-        return space.round(found)
+            moved = iterate + self.step_size * self.share * gradient.sign()
+            iterate = space.project(moved, x, "linf", radius)
+        return space.round(iterate)
 
     def _started(self, x: torch.Tensor, radius: torch.Tensor, draws: StepDraws) -> torch.Tensor:
         if self.start == "clean":

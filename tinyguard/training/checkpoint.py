@@ -51,13 +51,13 @@ def load_progress(path: Path, key: str) -> Progress | None:
         return None
     try:
         stored = torch.load(path, weights_only=True)
-        found = stored.pop("key")
+        stored_key = stored.pop("key")
         progress = Progress(**stored)
     except (*_UNREADABLE, TypeError):
         raise TinyguardError(
             f"{path} is no checkpoint that can be read: remove it, or leave out --resume"
         ) from None
-    if found != key:
+    if stored_key != key:
         raise TinyguardError(
             f"{path} is the checkpoint of a run with other settings, data or source: type them as they were, "
             "or leave out --resume"

@@ -78,8 +78,8 @@ class _Trained(torch.autograd.Function):
         if context.needs_input_grad[0]:
             back = layer.prepared_map(x.device).gradient(kept).to(gradient.dtype)
         if context.needs_input_grad[1]:
-            found = _gradient_of(operator)(operator, x - operator.source.zero_point, kept)
-            of_weights = found * (operator.source.scale / output.scale)
+            sums = _gradient_of(operator)(operator, x - operator.source.zero_point, kept)
+            of_weights = sums * (operator.source.scale / output.scale)
         if context.needs_input_grad[2]:
             of_bias = kept.flatten(0, -2).sum(0).to(context.bias) / output.scale
         return back, of_weights, of_bias, None
@@ -95,13 +95,13 @@ def _gradient_of(operator: Accumulating) -> WeightGradient:
 
 
 def _of_convolution(operator: Conv2D, x: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-    found = _of_windows(x, upstream, operator.rows, operator.columns, operator.groups)
-    return found.permute(0, 2, 3, 1)
+    gradient = _of_windows(x, upstream, operator.rows, operator.columns, operator.groups)
+    return gradient.permute(0, 2, 3, 1)
 
 
 def _of_depthwise(operator: DepthwiseConv2D, x: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-    found = _of_windows(x, upstream, operator.rows, operator.columns, x.shape[3])
-    return found.permute(1, 2, 3, 0)
+    gradient = _of_windows(x, upstream, operator.rows, operator.columns, x.shape[3])
+    return gradient.permute(1, 2, 3, 0)
 
 
 def _of_windows(
@@ -124,7 +124,7 @@ def _of_windows(
         layout = torch.contiguous_format
         images, given = (y.clone(memory_format=layout) for y in (images, given))
     shape = outputs, channels // groups, rows.kernel, columns.kernel
-    found: torch.Tensor = _aten.convolution_backward(
+    gradient: torch.Tensor = _aten.convolution_backward(
         given,
         images,
         torch.empty(shape, memory_format=layout),
@@ -137,7 +137,7 @@ def _of_windows(
         groups,
         [False, True, False],
     )[1]
-    return found
+    return gradient
 
 
 def _is_even(axis: Axis) -> bool:

@@ -26,10 +26,10 @@ class Objective(Protocol):
 def weakened(objective: Any, share: float) -> Objective:
     """The objective with `share` of its attack's radius, where it attacks."""
     ascent = getattr(objective, "ascent", None)
-    found: Objective = (
+    weaker: Objective = (
         objective if ascent is None else replace(objective, ascent=replace(ascent, share=share))
     )
-    return found
+    return weaker
 
 
 def cross_entropy_of(y: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:

@@ -22,8 +22,8 @@ def logits_in_parts(
     count = min(torch.get_num_threads(), len(x) // _LEAST_SAMPLES)
     if count < 2:
         return network(x)
-    found: torch.Tensor = _Parts.apply(network, count, x, *weights)
-    return found
+    logits: torch.Tensor = _Parts.apply(network, count, x, *weights)
+    return logits
 
 
 class _Parts(torch.autograd.Function):

@@ -62,10 +62,10 @@ def ascent_of(settings: Settings) -> Ascent:
 
 def phases_of(settings: Settings, objective: Objective) -> tuple[Phase, ...]:
     """The fast epochs before the recipe's, and the recipe's with its `objective`."""
-    warm_up, found = settings.warm_up, []
+    warm_up, phases = settings.warm_up, []
     if warm_up:
         fast = fast_objective(settings)
-        found.append(Phase("fast", 0, warm_up, None, settings.warm_up_rate, fast, True, settings.rise))
+        phases.append(Phase("fast", 0, warm_up, None, settings.warm_up_rate, fast, True, settings.rise))
     name, watched = settings.recipe, settings.recipe == "fast"
     rest = Phase(name, warm_up, settings.epochs, settings.images, settings.rate, objective, watched)
-    return (*found, rest) if settings.epochs else tuple(found)
+    return (*phases, rest) if settings.epochs else tuple(phases)
