@@ -15,10 +15,10 @@ def judged_places(graph: Graph, wanted: str | None) -> list[int]:
     if wanted is not None:
         choose_output(graph, wanted)
         return [output_place(graph, wanted)]
-    found = [place for place, index in enumerate(graph.outputs) if role_of(graph, index).scores is not None]
-    if not found:
+    judged = [place for place, index in enumerate(graph.outputs) if role_of(graph, index).scores is not None]
+    if not judged:
         check_answer(graph)
-    return found
+    return judged
 
 
 def output_accuracy(
@@ -46,12 +46,14 @@ def target_places(graph: Graph, wanted: str | None, targets: np.ndarray, data: s
     their shape. Raises TinyguardError where that is none or several."""
     shape = _sizes(targets.shape[1:])
     places = range(len(graph.outputs)) if wanted is None else [output_place(graph, wanted)]
-    found = [place for place in places if _sizes(graph.tensors[graph.outputs[place]].sample_shape) == shape]
-    if len(found) != 1:
+    matching = [
+        place for place in places if _sizes(graph.tensors[graph.outputs[place]].sample_shape) == shape
+    ]
+    if len(matching) != 1:
         known = ", ".join(str(graph.tensors[index].shape) for index in graph.outputs)
-        hint = "type --output NAME|N" if found else "save y as one of them has it, channels last"
+        hint = "type --output NAME|N" if matching else "save y as one of them has it, channels last"
         raise TinyguardError(f"{data} has targets {targets.shape[1:]} and the outputs are {known}: {hint}")
-    return found
+    return matching
 
 
 def _sizes(shape: tuple[int, ...]) -> list[int]:

@@ -23,16 +23,16 @@ class Layout:
     error: float
 
 
-def best_layout(wanted: np.ndarray, found: np.ndarray) -> Layout | None:
+def best_layout(wanted: np.ndarray, actual: np.ndarray) -> Layout | None:
     """The layout in which the source's (N, *sample) is the file's (N, *sample); None for other sizes.
 
     Where the shapes allow several, the values decide, and the first in the order of `_orders` between equals.
     """
-    if wanted.size != found.size:
+    if wanted.size != actual.size:
         return None
     layouts = [
-        Layout(axes, _error(moved(wanted, axes), found))
-        for axes in _orders(wanted.shape[1:], found.shape[1:])
+        Layout(axes, _error(moved(wanted, axes), actual))
+        for axes in _orders(wanted.shape[1:], actual.shape[1:])
     ]
     least = min(layout.error for layout in layouts)
     return next(layout for layout in layouts if layout.error <= CLEARLY * least)
@@ -55,11 +55,11 @@ def _channels_last(rank: int) -> tuple[int, ...]:
     return (*range(1, rank), 0)
 
 
-def _orders(wanted: tuple[int, ...], found: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
+def _orders(wanted: tuple[int, ...], actual: tuple[int, ...]) -> Iterator[tuple[int, ...]]:
     """Orders that turn one shape into the other, but for axes of size 1: as it is, channels last, others."""
     yield ()
     rank = len(wanted)
-    target = [size for size in found if size != 1]
+    target = [size for size in actual if size != 1]
     seen = {tuple(axis for axis in range(rank) if wanted[axis] != 1)}
     every = permutations(range(rank)) if rank <= MOST_AXES else ()
     for axes in (*((_channels_last(rank),) if rank > 1 else ()), *every):
@@ -69,6 +69,6 @@ def _orders(wanted: tuple[int, ...], found: tuple[int, ...]) -> Iterator[tuple[i
             yield axes
 
 
-def _error(wanted: np.ndarray, found: np.ndarray) -> float:
-    error = float(np.abs(wanted.reshape(found.shape).astype(np.float64) - found).max())
+def _error(wanted: np.ndarray, actual: np.ndarray) -> float:
+    error = float(np.abs(wanted.reshape(actual.shape).astype(np.float64) - actual).max())
     return error if np.isfinite(error) else float("inf")

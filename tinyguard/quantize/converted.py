@@ -83,8 +83,8 @@ def _quantized_places(
     x = x[:CHECKED_SAMPLES]
     floats, codes = plain.run(x), whole.run(quantized(x, whole.inputs[0]))
     values = [dequantized(array, tensor) for array, tensor in zip(codes, whole.outputs, strict=True)]
-    found = _outputs(plain, floats)
-    wanted = Outputs([found.values[place] for place in places], [found.names[place] for place in places])
+    actual = _outputs(plain, floats)
+    wanted = Outputs([actual.values[place] for place in places], [actual.names[place] for place in places])
     return match_quantized(source.name, wanted, _outputs(whole, values))
 
 

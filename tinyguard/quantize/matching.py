@@ -41,7 +41,7 @@ class TiedError(TinyguardError):
 
 
 def match_outputs(
-    network: str, wanted: Outputs, found: Outputs, hints: Sequence[str] = ()
+    network: str, wanted: Outputs, actual: Outputs, hints: Sequence[str] = ()
 ) -> tuple[Match, ...]:
     """Match the source's outputs with those of the float file made from it, one to one.
 
@@ -49,12 +49,12 @@ def match_outputs(
     outputs or other values than the source, where it has one tensor for two outputs, and TiedError where
     outputs have the same values on all samples and no hint of their own.
     """
-    sizes = [sorted(array[0].size for array in outputs.values) for outputs in (wanted, found)]
+    sizes = [sorted(array[0].size for array in outputs.values) for outputs in (wanted, actual)]
     if sizes[0] != sizes[1]:
         raise TinyguardError(
             f"the converter gave {network} outputs of other sizes: save it in another format"
         )
-    fits = _fits(wanted.values, found.values)
+    fits = _fits(wanted.values, actual.values)
     places = _assigned(fits)
     for place, values in enumerate(wanted.values):
         error, reach = fits[place, places[place]].error, float(np.abs(values).max())
@@ -66,11 +66,11 @@ def match_outputs(
                 f"the converter changed what {network} computes: {which} by up to {error:.3g} "
                 f"where values reach {reach:.3g}: save it in another format"
             )
-    check_once(network, [found.tensors[place] for place in places], wanted.names)
+    check_once(network, [actual.tensors[place] for place in places], wanted.names)
     tied = _tied(wanted.values, fits, places)
-    chosen = _by_name(list(found.names), places, hints, list(tied))
+    chosen = _by_name(list(actual.names), places, hints, list(tied))
     for output, other in tied.items():
-        named = found.names[chosen[output]] in hints[output : output + 1]
+        named = actual.names[chosen[output]] in hints[output : output + 1]
         if not named or not _could_be(wanted.values, fits, places, output, chosen[output]):
             raise _tie(network, wanted.names, *sorted((output, other)))
     if len(set(chosen)) != len(chosen):
@@ -78,37 +78,37 @@ def match_outputs(
     return tuple(Match(place, fits[output, place], output in tied) for output, place in enumerate(chosen))
 
 
-def match_quantized(network: str, wanted: Outputs, found: Outputs) -> tuple[int, ...]:
+def match_quantized(network: str, wanted: Outputs, actual: Outputs) -> tuple[int, ...]:
     """For each output of the float file its place in the quantized one, whose values are dequantized.
 
     The quantizing converter keeps the names of tensors. Where it did not, values decide, and TinyguardError
     is raised where quantization leaves a doubt.
     """
-    if sorted(array.shape for array in wanted.values) != sorted(array.shape for array in found.values):
+    if sorted(array.shape for array in wanted.values) != sorted(array.shape for array in actual.values):
         raise TinyguardError(f"quantizing gave {network} outputs of other shapes: save it in another format")
     if len(wanted.values) == 1:
         return (0,)
-    if len(set(found.names)) == len(found.names) and set(found.names) == set(wanted.names):
-        return tuple(found.names.index(name) for name in wanted.names)
+    if len(set(actual.names)) == len(actual.names) and set(actual.names) == set(wanted.names):
+        return tuple(actual.names.index(name) for name in wanted.names)
     fits = {
         pair: fit
-        for pair, fit in _fits(wanted.values, found.values).items()
-        if wanted.values[pair[0]].shape == found.values[pair[1]].shape
+        for pair, fit in _fits(wanted.values, actual.values).items()
+        if wanted.values[pair[0]].shape == actual.values[pair[1]].shape
     }
     places = _assigned(fits)
-    check_once(network, [found.tensors[place] for place in places], wanted.names)
+    check_once(network, [actual.tensors[place] for place in places], wanted.names)
     for first, second in combinations(range(len(places)), 2):
         swapped = [fits.get((first, places[second])), fits.get((second, places[first]))]
-        own = max(fits[one, places[one]].error for one in (first, second))
+        own = max(fits[output, places[output]].error for output in (first, second))
         if all(fit is not None and fit.error <= 2 * own for fit in swapped):
             raise _tie(network, wanted.names, first, second)
     return places
 
 
-def _fits(wanted: Sequence[np.ndarray], found: Sequence[np.ndarray]) -> dict[tuple[int, int], Layout]:
+def _fits(wanted: Sequence[np.ndarray], actual: Sequence[np.ndarray]) -> dict[tuple[int, int], Layout]:
     """The layout of every pair of outputs of one size."""
-    pairs = ((output, place) for output in range(len(wanted)) for place in range(len(found)))
-    fits = {pair: best_layout(wanted[pair[0]], found[pair[1]]) for pair in pairs}
+    pairs = ((output, place) for output in range(len(wanted)) for place in range(len(actual)))
+    fits = {pair: best_layout(wanted[pair[0]], actual[pair[1]]) for pair in pairs}
     return {pair: layout for pair, layout in fits.items() if layout is not None}
 
 
@@ -148,13 +148,13 @@ def _tied(
 
 
 def _by_name(
-    found: Sequence[str], places: Sequence[int], hints: Sequence[str], tied: Sequence[int]
+    names: Sequence[str], places: Sequence[int], hints: Sequence[str], tied: Sequence[int]
 ) -> list[int]:
     """The places, those of tied outputs by their names in the file; as they were where names do not say."""
     chosen = list(places)
     for output in tied:
-        if output < len(hints) and found.count(hints[output]) == 1:
-            chosen[output] = found.index(hints[output])
+        if output < len(hints) and names.count(hints[output]) == 1:
+            chosen[output] = names.index(hints[output])
     return chosen
 
 

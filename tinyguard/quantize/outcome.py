@@ -98,11 +98,11 @@ class Report:
         else:
             yield from self._output_rows()
         if self.accuracy is not None:
-            found = self.accuracy
-            yield "evaluated on", f"{found.samples} samples of {found.data}"
-            yield "float accuracy", f"{100 * found.float_network:.2f} %"
-            yield f"{self.scheme} accuracy", f"{100 * found.quantized_network:.2f} %"
-            yield "same prediction", f"{100 * found.same_prediction:.2f} %"
+            accuracy = self.accuracy
+            yield "evaluated on", f"{accuracy.samples} samples of {accuracy.data}"
+            yield "float accuracy", f"{100 * accuracy.float_network:.2f} %"
+            yield f"{self.scheme} accuracy", f"{100 * accuracy.quantized_network:.2f} %"
+            yield "same prediction", f"{100 * accuracy.same_prediction:.2f} %"
         for error in self.layers[:WORST_LAYERS]:
             yield "worst layers", f"{error.sqnr_db:5.1f} dB  {short_name(error.name)}"
         for note in self.notes:
@@ -110,7 +110,7 @@ class Report:
 
     def _output_rows(self) -> Iterator[tuple[str, str]]:
         """A line per output, and a second one where labels judge it."""
-        judged = [found for output in self.outputs if (found := output.accuracy or output.error)]
+        judged = [figure for output in self.outputs if (figure := output.accuracy or output.error)]
         if judged:
             yield "evaluated on", f"{judged[0].samples} samples of {judged[0].data}"
         for place, output in enumerate(self.outputs):
@@ -119,11 +119,12 @@ class Report:
             if output.error is not None:
                 yield label, f"mean absolute error {self._error_text(output.error)}"
             if output.accuracy is not None:
-                found = output.accuracy
+                accuracy = output.accuracy
                 yield (
                     label,
-                    f"{self.scheme} accuracy {100 * found.quantized_network:.2f} %, float "
-                    f"{100 * found.float_network:.2f} %, same prediction {100 * found.same_prediction:.2f} %",
+                    f"{self.scheme} accuracy {100 * accuracy.quantized_network:.2f} %, "
+                    f"float {100 * accuracy.float_network:.2f} %, "
+                    f"same prediction {100 * accuracy.same_prediction:.2f} %",
                 )
 
     def _error_text(self, error: Error) -> str:

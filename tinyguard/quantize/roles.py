@@ -10,14 +10,14 @@ from tinyguard.tflite.record.outputs import Roles
 
 def parse_roles(texts: Sequence[str]) -> dict[str, str]:
     """`--role ROLE` or `--role NAME|N=ROLE` as name or number, "" where none is typed, to role."""
-    found = {}
+    chosen = {}
     for text in texts:
         name, _, role = text.rpartition("=")
-        known = [one.name for one in roles().values() if not one.beside]
+        known = [each.name for each in roles().values() if not each.beside]
         if role not in known:
             raise unknown("role", role, known)
-        found[name] = role
-    return found
+        chosen[name] = role
+    return chosen
 
 
 def stated_roles(graph: Graph, wanted: Mapping[str, str], real: Sequence[int]) -> Roles | None:

@@ -40,7 +40,7 @@ def with_outputs(data: bytes, places: Sequence[int], names: Sequence[str] = ()) 
     if chosen == tuple(outputs) and renamed == subgraph["tensors"]:
         return data
     subgraph = _changed(subgraph, outputs=chosen, tensors=renamed)
-    signatures = tuple(_signature(one, chosen) for one in model["signature_defs"])
+    signatures = tuple(_signature(signature, chosen) for signature in model["signature_defs"])
     model = _changed(model, subgraphs=(subgraph, *model["subgraphs"][1:]))
     model = _changed(model, signature_defs=signatures) if signatures else model
     written = encode(_pruned(model) if len(chosen) < len(set(outputs)) else model)
@@ -67,7 +67,11 @@ def with_one_output(data: bytes, wanted: str | int) -> bytes:
 
 def _check_indices(subgraph: Table) -> None:
     operators = subgraph["operators"]
-    used = [i for one in operators for i in (*one["inputs"], *one["outputs"], *one["intermediates"])]
+    used = [
+        i
+        for operator in operators
+        for i in (*operator["inputs"], *operator["outputs"], *operator["intermediates"])
+    ]
     ends = [*subgraph["inputs"], *subgraph["outputs"]]
     if not all(-1 <= i < len(subgraph["tensors"]) for i in used) or not all(
         0 <= i < len(subgraph["tensors"]) for i in ends
@@ -119,7 +123,7 @@ def _pruned(model: Table) -> Table:
         operators=tuple(_moved_operator(layer, moved) for layer in reversed(layers)),
         tensors=tensors,
     )
-    signatures = tuple(_moved_signature(one, moved) for one in model["signature_defs"])
+    signatures = tuple(_moved_signature(signature, moved) for signature in model["signature_defs"])
     model = _changed(model, subgraphs=(subgraph,))
     return _without_unused_buffers(_changed(model, signature_defs=signatures) if signatures else model)
 

@@ -73,12 +73,12 @@ def decode(data: bytes, root: str = "Model") -> Table:
 
 def unknown_parts(table: Table) -> list[str]:
     """Everything in the file that the schema table does not know, at any depth."""
-    found = list(table.unknown)
+    parts = list(table.unknown)
     for value in table.values.values():
         for child in value if isinstance(value, tuple) else (value,):
             if isinstance(child, Table):
-                found += unknown_parts(child)
-    return found
+                parts += unknown_parts(child)
+    return parts
 
 
 class _Decoder:

@@ -128,12 +128,12 @@ def _option(where: str, item: Field, value: Any) -> Any:
 
 
 def _metadata(model: Table) -> MappingProxyType[str, bytes]:
-    found: dict[str, bytes] = {}
+    entries: dict[str, bytes] = {}
     for entry in model["metadata"]:
         if entry["buffer"] >= len(model["buffers"]):
             raise damaged(f"metadata refers to buffer {entry['buffer']} of {len(model['buffers'])}")
-        found[readable(entry["name"])] = model["buffers"][entry["buffer"]]["data"]
-    return MappingProxyType(found)
+        entries[readable(entry["name"])] = model["buffers"][entry["buffer"]]["data"]
+    return MappingProxyType(entries)
 
 
 def _check_order(graph: Graph) -> None:

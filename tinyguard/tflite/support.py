@@ -18,19 +18,21 @@ def shortened(name: str) -> str:
 def problems(model: Table, graph: Graph) -> list[str]:
     """A line for each thing that stands between the file and the device; empty when nothing does."""
     scheme = _scheme(graph)
-    found = [scheme] if scheme else []
+    reasons = [scheme] if scheme else []
     if len(model["subgraphs"]) > 1:
-        found.append(f"{len(model['subgraphs'])} subgraphs (control flow); export a network without branches")
-    found += _tensor_problems(model, graph)
+        reasons.append(
+            f"{len(model['subgraphs'])} subgraphs (control flow); export a network without branches"
+        )
+    reasons += _tensor_problems(model, graph)
     rest: list[Node] = []
     for node in graph.nodes:
         # In a file of another scheme every layer's types are wrong: conversion cures that.
         reason = _custom(model, node) or (None if scheme else _wrong_dtype(graph, node))
         if reason:
-            found.append(f"{node.operator} '{shortened(graph.node_name(node))}': {reason}")
+            reasons.append(f"{node.operator} '{shortened(graph.node_name(node))}': {reason}")
         else:
             rest.append(node)
-    return found + _operator_problems(replace(graph, nodes=tuple(rest)), missing_only=scheme is not None)
+    return reasons + _operator_problems(replace(graph, nodes=tuple(rest)), missing_only=scheme is not None)
 
 
 def hardening_problems(graph: Graph) -> list[str]:
@@ -72,7 +74,7 @@ def _scheme(graph: Graph) -> str | None:
 
 
 def _tensor_problems(model: Table, graph: Graph) -> list[str]:
-    found = []
+    reasons = []
     tables = model["subgraphs"][0]["tensors"]
     for tensor, table in zip(graph.tensors, tables, strict=True):
         buffer = model["buffers"][table["buffer"]]
@@ -84,8 +86,8 @@ def _tensor_problems(model: Table, graph: Graph) -> list[str]:
             (_blockwise(table["quantization"]), "quantized in blocks or by a custom scheme"),
         ):
             if holds:
-                found.append(f"tensor '{shortened(tensor.name)}' is {what}")
-    return found
+                reasons.append(f"tensor '{shortened(tensor.name)}' is {what}")
+    return reasons
 
 
 def _blockwise(quantization: Table | None) -> bool:

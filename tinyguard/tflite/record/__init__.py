@@ -30,21 +30,24 @@ __all__ = ["PLACES", "RESERVED", "Section", "in_order", "insert_sections", "regi
 @functools.cache
 def registry() -> dict[str, Section]:
     """Name -> section, tinyguard's own and those of other packages."""
-    found: dict[str, Section] = {}
+    sections: dict[str, Section] = {}
     for module in pkgutil.iter_modules(__path__):
         section = getattr(importlib.import_module(f"{__name__}.{module.name}"), "SECTION", None)
         if section is not None:
-            found[section.name] = section
-    for one in plugins.brought():
-        if isinstance(one.value, Section) and found.setdefault(one.value.name, one.value) is not one.value:
-            raise plugins.taken("section", one.value.name, one.package)
-    return found
+            sections[section.name] = section
+    for extension in plugins.brought():
+        if (
+            isinstance(extension.value, Section)
+            and sections.setdefault(extension.value.name, extension.value) is not extension.value
+        ):
+            raise plugins.taken("section", extension.value.name, extension.package)
+    return sections
 
 
 def in_order(names: Iterable[str]) -> list[Section]:
     """The sections in the order of their places, those of one place as given."""
     sections = [registry()[name] for name in names]
-    return sorted(sections, key=lambda one: -1 if one.place is None else PLACES.index(one.place))
+    return sorted(sections, key=lambda section: -1 if section.place is None else PLACES.index(section.place))
 
 
 def insert_sections(graph: Graph, values: Mapping[str, Any]) -> Graph:
@@ -52,10 +55,10 @@ def insert_sections(graph: Graph, values: Mapping[str, Any]) -> Graph:
     and for those that do not fit the network."""
     sections = in_order(values)
     for place in ALONE:
-        titles = [one.title for one in sections if one.place == place]
+        titles = [section.title for section in sections if section.place == place]
         if len(titles) > 1:
             raise TinyguardError(f"{' and '.join(titles)} in one file: take one away with --remove")
-    for one in sections:
-        if one.insert is not None:
-            graph = one.insert(graph, values[one.name])
+    for section in sections:
+        if section.insert is not None:
+            graph = section.insert(graph, values[section.name])
     return graph

@@ -85,16 +85,18 @@ def insert_filters(graph: Graph, filters: Sequence[InputFilter]) -> Graph:
         raise TinyguardError(f"input filters on a network with {len(graph.inputs)} inputs, and they take one")
     (first,) = graph.inputs
     tensors, nodes, last = list(graph.tensors), [], first
-    for position, one in enumerate(filters):
+    for position, input_filter in enumerate(filters):
         source = graph.tensors[first]
-        tensor = Tensor(len(tensors), f"filter {one}", source.shape, source.dtype, source.quantization)
+        tensor = Tensor(
+            len(tensors), f"filter {input_filter}", source.shape, source.dtype, source.quantization
+        )
         nodes.append(
             Node(
                 position,
-                KINDS[one.name].operator,
+                KINDS[input_filter.name].operator,
                 (last,),
                 (tensor.index,),
-                MappingProxyType(dict(one.parameters)),
+                MappingProxyType(dict(input_filter.parameters)),
             )
         )
         tensors.append(tensor)
@@ -126,11 +128,11 @@ def _kind(name: str) -> FilterKind:
 def _parse(section: Any) -> tuple[InputFilter, ...] | None:
     if not isinstance(section, list):
         raise TinyguardError("tinyguard metadata: filters is not a list; harden the model again")
-    return tuple(filter_from_json(one) for one in section) or None
+    return tuple(filter_from_json(described) for described in section) or None
 
 
 def _as_json(filters: Sequence[InputFilter]) -> list[dict[str, Any]]:
-    return [one.as_json() for one in filters]
+    return [input_filter.as_json() for input_filter in filters]
 
 
 SECTION = Section("filters", "input filters", _parse, _as_json, insert=insert_filters, place="input")

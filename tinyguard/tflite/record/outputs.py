@@ -30,18 +30,18 @@ def state_roles(graph: Graph, said: Sequence[str | None]) -> Graph:
 
 
 def _parse(section: Any) -> Roles:
-    if not isinstance(section, list) or not all(isinstance(one, dict) for one in section):
+    if not isinstance(section, list) or not all(isinstance(output, dict) for output in section):
         raise TinyguardError(
             "tinyguard metadata: outputs is not a list of one object per output; quantize the model again"
         )
-    for one in section:
-        if not set(one) <= {"role"}:
+    for output in section:
+        if not set(output) <= {"role"}:
             raise TinyguardError("tinyguard metadata: outputs says more than a role; update tinyguard")
-        if not all(isinstance(text, str) and text and text.isprintable() for text in one.values()):
+        if not all(isinstance(text, str) and text and text.isprintable() for text in output.values()):
             raise TinyguardError(
                 "tinyguard metadata: outputs has a role that is no printable text; quantize the model again"
             )
-    return tuple(one.get("role") for one in section)
+    return tuple(output.get("role") for output in section)
 
 
 def _as_json(said: Sequence[str | None]) -> list[dict[str, str]]:

@@ -31,7 +31,7 @@ class Squeezing:
     threshold: int = -1
 
     def as_json(self) -> dict[str, Any]:
-        return {"squeezers": [one.as_json() for one in self.squeezers], "threshold": self.threshold}
+        return {"squeezers": [squeezer.as_json() for squeezer in self.squeezers], "threshold": self.threshold}
 
 
 def squeezing_from_json(section: Any) -> Squeezing:
@@ -46,10 +46,10 @@ def squeezing_from_json(section: Any) -> Squeezing:
         raise TinyguardError(f"tinyguard metadata: squeezing takes a list of 1 to {_MOST} squeezers")
     if type(threshold) is not int or threshold < -1:
         raise TinyguardError(f"tinyguard metadata: squeezing with the threshold {threshold!r}")
-    return Squeezing(tuple(filter_from_json(one) for one in squeezers), threshold)
+    return Squeezing(tuple(filter_from_json(squeezer) for squeezer in squeezers), threshold)
 
 
-def insert_squeezing(graph: Graph, one: Squeezing) -> Graph:
+def insert_squeezing(graph: Graph, squeezing: Squeezing) -> Graph:
     """The graph with a copy of the network for each squeezed version, and the distance as a second output.
 
     `graph` may have input filters, which stay in front of all.
@@ -63,9 +63,9 @@ def insert_squeezing(graph: Graph, one: Squeezing) -> Graph:
         )
     filters = filters_of(graph)
     copies = _Copies(graph, graph.nodes[len(filters.nodes) :], filters.outputs[0])
-    for number, squeezer in enumerate(one.squeezers):
+    for number, squeezer in enumerate(squeezing.squeezers):
         copies.add(number, squeezer)
-    return copies.graph(one.threshold)
+    return copies.graph(squeezing.threshold)
 
 
 class _Copies:

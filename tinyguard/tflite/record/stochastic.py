@@ -66,19 +66,25 @@ def stochastic_from_json(section: Any) -> Stochastic:
     numbers = {key: section[key] for key in sorted(known - {"sites"})}
     if not names or not all(type(value) is int for value in numbers.values()):
         raise TinyguardError("tinyguard metadata: stochastic has no names of sites or no whole numbers")
-    found = Stochastic(tuple(sites), **numbers)
-    _check(found)
-    return found
+    stochastic = Stochastic(tuple(sites), **numbers)
+    _check(stochastic)
+    return stochastic
 
 
-def _check(one: Stochastic) -> None:
+def _check(stochastic: Stochastic) -> None:
     for fits, what in (
-        (1 <= len(one.sites) <= _MOST_SITES, f"{len(one.sites)} sites, and it takes 1 to {_MOST_SITES}"),
-        (len(set(one.sites)) == len(one.sites), "a site twice"),
-        (0 < one.dropped <= RATES // 2, f"a rate of {one.rate:g}, and it takes up to 0.5"),
-        (1 <= one.passes <= _MOST_PASSES, f"{one.passes} passes, and it takes 1 to {_MOST_PASSES}"),
-        (0 <= one.seed < 1 << 64, "a seed beyond 64 bits"),
-        (one.abstain_above >= -1, f"abstain_above {one.abstain_above}"),
+        (
+            1 <= len(stochastic.sites) <= _MOST_SITES,
+            f"{len(stochastic.sites)} sites, and it takes 1 to {_MOST_SITES}",
+        ),
+        (len(set(stochastic.sites)) == len(stochastic.sites), "a site twice"),
+        (0 < stochastic.dropped <= RATES // 2, f"a rate of {stochastic.rate:g}, and it takes up to 0.5"),
+        (
+            1 <= stochastic.passes <= _MOST_PASSES,
+            f"{stochastic.passes} passes, and it takes 1 to {_MOST_PASSES}",
+        ),
+        (0 <= stochastic.seed < 1 << 64, "a seed beyond 64 bits"),
+        (stochastic.abstain_above >= -1, f"abstain_above {stochastic.abstain_above}"),
     ):
         if not fits:
             raise TinyguardError(f"stochastic inference with {what}")
@@ -94,26 +100,26 @@ def _is_int8(graph: Graph, node: Node) -> bool:
     return tensor.dtype == "int8" and tensor.index not in graph.outputs
 
 
-def insert_passes(graph: Graph, one: Stochastic) -> Graph:
+def insert_passes(graph: Graph, stochastic: Stochastic) -> Graph:
     """The graph with every pass as layers of its own: prefix, passes one after the other, mean."""
-    _check(one)
-    sites = [_site(graph, name) for name in one.sites]
+    _check(stochastic)
+    sites = [_site(graph, name) for name in stochastic.sites]
     if len(graph.outputs) != 1:
         raise TinyguardError(
             f"stochastic inference on a network with {len(graph.outputs)} outputs: {listing(graph)}; type "
             "--output NAME|N for a file with that one alone"
         )
-    tail = _behind(graph, {node.outputs[0] for node in sites})
+    tail = _after(graph, {node.outputs[0] for node in sites})
     final = graph.outputs[0]
     if final not in {index for node in tail for index in node.outputs}:
         raise TinyguardError("no site leads to the output: name another with --sites")
     inside = {node.index for node in tail}
-    builder = _Unrolled(graph, one, sites)
+    builder = _Unrolled(graph, stochastic, sites)
     for node in graph.nodes:
         if node.index not in inside:
             builder.add(node, {})
     total = None
-    for run in range(one.passes):
+    for run in range(stochastic.passes):
         total = builder.add_pass(tail, run, final, total)
     assert total is not None
     return builder.graph(total, final)
@@ -122,15 +128,15 @@ def insert_passes(graph: Graph, one: Stochastic) -> Graph:
 class _Unrolled:
     """Nodes and tensors of the graph in the making."""
 
-    def __init__(self, graph: Graph, one: Stochastic, sites: Sequence[Node]) -> None:
-        self.origin, self.one = graph, one
+    def __init__(self, graph: Graph, stochastic: Stochastic, sites: Sequence[Node]) -> None:
+        self.origin, self.stochastic = graph, stochastic
         self.tensors, self.nodes, self.passes = list(graph.tensors), list[Node](), list[int]()
         self.sites = {node.outputs[0]: number for number, node in enumerate(sites)}
 
         for index in self.sites:
             tensor = graph.tensors[index]
             assert tensor.quantization is not None
-            scale = tensor.scale * (1 - one.dropped / RATES)
+            scale = tensor.scale * (1 - stochastic.dropped / RATES)
             scaled = Quantization((scale,), tensor.quantization.zero_points, tensor.quantization.axis)
             self.tensors[index] = replace(tensor, quantization=scaled)
 
@@ -170,7 +176,7 @@ class _Unrolled:
         options = {
             "site": self.sites[site],
             "run": run,
-            "dropped": self.one.dropped,
+            "dropped": self.stochastic.dropped,
         }
         self._node("DROPOUT", (source,), (target,), options)
         return target
@@ -194,15 +200,15 @@ class _Unrolled:
 
     def graph(self, total: int, final: int) -> Graph:
         scores = self.origin.tensors[final]
-        mean = self.tensor(scores, name=f"mean of {self.one.passes} passes")
+        mean = self.tensor(scores, name=f"mean of {self.stochastic.passes} passes")
         uncertainty = self.tensor(
             scores, name="uncertainty", shape=(1, UNCERTAINTY_ELEMENTS), dtype="int32", quantization=None
         )
-        options = {"passes": self.one.passes, "abstain_above": self.one.abstain_above}
+        options = {"passes": self.stochastic.passes, "abstain_above": self.stochastic.abstain_above}
         self._node("MONTE_CARLO_MEAN", (total,), (mean, uncertainty), options)
         stated = {mean: role_of(self.origin, final).name, uncertainty: UNCERTAINTY.name}
         stated |= dict.fromkeys(self.passes, PASS.name)
-        seed = Setting(SEED, "uint64", (self.one.seed,), ((0, 2**64 - 1),), drawn=True)
+        seed = Setting(SEED, "uint64", (self.stochastic.seed,), ((0, 2**64 - 1),), drawn=True)
         return replace(
             self.origin,
             tensors=tuple(self.tensors),
@@ -225,14 +231,14 @@ def _site(graph: Graph, name: str) -> Node:
     return node
 
 
-def _behind(graph: Graph, sites: set[int]) -> list[Node]:
+def _after(graph: Graph, sites: set[int]) -> list[Node]:
     """The layers that depend on any of the tensors."""
-    reached, found = set(sites), []
+    reached, nodes = set(sites), []
     for node in graph.nodes:
         if reached & set(node.inputs):
             reached.update(node.outputs)
-            found.append(node)
-    return found
+            nodes.append(node)
+    return nodes
 
 
 SECTION = Section(
