@@ -79,15 +79,15 @@ def purified(network: PixelCNN, codes: np.ndarray, eps_codes: int, lanes: int | 
         *(len(layers), *network.shape, network.mixtures),
         *(1 / ACTIVATION_STEP, LARGEST_ACTIVATION, LEAST_LOG_SCALE),
     )
-    codes, found = np.ascontiguousarray(codes), np.empty(codes.shape, np.int8)
+    codes, moved = np.ascontiguousarray(codes), np.empty(codes.shape, np.int8)
     loaded = library()
     assert loaded is not None
     purify = getattr(loaded, f"tg_purify_{lanes}")
     purify(
         ctypes.byref(said),
         c_void_p(codes.ctypes.data),
-        c_void_p(found.ctypes.data),
+        c_void_p(moved.ctypes.data),
         c_size_t(len(codes)),
         c_int32(eps_codes),
     )
-    return found
+    return moved

@@ -62,12 +62,12 @@ def _find(graph: Graph, text: str) -> str:
             if node.index == int(text):
                 return name
         raise TinyguardError(f"layer {text} cannot be a site: {_listing(names)}")
-    found = [name for name in names if text in name]
-    if len(found) == 1:
-        return found[0]
-    if found:
+    matching = [name for name in names if text in name]
+    if len(matching) == 1:
+        return matching[0]
+    if matching:
         raise TinyguardError(
-            f"{len(found)} layers have {text!r} in their names: type more of one, or its number"
+            f"{len(matching)} layers have {text!r} in their names: type more of one, or its number"
         )
     close = difflib.get_close_matches(text, names, 1, 0.3)
     hint = f"did you mean {close[0]}?" if close else _listing(names)

@@ -142,8 +142,8 @@ def exponential(x: np.ndarray) -> np.ndarray:
     for k in range(_TERMS, 0, -1):
         value = 1 + value * rest * (1 / k)
     tiny = x < _LEAST
-    found: np.ndarray = np.where(tiny, 0.0, np.ldexp(value, np.where(tiny, 0.0, halvings).astype(np.int32)))
-    return found
+    powers: np.ndarray = np.where(tiny, 0.0, np.ldexp(value, np.where(tiny, 0.0, halvings).astype(np.int32)))
+    return powers
 
 
 def one_less(ratio: np.ndarray, x: np.ndarray) -> np.ndarray:

@@ -78,7 +78,7 @@ class MaskedConvolution:
     ) -> MaskedConvolution:
         """The layer with real weights put on the grid, as int16 holds it."""
         weights, bias = (
-            np.clip(np.rint(one / WEIGHT_STEP), -32768, 32767) * WEIGHT_STEP for one in (weights, bias)
+            np.clip(np.rint(array / WEIGHT_STEP), -32768, 32767) * WEIGHT_STEP for array in (weights, bias)
         )
         return cls(taps, weights, bias)
 

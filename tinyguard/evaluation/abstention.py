@@ -41,9 +41,9 @@ def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.nda
     right = np.concatenate([part.label for part in parts]) == labels
     entropy = np.concatenate([part.beside[UNCERTAINTY.name][0][:, 0] for part in parts])
     ordered = np.sort(entropy)
-    found: dict[int, Kept] = {}
+    kept: dict[int, Kept] = {}
     for share in QUANTILES:
         threshold = int(ordered[max(0, round(share * len(ordered)) - 1)])
         below = entropy <= threshold
-        found[threshold] = Kept(threshold / ENTROPY_UNITS, float(below.mean()), float(right[below].mean()))
-    return tuple(found.values())
+        kept[threshold] = Kept(threshold / ENTROPY_UNITS, float(below.mean()), float(right[below].mean()))
+    return tuple(kept.values())

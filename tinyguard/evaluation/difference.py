@@ -43,9 +43,9 @@ def differences(
         inputs_equal = all(equal.get(index, True) for index in node.inputs)
         for index in node.outputs:
             if index in expected and index in found:
-                one = _compare(graph, node, index, expected[index], found[index], inputs_equal)
-                equal[index] = one.differing == 0
-                yield one
+                difference = _compare(graph, node, index, expected[index], found[index], inputs_equal)
+                equal[index] = difference.differing == 0
+                yield difference
 
 
 def _compare(

@@ -39,13 +39,13 @@ def _trace_litert(path: Path, graph: Graph, inputs: tuple[np.ndarray, ...]) -> d
     from tinyguard.backends.litert import LiteRTBackend
     from tinyguard.tflite.record.filters import filters_of
 
-    inner, found = LiteRTBackend(path, preserve_all_tensors=True), {}
+    inner, outputs = LiteRTBackend(path, preserve_all_tensors=True), {}
     if filters_of(graph).nodes:
         filtered = FilteredBackend(inner, graph)
-        found, inputs = filtered.filtered(*inputs), (filtered.last(*inputs),)
+        outputs, inputs = filtered.filtered(*inputs), (filtered.last(*inputs),)
     computed = {index for node in graph.nodes for index in node.outputs}
     tensors = next(inner.trace(*inputs))
-    return found | {index: array[None] for index, array in tensors.items() if index in computed}
+    return outputs | {index: array[None] for index, array in tensors.items() if index in computed}
 
 
 def trace_device(

@@ -29,7 +29,7 @@ class Box:
 
 def boxes(source: ModelSource) -> list[Box]:
     """The plan's buffers, lowest and earliest first."""
-    graph, found, activations = source.graph, [], 0
+    graph, placed, activations = source.graph, [], 0
     endings = Counter(tensor.name.split(";")[0].rpartition("/")[2] for tensor in graph.tensors)
     for buffer in sorted(source.plan.buffers, key=lambda b: (b.first, b.offset)):
         if not buffer.tensors:
@@ -38,7 +38,7 @@ def boxes(source: ModelSource) -> list[Box]:
         else:
             names = [graph.tensors[index].name.split(";")[0] for index in buffer.tensors]
             name = " = ".join(dict.fromkeys(names))
-            short = " = ".join(dict.fromkeys(_without_ending(one, endings) for one in names))
+            short = " = ".join(dict.fromkeys(_without_ending(full, endings) for full in names))
             held = set(buffer.tensors)
             role = (
                 "output"
@@ -49,8 +49,8 @@ def boxes(source: ModelSource) -> list[Box]:
             )
         colour = _COLOURS.get(role) or _ACTIVATIONS[activations % len(_ACTIVATIONS)]
         activations += role == "activation"
-        found.append(Box(buffer, role, name, short, colour))
-    return found
+        placed.append(Box(buffer, role, name, short, colour))
+    return placed
 
 
 def _without_ending(name: str, endings: Counter[str]) -> str:
@@ -64,13 +64,13 @@ def memory_svg(source: ModelSource, title: str) -> str:
     steps = len(source.operators) + 2  # the inputs before, the outputs after
     column = max(_LEAST_COLUMN, min(_WIDEST_COLUMN, _WIDTH / steps))
     frame = _Frame(column, steps, max(16, source.plan.arena_bytes))
-    found = boxes(source)
+    placed = boxes(source)
     parts = [
         svg.label(_LEFT, 30, title, 17, font_weight="bold"),
         svg.label(_LEFT, 50, _summary(source), 12, fill="#555"),
-        *_legend(found, frame),
+        *_legend(placed, frame),
         *_grid(frame),
-        *(part for box in found for part in _box(box, frame)),
+        *(part for box in placed for part in _box(box, frame)),
         *_layers(source, frame),
     ]
     return svg.document(frame.right + _RIGHT, _TOP + _HEIGHT + _BOTTOM, parts)
@@ -102,10 +102,10 @@ def _summary(source: ModelSource) -> str:
     )
 
 
-def _legend(found: Sequence[Box], frame: _Frame) -> list[str]:
+def _legend(placed: Sequence[Box], frame: _Frame) -> list[str]:
     parts, x = [], frame.right
     for role in ("scratch", "activation", "output", "input"):
-        if any(box.role == role for box in found):
+        if any(box.role == role for box in placed):
             x -= 22 + 7 * len(role)
             colour = _COLOURS.get(role, _ACTIVATIONS[0])
             parts.append(svg.element("rect", x=x, y=56, width=10, height=10, fill=colour, stroke="#555"))

@@ -14,14 +14,14 @@ def memory_text(source: ModelSource, width: int) -> Text:
     arena = max(16, source.plan.arena_bytes)
     steps = len(source.operators) + 2
     cell = max(1, min(4, (width - 12) // steps))
-    found = boxes(source)
+    placed = boxes(source)
     text = Text()
     for row in range(_ROWS):
         offset = arena * (2 * (_ROWS - row) - 1) // (2 * _ROWS)
         scale = f"{arena * (_ROWS - row) // _ROWS:>10,} " if row % _SCALE_EVERY == 0 else " " * 11
         text.append(scale, "dim")
         for step in range(-1, steps - 1):
-            box = _box_at(found, step, offset)
+            box = _box_at(placed, step, offset)
             text.append(_cell(box, step, cell), box.colour if box else "dim")
         text.append("\n")
     text.append(f"{0:>10} ", "dim")
@@ -29,8 +29,8 @@ def memory_text(source: ModelSource, width: int) -> Text:
     return text
 
 
-def _box_at(found: list[Box], step: int, offset: int) -> Box | None:
-    for box in found:
+def _box_at(placed: list[Box], step: int, offset: int) -> Box | None:
+    for box in placed:
         buffer = box.buffer
         if buffer.first <= step <= buffer.last and 0 <= offset - buffer.offset < buffer.size_bytes:
             return box

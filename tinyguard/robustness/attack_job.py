@@ -74,7 +74,7 @@ class Job:
 
 def whole_numbers(what: str, values: np.ndarray) -> np.ndarray:
     """As int64. Raises TinyguardError for other dtypes, which hide one-hot labels."""
-    found = np.asarray(values)
-    if found.size and found.dtype.kind not in "iu":
-        raise TinyguardError(f"{what} are {found.dtype}, not whole numbers: for one-hot ones give argmax(1)")
-    return found.astype(np.int64)
+    array = np.asarray(values)
+    if array.size and array.dtype.kind not in "iu":
+        raise TinyguardError(f"{what} are {array.dtype}, not whole numbers: for one-hot ones give argmax(1)")
+    return array.astype(np.int64)

@@ -150,12 +150,12 @@ def _threads() -> int:
     return len(os.sched_getaffinity(0))
 
 
-def save_purified(path: Path, inputs: Adversarial, found: Purification) -> None:
+def save_purified(path: Path, inputs: Adversarial, purification: Purification) -> None:
     """Write the purified codes with the labels, successes and ids of `inputs`, as `load_adversarial` reads
     them; what was done is `purification` in the record."""
-    record = {**(inputs.record or {}), "purification": found.as_dict()}
+    record = {**(inputs.record or {}), "purification": purification.as_dict()}
     arrays: dict[str, Any] = {
-        "x": found.x,
+        "x": purification.x,
         "y": inputs.y,
         "success": inputs.success,
         "ids": inputs.ids,

@@ -61,8 +61,8 @@ def under_seeds(
         return [scores_of(simulator.graph, y, labels) for y in simulator.run_under(seeds, x)]
 
     def fooled(seeds: Sequence[int]) -> np.ndarray:
-        return valid & np.stack([found.fooled(labels, targets) for found in scored(seeds, inputs)])
+        return valid & np.stack([scores.fooled(labels, targets) for scores in scored(seeds, inputs)])
 
-    right = np.stack([found.decided == labels for found in scored(masks.scoring(), clean)])
+    right = np.stack([scores.decided == labels for scores in scored(masks.scoring(), clean)])
     promising = fooled(masks.choice()).sum(axis=0, dtype=np.int64)
     return UnderSeeds(right, right & ~fooled(masks.scoring()), promising)

@@ -30,7 +30,7 @@ class WorstCase:
         """For --json, with 95 % intervals; `by`: each run's fraction of the nearest successes."""
         count, correct = len(self.ids), int(self.correct.sum())
         left = int((self.correct & ~self.success).sum())
-        found = self.nearest[self.success]
+        distances = self.nearest[self.success]
         return {
             "attacks": list(self.attacks),
             "samples": count,
@@ -42,8 +42,8 @@ class WorstCase:
                 "robust_share_of_correct": list(wilson(left, correct)),
             },
             "norm": self.norm,
-            "distance_median": float(np.median(found)) if len(found) else None,
-            "distance_mean": float(found.mean()) if len(found) else None,
+            "distance_median": float(np.median(distances)) if len(distances) else None,
+            "distance_mean": float(distances.mean()) if len(distances) else None,
             "by": [int((self.by == index).sum()) for index in range(len(self.attacks))],
         }
 

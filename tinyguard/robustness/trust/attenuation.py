@@ -90,13 +90,13 @@ def attenuation(
     step = float(space.grid_step.max())
     x = victim.space.round(clean[rows])
     problem = Problem(victim, x, y[rows], None, rows, seed, stop_early=False)
-    found = []
+    compared = []
     for done, count in enumerate(eps_codes):
         progress(done, len(eps_codes))
         moved = replace(attack or PGD(), eps=count * step).run(problem).x
-        found.append(_compared(target, problem, moved, count, step))
+        compared.append(_compared(target, problem, moved, count, step))
     progress(len(eps_codes), len(eps_codes))
-    return tuple(found)
+    return tuple(compared)
 
 
 def _compared(
@@ -110,8 +110,8 @@ def _compared(
     perturbed = before > _UNMOVED
     count = max(1, int(perturbed.sum()))
     sizes = l2(after) / l2(before).clamp(min=1e-12)
-    found = score(target.simulator, space.code_array(rounded), y.numpy(), graph=target.graph)
-    here = found.decided == y.numpy()
+    scores = score(target.simulator, space.code_array(rounded), y.numpy(), graph=target.graph)
+    here = scores.decided == y.numpy()
     there = target.float_victim.query(moved).decided == y
     return Attenuation(
         eps=eps,

@@ -73,12 +73,12 @@ def masking_checks(
         partial(_black_box, trials, white, moved, queries),
         partial(_leaky, trials, white),
     ]
-    found: list[Check] = []
+    results: list[Check] = []
     for check in checks:
-        progress(len(found), len(checks))
-        found.append(check())
-    progress(len(found), len(checks))
-    return tuple(found)
+        progress(len(results), len(checks))
+        results.append(check())
+    progress(len(results), len(checks))
+    return tuple(results)
 
 
 def checked(
@@ -115,7 +115,7 @@ def _beats(other: AttackRun, run: AttackRun) -> bool:
     if other.left != run.left or run.conditions.eps is not None or not run.success.any():
         return other.left < run.left
     norm = run.conditions.norm
-    distances = (np.median(found.distances.of(norm)[found.success]) for found in (other, run))
+    distances = (np.median(outcome.distances.of(norm)[outcome.success]) for outcome in (other, run))
     return bool(next(distances) < next(distances))
 
 
@@ -167,11 +167,11 @@ def _monotone(name: str, labels: list[str], runs: list[np.ndarray]) -> Check:
 
 def _restarts(trials: Trials) -> Check:
     """Five starts gain little over one: less than another choice of samples would (Fisher's exact test)."""
-    one, more = (int((~trials.climbed(restarts=starts)).sum()) for starts in (1, _STARTS))
+    single, more = (int((~trials.climbed(restarts=starts)).sum()) for starts in (1, _STARTS))
     count = len(trials)
-    note = f"1 start leaves {_percent(one / count)}, {_STARTS} leave {_percent(more / count)}"
-    passed = fewer_by_luck(one, more, count) >= SIGNIFICANT
-    return Check("restarts", passed, (one - more) / count, note)
+    note = f"1 start leaves {_percent(single / count)}, {_STARTS} leave {_percent(more / count)}"
+    passed = fewer_by_luck(single, more, count) >= SIGNIFICANT
+    return Check("restarts", passed, (single - more) / count, note)
 
 
 def _full_range(trials: Trials) -> Check:

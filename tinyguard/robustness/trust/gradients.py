@@ -125,7 +125,7 @@ def gradient_figures(
     there = None if target.float_victim is None else _slope(target, target.float_victim, codes, labels, loss)
     attack = nearest or DeepFool()
     norm = norm_of(attack)
-    found = attack_samples(target, attack, "white-box", codes, labels, ids=right, seed=seed)
+    outcome = attack_samples(target, attack, "white-box", codes, labels, ids=right, seed=seed)
     other = None
     if target.float_victim is not None:
         source = FloatBackend(target.float_victim)  # type: ignore[arg-type]
@@ -138,7 +138,7 @@ def gradient_figures(
         None if there is None else agreement(there.gradient, own.gradient),
         norm,
         float(target.space.code_step.mean()),
-        found.distances.of(norm)[found.success],
+        outcome.distances.of(norm)[outcome.success],
         other,
     )
 
@@ -157,8 +157,8 @@ def quantiles(values: np.ndarray) -> dict[str, float] | None:
     finite = values[np.isfinite(values)]
     if not len(finite):
         return None
-    found = np.quantile(finite, _QUANTILES)
-    return {f"q{round(100 * q):02d}": float(value) for q, value in zip(_QUANTILES, found, strict=True)}
+    points = np.quantile(finite, _QUANTILES)
+    return {f"q{round(100 * q):02d}": float(value) for q, value in zip(_QUANTILES, points, strict=True)}
 
 
 def _slope(target: Target, victim: Victim, codes: np.ndarray, labels: np.ndarray, loss: str) -> Slope:

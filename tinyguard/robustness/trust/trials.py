@@ -84,8 +84,8 @@ def trials_of(target: Target, run: AttackRun, codes: np.ndarray, labels: np.ndar
 def attack_of(run: AttackRun) -> Attack:
     """The attack that `run` was made with."""
     cls: Any = find_attack(run.conditions.attack)
-    found: Attack = cls(**run.conditions.parameters)
-    return found
+    attack: Attack = cls(**run.conditions.parameters)
+    return attack
 
 
 def leaky(target: Target) -> Target:
@@ -137,6 +137,6 @@ def _whole(target: Target, norm: str, eps: float) -> float:
 def _climber(run: AttackRun, norm: str, eps: float) -> Attack:
     own: Any = attack_of(run)
     if getattr(own, "climbs", False) and run.conditions.setting == "white-box":
-        found: Attack = dataclasses.replace(own, eps=eps)
-        return found
+        climber: Attack = dataclasses.replace(own, eps=eps)
+        return climber
     return PGD(eps=eps, norm=norm)
