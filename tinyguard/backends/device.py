@@ -53,18 +53,18 @@ class DeviceBackend:
 def hold(device: Device, graph: Graph) -> dict[str, Told]:
     """Give a connected board the values that its settings have in `graph`; what they were before."""
     told = _told(device, graph)
-    _settled(device, graph, told, ())
+    _apply(device, graph, told, ())
     return told
 
 
 def put_back(device: Device, before: Mapping[str, Told]) -> None:
     """Settings as the board had them `before`: values that somebody gave, and those that it drew."""
     with suppress(TinyguardError):  # a board that is gone has forgotten them
-        for name, one in before.items():
-            if one.drawn:
+        for name, setting in before.items():
+            if setting.drawn:
                 device.restore(name)
-            elif device.tell(name) != one:
-                device.set({name: one.value})
+            elif device.tell(name) != setting:
+                device.set({name: setting.value})
 
 
 def agreed(
@@ -76,10 +76,10 @@ def agreed(
     What the board would draw gets the graph's value, so that both compute the same.
     """
     told = _told(device, graph)
-    values = {name: one.value for name, one in told.items() if not one.drawn}
-    found = with_settings(with_settings(graph, values), given)
-    _settled(device, found, told, tuple(given))
-    return found, {name: one for name, one in told.items() if one.drawn and name not in given}
+    values = {name: setting.value for name, setting in told.items() if not setting.drawn}
+    changed = with_settings(with_settings(graph, values), given)
+    _apply(device, changed, told, tuple(given))
+    return changed, {name: setting for name, setting in told.items() if setting.drawn and name not in given}
 
 
 def _told(device: Device, graph: Graph) -> dict[str, Told]:
@@ -87,10 +87,10 @@ def _told(device: Device, graph: Graph) -> dict[str, Told]:
     return {setting.name: device.tell(setting.name) for setting in graph.settings}
 
 
-def _settled(device: Device, graph: Graph, told: Mapping[str, Told], together: tuple[str, ...]) -> None:
+def _apply(device: Device, graph: Graph, told: Mapping[str, Told], together: tuple[str, ...]) -> None:
     """Set what differs from the graph: the settings `together` in one frame, each other in its own."""
     values = values_of(graph.settings)
-    other = {name for name, one in told.items() if one.drawn or one.value != values[name]}
+    other = {name for name, setting in told.items() if setting.drawn or setting.value != values[name]}
     device.set({name: values[name] for name in together})
     for name in sorted(other.difference(together)):
         device.set({name: values[name]})

@@ -56,7 +56,7 @@ def behind_filters(inner: Backend, graph: Graph) -> Backend:
 def _added(graph: Graph) -> str:
     """What the metadata adds after the input filters, in words."""
     sections = in_order(parse_metadata(graph.metadata[RECORD_NAME]).requires)
-    return " and ".join(one.title for one in sections if one.name != "filters")
+    return " and ".join(section.title for section in sections if section.name != "filters")
 
 
 def _no_constant(tensor: Tensor) -> np.ndarray:

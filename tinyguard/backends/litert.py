@@ -188,8 +188,8 @@ def _ai_edge_wrong(interpreter: Any) -> str | None:
 
 
 def _tflite_runtime_wrong(interpreter: Any) -> str | None:
-    found = any(rank > 2 and scales > 1 for rank, scales in _dense(interpreter))
-    return "is wrong on per-channel FULLY_CONNECTED of 3-D inputs" if found else None
+    affected = any(rank > 2 and scales > 1 for rank, scales in _dense(interpreter))
+    return "is wrong on per-channel FULLY_CONNECTED of 3-D inputs" if affected else None
 
 
 def _never(interpreter: Any) -> str | None:

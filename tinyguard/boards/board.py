@@ -101,9 +101,9 @@ class Board:
     @property
     def runners(self) -> tuple[str, ...]:
         """Runners that can flash this board, the default first."""
-        found = ["emulator"] if self.emulator else []
+        names = ["emulator"] if self.emulator else []
         if self.probe:
-            found += ["openocd"] if self.probe.openocd else []
-            found += ["stlink", "cubeprogrammer"] if self.probe.stlink else []
-            found += ["pyocd"] if self.probe.pyocd else []
-        return tuple(found)
+            names += ["openocd"] if self.probe.openocd else []
+            names += ["stlink", "cubeprogrammer"] if self.probe.stlink else []
+            names += ["pyocd"] if self.probe.pyocd else []
+        return tuple(names)

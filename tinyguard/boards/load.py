@@ -121,7 +121,7 @@ def _board(path: Path, description: dict[str, Any]) -> Board:
 
 
 def _memory(table: _Table) -> tuple[Memory, ...]:
-    found = []
+    regions = []
     for name in list(table.content):
         region = table.table(name)
         memory = Memory(name, region.take("base", int), region.take("size", int), region.take("kind", str))
@@ -130,8 +130,8 @@ def _memory(table: _Table) -> tuple[Memory, ...]:
             raise TinyguardError(
                 f"board {table.path}: memory.{name}.kind must be rom or ram, not {memory.kind}"
             )
-        found.append(memory)
-    return tuple(found)
+        regions.append(memory)
+    return tuple(regions)
 
 
 def _placement(table: _Table, memory: tuple[Memory, ...]) -> Mapping[str, str]:

@@ -52,6 +52,6 @@ def command(
         hardened = with_filters(content, chosen)
     write_atomically(output, hardened)
     if as_json:
-        print_json({"model": str(output), "filters": [one.as_json() for one in chosen]})
+        print_json({"model": str(output), "filters": [input_filter.as_json() for input_filter in chosen]})
     else:
         console.print(f"wrote {output}: {', '.join(map(str, chosen)) or 'no filter'} before the first layer")

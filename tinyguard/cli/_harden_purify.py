@@ -53,27 +53,30 @@ def command(
     network, eps_codes = load_pixel_cnn(weights), whole_codes(eps)
     inputs = read_inputs(data, network, limit)
     with sample_progress("purified", len(inputs.x)) as update:
-        found = run_purification(
+        purification = run_purification(
             network, inputs.x, eps_codes, adaptive_bits=adaptive, batch_size=batch_size, progress=update
         )
-    save_purified(output, inputs, found)
+    save_purified(output, inputs, purification)
     if as_json:
-        print_json({"purified": str(output), "pixel_cnn": str(weights), **found.as_dict()})
+        print_json({"purified": str(output), "pixel_cnn": str(weights), **purification.as_dict()})
     else:
-        _show(found, output)
+        _show(purification, output)
 
 
-def _show(found: Purification, output: Path) -> None:
+def _show(purification: Purification, output: Path) -> None:
     from rich.table import Table
 
-    cost, plural = found.cost, "" if found.threads == 1 else "s"
+    cost, plural = purification.cost, "" if purification.threads == 1 else "s"
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("samples", f"{len(found.x):,}, {found.samples_purified:,} of them purified")
-    table.add_row("eps", f"{found.eps_codes} codes")
-    table.add_row("bits per dimension", f"{found.bits_before:.3f} before, {found.bits_after:.3f} after")
+    table.add_row("samples", f"{len(purification.x):,}, {purification.samples_purified:,} of them purified")
+    table.add_row("eps", f"{purification.eps_codes} codes")
+    table.add_row(
+        "bits per dimension", f"{purification.bits_before:.3f} before, {purification.bits_after:.3f} after"
+    )
     table.add_row(
         "milliseconds per image",
-        f"{1e3 * found.seconds_an_image:.2g} ({found.threads} thread{plural}, batches of {found.batch_size})",
+        f"{1e3 * purification.seconds_an_image:.2g} ({purification.threads} thread{plural}, "
+        f"batches of {purification.batch_size})",
     )
     table.add_row("network evaluations per image", f"{cost.evaluations:,}, one after the other")
     table.add_row("MACs per evaluation", f"{cost.macs:,} at one pixel, float64")

@@ -56,21 +56,21 @@ def command(
         raise click.UsageError("name a --squeezer NAME[:NUMBERS], or --remove what is there (see --help)")
     if not remove and (data is None) == (threshold is None):
         raise click.UsageError("give --data to set the threshold from, or the --threshold itself")
-    chosen, found = None, Threshold(-1 if threshold is None else threshold, float("nan"))
+    chosen, chosen_threshold = None, Threshold(-1 if threshold is None else threshold, float("nan"))
     with rewriting(model, output, answer) as content:
         if not remove:
             plain = with_squeezing(content, None)
-            chosen = Squeezing(tuple(parse_filter(text) for text in squeezers), found.value)
+            chosen = Squeezing(tuple(parse_filter(text) for text in squeezers), chosen_threshold.value)
             with_squeezing(content, chosen)
         if chosen is not None and data is not None:
             codes, _ = read_codes(model, read_graph(plain), data, limit)
             with sample_progress("clean samples", len(codes)) as update:
-                found = threshold_for(distances(plain, chosen, codes, update), fpr)
-            chosen = Squeezing(chosen.squeezers, found.value)
+                chosen_threshold = threshold_for(distances(plain, chosen, codes, update), fpr)
+            chosen = Squeezing(chosen.squeezers, chosen_threshold.value)
         hardened = with_squeezing(content, chosen)
     write_atomically(output, hardened)
     if as_json:
-        attained = None if data is None or remove else found.attained
+        attained = None if data is None or remove else chosen_threshold.attained
         section = None if chosen is None else chosen.as_json()
         print_json({"model": str(output), "squeezing": section, "false_positives": attained})
     elif chosen is None:
@@ -80,6 +80,6 @@ def command(
         rate = (
             ""
             if data is None
-            else f", above which {100 * found.attained:.2f} % of {len(codes):,} clean samples lie"
+            else f", above which {100 * chosen_threshold.attained:.2f} % of {len(codes):,} clean samples lie"
         )
-        console.print(f"wrote {output}: {names}; threshold {found.value}{rate}")
+        console.print(f"wrote {output}: {names}; threshold {chosen_threshold.value}{rate}")

@@ -66,10 +66,10 @@ def _sizes(graph: Graph, board: Board | None, runs: bool, options: Options) -> d
     from tinyguard.toolchain.build import read_image
 
     sizes = predict(graph, board, **options) if runs else None
-    found: dict[str, Any] = {"arena_bytes": sizes and sizes.arena_bytes}
+    figures: dict[str, Any] = {"arena_bytes": sizes and sizes.arena_bytes}
     if board is None:
-        return found
-    found |= {
+        return figures
+    figures |= {
         "board": board.name,
         "constant_bytes": sizes and sizes.constant_bytes,
         "ram_bytes": sizes and sizes.ram_bytes,
@@ -78,16 +78,16 @@ def _sizes(graph: Graph, board: Board | None, runs: bool, options: Options) -> d
         "refusal": None,
     }
     if sizes is None:
-        return found
+        return figures
     try:
         check_fit(board, sizes.constant_bytes, sizes.ram_bytes)
     except TinyguardError as error:
-        return found | {"fits": False, "refusal": str(error)}
+        return figures | {"fits": False, "refusal": str(error)}
     try:
         image = read_image(default_directory(graph, board, **options))
     except TinyguardError:
-        return found
-    return found | {"flash_bytes": image.flash_bytes, "fits": True}
+        return figures
+    return figures | {"flash_bytes": image.flash_bytes, "fits": True}
 
 
 def _layer(graph: Graph, node: Node) -> dict[str, Any]:

@@ -56,11 +56,11 @@ def command(
 
         with Device(board_port(serial)) as device:
             device.connect(expected_sha256=graph.sha256)
-            graph, found = trace_device(device, graph, inputs)
+            graph, traced = trace_device(device, graph, inputs)
     else:
-        found = trace_host(backend or "litert", model, graph, inputs)
+        traced = trace_host(backend or "litert", model, graph, inputs)
     expected = trace_host("reference", model, graph, inputs)
-    rows = list(differences(graph, expected, found))
+    rows = list(differences(graph, expected, traced))
     first = next((row for row in rows if row.differing), None)
     if as_json:
         print_json({"first": None if first is None else asdict(first), "layers": [asdict(r) for r in rows]})

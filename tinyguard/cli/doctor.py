@@ -41,9 +41,9 @@ def command(as_json: bool) -> None:
         console.print("nothing that is needed is missing")
 
 
-def _tool_table(found: list[Tool]) -> Table:
+def _tool_table(tools: list[Tool]) -> Table:
     table = Table("", "program", "version", "for", "install", box=None, pad_edge=False, title_justify="left")
-    for tool in found:
+    for tool in tools:
         table.add_row(
             _mark(tool.path is not None),
             tool.name,
@@ -54,9 +54,9 @@ def _tool_table(found: list[Tool]) -> Table:
     return table
 
 
-def _package_table(found: list[Package]) -> Table:
+def _package_table(packages: list[Package]) -> Table:
     table = Table("", "package", "version", "wanted", "for", box=None, pad_edge=False)
-    for package in found:
+    for package in packages:
         table.add_row(
             _mark(package.version is not None),
             package.name,

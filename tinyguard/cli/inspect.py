@@ -33,11 +33,11 @@ def command(
     from tinyguard.cli._inspection import inspection
 
     chosen = load(board) if board else None
-    found = inspection(model, chosen, **options)
+    figures = inspection(model, chosen, **options)
     if as_json:
-        print_json(found)
+        print_json(figures)
     else:
-        _show(model, found)
+        _show(model, figures)
     if memory:
         _draw(model, chosen, memory, options, quiet=as_json)
 
@@ -57,27 +57,27 @@ def _draw(model: Path, board: Board | None, path: Path, options: Options, quiet:
         console.print(f"arena over time: {escape(str(path))}", soft_wrap=True)
 
 
-def _show(model: Path, found: dict[str, Any]) -> None:
-    console.print(f"{escape(str(model))}  sha256 {found['sha256'][:16]}")
-    _show_layers(found["layers"])
+def _show(model: Path, figures: dict[str, Any]) -> None:
+    console.print(f"{escape(str(model))}  sha256 {figures['sha256'][:16]}")
+    _show_layers(figures["layers"])
     for role in ("inputs", "outputs"):
-        for tensor in found[role]:
+        for tensor in figures[role]:
             meaning = f", {tensor['role']}: {tensor['meaning']}" if "role" in tensor else ""
             console.print(f"{role[:-1]:7}{_describe(tensor)}{meaning}", soft_wrap=True)
-    if found["normalization"]:
-        mean, std = found["normalization"]["mean"], found["normalization"]["std"]
+    if figures["normalization"]:
+        mean, std = figures["normalization"]["mean"], figures["normalization"]["std"]
         console.print(f"pixels: real = (pixel - {_numbers(mean)}) / {_numbers(std)}")
-    if found["class_names"]:
-        console.print(escape(f"classes: {', '.join(found['class_names'])}"))
+    if figures["class_names"]:
+        console.print(escape(f"classes: {', '.join(figures['class_names'])}"))
     console.print(
-        f"MACs {_count(found['macs'])}, parameters {_count(found['parameters'])}, "
-        f"weights {_count(found['weights_bytes'])} bytes, arena {_count(found['arena_bytes'])} bytes"
+        f"MACs {_count(figures['macs'])}, parameters {_count(figures['parameters'])}, "
+        f"weights {_count(figures['weights_bytes'])} bytes, arena {_count(figures['arena_bytes'])} bytes"
     )
-    if "board" in found:
-        _show_board(found)
-    if found["unsupported"]:
-        console.print(f"[red]{len(found['unsupported'])} unsupported:[/]")
-        for problem in found["unsupported"]:
+    if "board" in figures:
+        _show_board(figures)
+    if figures["unsupported"]:
+        console.print(f"[red]{len(figures['unsupported'])} unsupported:[/]")
+        for problem in figures["unsupported"]:
             console.print(f"  {escape(problem)}", soft_wrap=True)
 
 
@@ -97,17 +97,17 @@ def _show_layers(layers: list[dict[str, Any]]) -> None:
     console.print(table)
 
 
-def _show_board(found: dict[str, Any]) -> None:
+def _show_board(figures: dict[str, Any]) -> None:
     console.print(
-        f"on {found['board']}: constants {_count(found['constant_bytes'])} bytes, "
-        f"RAM {_count(found['ram_bytes'])} bytes, flash {_count(found['flash_bytes'])} bytes"
+        f"on {figures['board']}: constants {_count(figures['constant_bytes'])} bytes, "
+        f"RAM {_count(figures['ram_bytes'])} bytes, flash {_count(figures['flash_bytes'])} bytes"
     )
-    if found["refusal"]:
-        console.print(f"[red]{escape(found['refusal'])}[/]", soft_wrap=True)
-    elif found["fits"]:
+    if figures["refusal"]:
+        console.print(f"[red]{escape(figures['refusal'])}[/]", soft_wrap=True)
+    elif figures["fits"]:
         console.print("fits")
-    elif found["constant_bytes"] is not None:
-        console.print(f"code size is known after `tinyguard build MODEL --board {found['board']}`")
+    elif figures["constant_bytes"] is not None:
+        console.print(f"code size is known after `tinyguard build MODEL --board {figures['board']}`")
 
 
 def _describe(tensor: dict[str, Any]) -> str:

@@ -12,17 +12,17 @@ from tinyguard.flashing.ports import ports
 @click.command(help=__doc__)
 @json_option
 def command(as_json: bool) -> None:
-    found = ports()
+    seen = ports()
     if as_json:
-        print_json([asdict(port) for port in found])
+        print_json([asdict(port) for port in seen])
         return
-    if not found:
+    if not seen:
         console.print(
             "no board found: plug one in, or start one with `tinyguard flash MODEL --board mps2-an500`"
         )
         return
     table = Table("port", "kind", "board", "description", "", box=None, pad_edge=False)
-    for port in found:
+    for port in seen:
         note = "" if port.usable else "no permission: sudo usermod -aG dialout $USER"
         table.add_row(port.port, port.kind, " or ".join(port.boards) or "unknown", port.description, note)
     console.print(table)

@@ -16,10 +16,12 @@ def command(port: str | None, everything: bool, as_json: bool) -> None:
         raise click.UsageError("give a PORT or --all, not both")
     stopped = flashing.stop_all() if everything else [flashing.stop(port or _only_port())]
     if as_json:
-        print_json([{"board": one.board, "port": one.port, "pid": one.pid} for one in stopped])
+        print_json(
+            [{"board": emulator.board, "port": emulator.port, "pid": emulator.pid} for emulator in stopped]
+        )
         return
-    for one in stopped:
-        console.print(f"stopped {one.board} at {one.port} (pid {one.pid})")
+    for emulator in stopped:
+        console.print(f"stopped {emulator.board} at {emulator.port} (pid {emulator.pid})")
     if not stopped:
         console.print("no emulated board runs")
 

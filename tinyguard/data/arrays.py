@@ -20,9 +20,9 @@ def load_npz(path: Path, real_targets: bool = False) -> Samples:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             if "x" not in arrays:
-                found = ", ".join(arrays.files) or "nothing"
+                names = ", ".join(arrays.files) or "nothing"
                 raise TinyguardError(
-                    f"{path} holds {found} but no array x: save it with numpy.savez(..., x=, y=)"
+                    f"{path} holds {names} but no array x: save it with numpy.savez(..., x=, y=)"
                 )
             x, y = arrays["x"], arrays.get("y")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

@@ -51,16 +51,16 @@ def _digits(split: str) -> tuple[np.ndarray, np.ndarray]:
 
 def _images(name: str, split: str, path: Path | None) -> tuple[np.ndarray, np.ndarray]:
     if path is not None:
-        found = _read_checked(name, split, path)
-        if found is None:
+        samples = _read_checked(name, split, path)
+        if samples is None:
             raise TinyguardError(
                 f"no {name} {split} images in {path}: give a folder with the binary files of {name} or "
                 "an .npz with x_train, y_train, x_test and y_test"
             )
-        return found
+        return samples
     shared = shared_folder()
-    found = _read_checked(name, split, shared / "data" / name) if shared else None
-    return found if found is not None else _from_keras(name, split)
+    samples = _read_checked(name, split, shared / "data" / name) if shared else None
+    return samples if samples is not None else _from_keras(name, split)
 
 
 def shared_folder() -> Path | None:

@@ -28,8 +28,8 @@ def load_data(
     Raises TinyguardError for everything wrong with the data.
     """
     shape = None if tensor is None else tuple(tensor.shape[1:])
-    found = _load(text, shape, split, limit, class_names, real_targets)
-    return check(found.first(limit), shape, classes)
+    samples = _load(text, shape, split, limit, class_names, real_targets)
+    return check(samples.first(limit), shape, classes)
 
 
 def _load(

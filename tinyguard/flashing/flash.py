@@ -80,5 +80,5 @@ def _usb_port(board: Board) -> str | None:
     from serial.tools import list_ports
 
     ids = board.probe.usb if board.probe else ()
-    found = [entry.device for entry in list_ports.comports() if (entry.vid, entry.pid) in ids]
-    return found[0] if len(found) == 1 else None
+    devices = [entry.device for entry in list_ports.comports() if (entry.vid, entry.pid) in ids]
+    return devices[0] if len(devices) == 1 else None

@@ -32,23 +32,24 @@ def find_port(board: str | None = None) -> Port:
 
     Raises TinyguardError when there is none or more than one, or when the user may not open it.
     """
-    found = [port for port in ports() if port.boards and (board is None or board in port.boards)]
+    candidates = [port for port in ports() if port.boards and (board is None or board in port.boards)]
     what = board or "board"
-    if not found:
+    if not candidates:
         how = (
             f"plug it in or type: tinyguard flash MODEL --board {board}"
             if board
             else "`tinyguard flash` starts one"
         )
         raise TinyguardError(f"no serial port leads to a {what}; {how}")
-    if len(found) > 1:
-        names = ", ".join(port.port for port in found)
+    if len(candidates) > 1:
+        names = ", ".join(port.port for port in candidates)
         raise TinyguardError(f"several ports lead to a {what}: {names}; choose one with --serial")
-    if not found[0].usable:
+    if not candidates[0].usable:
         raise TinyguardError(
-            f"no permission to open {found[0].port}; type: sudo usermod -aG dialout $USER, then log in again"
+            f"no permission to open {candidates[0].port}; type: sudo usermod -aG dialout $USER, "
+            "then log in again"
         )
-    return found[0]
+    return candidates[0]
 
 
 def _emulated() -> list[Port]:
@@ -64,15 +65,15 @@ def _usb() -> list[Port]:
     from serial.tools import list_ports
 
     known = [boards.load(name) for name in boards.names()]
-    found = []
+    usb_ports = []
     for entry in sorted(list_ports.comports()):
         if entry.vid is None:
             continue
         usb_id = (entry.vid, entry.pid)
         matches = tuple(board.name for board in known if board.probe and usb_id in board.probe.usb)
         description = f"{entry.description} ({entry.vid:04x}:{entry.pid:04x})"
-        found.append(Port(entry.device, "usb", matches, description, _usable(entry.device)))
-    return found
+        usb_ports.append(Port(entry.device, "usb", matches, description, _usable(entry.device)))
+    return usb_ports
 
 
 def _usable(port: str) -> bool:
