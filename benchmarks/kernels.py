@@ -148,7 +148,7 @@ def slower_layers(found: list[Figures]) -> list[str]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Instructions an inference, against CMSIS-NN.")
+    parser = argparse.ArgumentParser(description="Instructions per inference, against CMSIS-NN.")
     parser.add_argument("--models", type=Path, required=True, help="folder of the MLPerf Tiny .tflite files")
     parser.add_argument("--cmsis-nn", type=Path, default=os.environ.get("CMSIS_NN_ROOT"))
     parser.add_argument("--networks", nargs="+", choices=NETWORKS, default=list(NETWORKS))

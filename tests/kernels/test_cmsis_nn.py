@@ -23,7 +23,7 @@ SHARED = Path(os.environ.get("TINYGUARD_SHARED", Path(__file__).parents[3] / "sh
 BOARDS = ("mps2-an385", "mps2-an386", "mps2-an500", "mps2-an505", "mps3-an547")
 OPERATORS = ("conv_2d", "depthwise_conv_2d", "fully_connected", "pool_2d", "softmax")
 
-# Instructions an inference with the library built -Ofast at CMSIS-NN 99f736a by gcc 12.2, on QEMU 7.2
+# Instructions per inference with the library built -Ofast at CMSIS-NN 99f736a by gcc 12.2, on QEMU 7.2
 PUBLISHED = {
     "pretrainedResnet_quant": {
         "mps2-an386": 29_866_709,
