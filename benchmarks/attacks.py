@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our attacks' speed beside ART's and torchattacks', on the same float networks, in one run.
 
     python -m benchmarks.attacks [--threads 2] [--cpu] [--only PART] [--rounds 1] [--json FILE]

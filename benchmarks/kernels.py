@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The README's kernel table: instructions per inference of three networks on three emulated cores.
 
     python benchmarks/kernels.py --models DIR [--cmsis-nn DIR] [--json FILE]

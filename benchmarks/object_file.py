@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions and objects of a relocatable 32-bit ELF file: bytes and what is patched into them.
 
 System V ABI, chapter 4. Two compilations are equal where these are, wherever the linker puts them: addresses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that no table names, drawn here with random weights: audio, inverted residuals, autoencoder.
 
     python benchmarks/other_networks.py [--cmsis-nn DIR] [--cores M7 ...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What two checkouts compile from the same files: text and read-only data, symbol by symbol.
 
     python benchmarks/same_images.py OLD NEW model.tflite ... [--boards mps2-an385,...] [--optimize speed,...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Whether a change made the simulator slower: two checkouts, process after process, the best of each.
 
     python benchmarks/same_speed.py OLD NEW MODEL... [--rounds 10] [--batch 128] [--threads 1]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulator's throughput beside LiteRT's reference kernels, in one run, on the same cores.
 
     python benchmarks/simulator.py [--threads 2] [--batch 128] [--rounds 8] [model.tflite ...]

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What tests/test_rooms.py asks of the package: pure functions over {module: its source}.
 
 A room is the first part of a module's name after `tinyguard.`: a folder with all that is in it, or a file

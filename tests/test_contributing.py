@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONTRIBUTING.md: its templates are Python that works, and the files that it names are there."""
 
 import ast

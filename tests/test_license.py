@@ -1,4 +1,5 @@
-"""Every C file names its licence in its first line: those of the repository and those that it prints."""
+# SPDX-License-Identifier: Apache-2.0
+"""Every source names its licence in its first line: those of the repository and those that it prints."""
 
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ from tinyguard.codegen.batch import Batch
 from tinyguard.license import C_HEAD, MAKE_HEAD
 
 ROOT = Path(__file__).parents[1]
-HEADS = {".c": C_HEAD, ".h": C_HEAD, ".ld": C_HEAD}
+HEADS = {".c": C_HEAD, ".h": C_HEAD, ".ld": C_HEAD, ".py": MAKE_HEAD}
 BUILD_FILES = ("Makefile", "CMakeLists.txt")
 
 

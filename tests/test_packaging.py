@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an installation gets: bounds that leave room for other packages, tested versions, types."""
 
 import tomllib

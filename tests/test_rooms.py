@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The architecture: which room may import which, and what no room may do. `tests/rooms.py` has the checks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One place says the version, and it lies below everything that needs it."""
 
 import ast

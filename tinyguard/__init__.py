@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard: quantize, attack, harden and flash int8 networks on Cortex-M, bit for bit."""
 
 from typing import TYPE_CHECKING, Any

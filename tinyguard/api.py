@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The small Python API for researchers: load a network, run it, differentiate it, compare back ends.
 
     model = tinyguard.load("model.tflite")

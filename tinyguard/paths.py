@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the data that travels with the package lies."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What other installed packages bring: sections of the metadata record, operators, roles, attacks.
 
 Such a package declares an entry point in its pyproject.toml:

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Other libraries' chatter: kept in a file, shown only when something fails."""
 
 import contextlib

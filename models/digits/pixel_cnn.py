@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the PixelCNN of Pixel Defend on the training digits: `python pixel_cnn.py`, resumed when run again.
 
 The held-out digits choose nothing; their bits per dimension are printed at the end.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the digits network and quantize it: `python train.py` writes model.keras and model.tflite here.
 
 Under a minute on one core; needs scikit-learn and TensorFlow and downloads nothing.

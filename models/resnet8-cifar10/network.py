@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ResNet-8 of MLPerf Tiny in PyTorch, and the file its weights live in.
 
 Source: Banbury et al., "MLPerf Tiny Benchmark" (arXiv 2106.07597), image classification.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train the PixelCNN of Pixel Defend on CIFAR-10's training images: `python pixel_cnn.py`.
 
 It goes on where it was stopped when run again. The test images choose nothing; their bits per dimension are

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train ResNet-8 on CIFAR-10's 50,000 training images: `python train.py`, resumed when run again.
 
 SGD with Nesterov momentum, one warm-up and a cosine to zero, random crops and flips, bfloat16

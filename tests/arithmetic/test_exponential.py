@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gemmlowp's exp and reciprocal: published constants, and closeness to the real functions."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random123's published vectors for Philox4x32-10 (kat_vectors)."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The lookup tables against entries of TFLite's own, and interpolation against the real functions."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float networks that attacks are compared on, as PyTorch modules from pixel shares to logits."""
 
 import io

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which attack of which library is compared at which settings; the parameters have the library's own names.
 
 The paper's settings (Costa & Pinto, EuroS&P 2024) are the cases called `paper`, as far as a float network and

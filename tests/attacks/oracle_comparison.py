@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ours beside theirs: `python -m tests.attacks.oracle_comparison [--only PART] [--json FILE]`.
 
 Every row of a library that has a figure is attacked by ours, with the same seeds. Prints accuracy under

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the oracle libraries reach: `python -m tests.attacks.oracle_figures` fills oracle_figures.json.
 
 Rows already in the file are kept, so that a run can be stopped and continued; `--again PART` measures the

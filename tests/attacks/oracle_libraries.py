@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attack libraries that ours are compared with, which may not be installed."""
 
 import fcntl

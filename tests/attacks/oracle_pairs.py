@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our attacks at the settings of the oracles' rows, on the same float networks and images, the grid off."""
 
 from dataclasses import dataclass, field, replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ART, Foolbox and torchattacks behind one signature, to compare our attacks with.
 
 Every adapter takes `(module, x, y)`: a module from float32 (N, C, H, W) shares in [0, 1] to logits (N, 10),

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Problems whose answers are known, and one on the digits network, for the tests of gradient attacks."""
 
 from dataclasses import dataclass, field

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Our attacks are no weaker than ART's, Foolbox's and torchattacks': same network, images and budget."""
 
 import numpy as np

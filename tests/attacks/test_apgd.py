@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Auto-PGD: exact on a linear network, its checkpoints and step sizes, its classes, noise averaged away."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ART, Foolbox and torchattacks attack the integer network as it is, through `Simulator.as_module()`."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AutoAttack: which stages run, on whom, and what is returned."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Carlini and Wagner's attacks and the elastic net: what they share, and each one's fact about a plane."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What decision attacks share, and what each of them must keep to."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The registry reads what attacks declare without importing them; the classes must say the same."""
 
 import ast

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DIVA: fooled here, right there."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Expectation over transformation: seeds that keep apart, means of networks, the same in every batch."""
 
 from pathlib import Path

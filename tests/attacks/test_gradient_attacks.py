@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every gradient attack with a budget must keep to, on a linear network and on the int8 digits."""
 
 from dataclasses import replace

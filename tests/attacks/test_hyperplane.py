@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projections onto a plane inside the box, and steps that a grid would swallow."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DeepFool, FAB-T and JSMA: what they share, and each one's fact about a linear classifier."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The oracle adapters: honest about budgets, and the stored figures are what the libraries reach today."""
 
 import numpy as np

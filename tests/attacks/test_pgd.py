@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PGD and FGSM: exact on a linear network, and what is their own."""
 
 import dataclasses

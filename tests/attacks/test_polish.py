@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The local search on codes: nearer, still successful, inside its queries, and close to the true optimum."""
 
 import dataclasses

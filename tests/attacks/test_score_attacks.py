@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks that see scores: what Square and ZOO must keep to, and what they reach."""
 
 import dataclasses

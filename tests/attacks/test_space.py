@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The space of inputs: budgets in whole codes, rounding, L2 balls on the grid."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several networks as one victim."""
 
 from dataclasses import replace

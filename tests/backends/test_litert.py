@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The LiteRT adapter: right runtimes, refused runtimes, shapes."""
 
 from pathlib import Path

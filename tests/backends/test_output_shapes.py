@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outputs with and without a batch axis: every back end gives (N, *sample_shape), and the same codes."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """board.h and board.ld as text."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Descriptions: what is read, and one line for every mistake."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A study of the committed digits network, small enough for a test."""
 
 import json

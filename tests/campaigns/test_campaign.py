@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Campaigns: what is run and inherited, and that an interrupted one ends as an uninterrupted one."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A cost is measured once, and again where anything that is built for the board has changed."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The stronger of several attacks, sample by sample, and when an adaptive attack is not to be believed."""
 
 import numpy as np

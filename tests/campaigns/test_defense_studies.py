@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Study files of defenses: what they put on a network, and one clear line for what is wrong in them."""
 
 import pytest

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Studies of defenses: adaptive views, figures under seeds, flags, costs; resuming changes no byte."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A piece is void when code that its result depends on has changed, and only then."""
 
 import importlib.util

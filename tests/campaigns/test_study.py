@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Study files: what they say, and one clear line for everything wrong in them."""
 
 import pytest

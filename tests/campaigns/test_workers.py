@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Local workers: what they are given, and what is said of one that dies."""
 
 import os

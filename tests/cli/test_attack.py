@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard attack` as a person types it: figures, files, replays, and one clear line for bad input."""
 
 import json

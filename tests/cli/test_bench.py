@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard bench`: counts of layers that add up, the form of its JSON, and no board left running."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`eval --set`: what is stated, and what is refused in one line."""
 
 from pathlib import Path

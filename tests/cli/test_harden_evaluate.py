@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard harden evaluate`: its tables, the form of its JSON, and one line for bad input."""
 
 import json

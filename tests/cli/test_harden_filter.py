@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden filter: what it writes, and one line for what it refuses."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden stochastic and squeeze: what they write, and one line for what they refuse."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard inspect` on networks whose figures are known."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard attack --measure, --surface and the table of --check."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks with several outputs, and with one probability, through the commands."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small graphs that the code generation tests share."""
 
 import numpy as np

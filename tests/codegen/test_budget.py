@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """--flash-budget: as fast as fits, and a refusal with both figures."""
 
 import json

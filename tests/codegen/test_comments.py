@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What generated C says of itself: the map of the arena, each layer's comment, offsets in constants."""
 
 import re

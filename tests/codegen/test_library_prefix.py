@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`build --as library --prefix`: two networks in one firmware, whose names never meet."""
 
 import shutil

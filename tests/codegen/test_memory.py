@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The memory plan: nothing alive is overwritten, and nothing is wasted where reuse is plain."""
 
 import numpy as np

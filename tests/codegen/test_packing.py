@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layouts of the arena: sound, never worse than greedy by size, and the best where that can be counted."""
 
 import itertools

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Generated projects: sizes as predicted, the same image from anywhere, usable in other firmware."""
 
 import ctypes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README.md and LICENSE of generated folders: their words build the folder where nothing else is."""
 
 import re

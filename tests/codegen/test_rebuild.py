@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A project that is generated again: left alone when nothing changed, replaced when something did."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DATA arguments, right and wrong."""
 
 import gzip

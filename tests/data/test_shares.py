@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Codes as [0, 1] pixels."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A PixelCNN with random weights, small enough to look at every value of it."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The PixelCNN: causal, normalised, the same in torch and in every batch; other files are refused."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixel Defend: greedy, within eps, exactly what whole evaluations give, and worth something on digits."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden purify: a file that replays, its figures, and one line for bad input."""
 
 import json

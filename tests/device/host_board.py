@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The firmware's runtime compiled for this machine, with a tiny network, behind a PTY."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A line with faults: between a PTY that it opens for the host and the board's port. Seeded."""
 
 import os

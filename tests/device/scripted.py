@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board made of a Python function, for what real firmware does not say."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The digits network on an emulated board, over clean and over faulty lines."""
 
 import time

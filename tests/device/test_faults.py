@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every answer right and none lost over a line that drops, breaks, repeats, reorders and falls silent."""
 
 import time

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An output of variable length, from the board's runtime to arrays of fixed shape."""
 
 from pathlib import Path

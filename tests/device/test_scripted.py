@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the client does with answers that honest firmware does not give."""
 
 import pytest

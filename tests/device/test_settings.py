@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings on a board, through the client."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ports other than a local PTY."""
 
 import socket

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where the shared networks and data lie, and boards that are stopped whatever happens."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`attack` as a person types it against a virtual board: the host's bytes, and replays that agree."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks by queries over the serial port walk as on the simulator: every query's input and output."""
 
 import threading

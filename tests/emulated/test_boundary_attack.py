@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A decision attack on a board goes the way it goes on the simulator, query by query."""
 
 from collections.abc import Callable

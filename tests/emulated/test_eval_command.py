@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`flash` and `eval` as a person types them: agreement, a killed emulator, a resumed run."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hardened networks on emulated boards: 0 differing bytes over the serial port, and what a defense costs."""
 
 from collections.abc import Callable

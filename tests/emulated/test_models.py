@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The MLPerf Tiny networks on every emulated Cortex-M: 0 differing bytes over the serial port."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every operator's generated C on every emulated core, against NumPy, in every byte.
 
 One image per core holds one case (quick) or several (slow) of each operator and scheme.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Abstention: the curve of what is kept, and the command that draws it."""
 
 import json

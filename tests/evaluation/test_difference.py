@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """diff names the first layer that differs and says what the difference looks like."""
 
 import numpy as np

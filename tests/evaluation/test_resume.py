@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An interrupted evaluation is taken up where it stopped."""
 
 from dataclasses import replace

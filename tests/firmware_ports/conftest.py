@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Emulators of these tests are recorded apart from the user's own."""
 
 from collections.abc import Iterator

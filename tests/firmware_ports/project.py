@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small generated projects around a hand-written main, and what one says over its serial port."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every emulated board: receive ring, sleep, counter, reset, fault, and the sizes that were predicted."""
 
 import os

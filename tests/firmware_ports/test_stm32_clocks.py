@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The clock trees and UARTs of the STM32 ports, by the reference manuals' rules, on simulated registers."""
 
 import struct

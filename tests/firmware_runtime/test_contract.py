@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The protocol as Python declares it is the protocol as the compiler sees it."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The frame parser and the dispatcher under hostile bytes, with ASan and UBSan."""
 
 import subprocess

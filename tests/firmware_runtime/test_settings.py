@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Frames that set settings, right and wrong, against the runtime under ASan and UBSan: nothing is half set.
 
 A model in Python says after each frame what every word of the settings is and how the board answers.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The commands boards, ports, stop and doctor."""
 
 import importlib.metadata

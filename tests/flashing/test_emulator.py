@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Emulated boards: start, record, find again, stop; never the wrong process."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runners for hardware: exact commands, and what their failures become."""
 
 import shutil

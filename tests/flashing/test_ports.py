@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Ports by USB ids."""
 
 from types import SimpleNamespace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs whose outputs alone matter."""
 
 from __future__ import annotations

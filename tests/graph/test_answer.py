@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What outputs mean: roles of plain files, the answer in NumPy and in torch, and what is refused."""
 
 from __future__ import annotations

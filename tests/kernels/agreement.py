@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernels against NumPy: many drawn layers in one program, on the host or on an emulated core."""
 
 import shutil

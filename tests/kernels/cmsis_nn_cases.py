@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layers that take the paths of CMSIS-NN which random windows seldom reach."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions and fully connected layers at the edges of the DSP blocks."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random layers for the MVE kernels: shapes at the edges of their blocks, beside those of tests/operators."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CMSIS-NN called from generated C: the same bytes, the scratch it asks for, its published figures."""
 
 import os

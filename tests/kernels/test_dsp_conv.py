@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The DSP convolutions and fully connected layers against NumPy: in C on the host under the sanitizers, in
 assembly on the emulated cores."""
 

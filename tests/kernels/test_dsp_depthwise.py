@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depthwise convolution from planes: windows, strides, paddings, bands, odd channels, multipliers."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums and products of two tensors, tables and clamps, on the host and on the cores."""
 
 from pathlib import Path

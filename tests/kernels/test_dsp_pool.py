@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pooling and means over pixels: windows across borders, more pixels than 16-bit lanes can sum."""
 
 from pathlib import Path

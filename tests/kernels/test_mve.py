@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MVE kernels on the emulated M55 against NumPy, in every byte, with every goal, many layers an image."""
 
 import shutil

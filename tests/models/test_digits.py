@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The committed digits network is what its card says."""
 
 import hashlib

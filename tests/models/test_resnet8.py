@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The committed ResNet-8 files are what their card says."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loops in C beside torch: the same bits, and a network that runs without them."""
 
 import os

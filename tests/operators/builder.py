@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs written by hand or drawn at random: the raw material of the operator tests."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Draws the cases of an operator file: graph, file and samples, from a seed that a failure prints."""
 
 import functools

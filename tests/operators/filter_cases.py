@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Filters drawn on random images and series, with random parameters."""
 
 import zlib

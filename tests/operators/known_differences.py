@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reads tests/known_differences.toml: where runtimes differ from the oracle, who is right and why.
 
 An entry holds `operator` (a TFLite name), `scheme`, `runtime` (the one that is wrong: "tf" or

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The runtimes a graph is put to: from samples, one array (N, *shape) of codes per graph input, to
 one array (N, *shape) per graph output.
 """

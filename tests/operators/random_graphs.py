@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random networks of 3 to 12 operators: branches that join again, shared inputs, several outputs."""
 
 from collections.abc import Callable

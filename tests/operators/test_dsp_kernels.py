@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The DSP forms of the kernels on the host, through their C equivalents, under the sanitizers."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Elementwise operators beyond their bytes: loops, refusals, gradients, corners no random case reaches."""
 
 from collections.abc import Callable

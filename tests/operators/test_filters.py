@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input filters: what they compute, and the same bytes in NumPy, torch, C on the host and on every core."""
 
 from pathlib import Path

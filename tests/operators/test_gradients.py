@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The straight-through gradients: steps along them really move the integer network that way.
 
 For a random weighting of the outputs, every input code takes a step of a few codes up its gradient

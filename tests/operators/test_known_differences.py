@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The list of known differences is sound, and nothing beyond it passes."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What data movement refuses, how it becomes runs of bytes, and that its gradient is the way back."""
 
 from collections.abc import Callable, Sequence

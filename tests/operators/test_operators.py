@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every operator on random shapes, options and quantizations, in every runtime, in every byte.
 
 NumPy (`Operator.run`) is compared with TF's reference kernels, TFLM, torch and the generated C on the

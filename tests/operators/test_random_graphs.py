@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random networks in every runtime, in every byte: what single operators cannot show, above all the
 memory plan with its reuse, views and work in place.
 

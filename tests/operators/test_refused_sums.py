@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What convolutions, pooling, reductions and resizes refuse, and with which words."""
 
 from typing import Any

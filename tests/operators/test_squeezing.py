@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feature squeezing: distances, thresholds, and the same bytes on every way of running."""
 
 from pathlib import Path

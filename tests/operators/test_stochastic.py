@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Monte Carlo dropout: masks, entropies, and the passes as layers, the same bytes on every way of running."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Small layers with weights that a test gives."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random networks for passes to find something in: pruned channels, padding, lone clamps, idle nodes."""
 
 from dataclasses import replace

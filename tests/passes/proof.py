@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every pass is held to: the same outputs in every byte."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The layers that random networks for passes are drawn from: padding, lone clamps, branches, idle nodes."""
 
 from collections.abc import Callable

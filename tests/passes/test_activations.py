@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Lone clamps between tensors of one quantization become the clamp of the layer before them."""
 
 import numpy as np

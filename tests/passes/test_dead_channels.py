@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Channels that do not matter go, whatever lies between them and who would read them; the others stay."""
 
 from functools import partial

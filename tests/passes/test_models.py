@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks of MLPerf Tiny: what passes find in them, and no byte of any output changes."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PADs go into the windows that can take them; those that cannot keep them."""
 
 import numpy as np

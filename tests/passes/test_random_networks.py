@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """All passes together on random networks: equal in every byte, in NumPy and as C on the host.
 
 A failure prints the number of the network, which fixes its seed.

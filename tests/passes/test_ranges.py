@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """No element ever leaves its range, and the rules are as tight as the arithmetic."""
 
 import numpy as np

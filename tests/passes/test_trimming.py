@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Windows lose the rows and columns that add nothing, and nothing else."""
 
 from dataclasses import replace

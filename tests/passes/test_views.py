@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What moves nothing goes, or becomes a RESHAPE, which the memory plan makes a view."""
 
 import numpy as np

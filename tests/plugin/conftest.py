@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A package that brings a section and an operator, installed for one test and its child processes."""
 
 import os

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An attack of another package, one file: found, listed, run, and judged as those of tinyguard are."""
 
 import json

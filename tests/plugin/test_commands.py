@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a toy package's section and setting say in the commands, against the plain network and NumPy alone."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A section and an operator of another package work everywhere with no edit here."""
 
 import json

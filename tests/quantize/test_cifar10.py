@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What quantization costs two ResNet-8 on 2,000 CIFAR-10 test images, calibrated on training images."""
 
 from pathlib import Path

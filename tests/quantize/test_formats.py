@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The less common sources: SavedModel, Keras 2 files, torch.export, TorchScript, open batches, resizing."""
 
 import pickle

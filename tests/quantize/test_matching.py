@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outputs of a converted file matched with the source's: arrays alone, no converter."""
 
 from itertools import permutations

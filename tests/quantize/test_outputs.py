@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks with several outputs of every kind: the source's order, names and values in the quantized file."""
 
 from collections.abc import Callable

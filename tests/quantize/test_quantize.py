@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks of every kind to .tflite: figures, metadata and refusals."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What quantize writes of outputs into the file, and figures for real targets."""
 
 from pathlib import Path

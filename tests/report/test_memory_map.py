@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The picture of the arena: well-formed, every buffer where the plan has it, whatever the names."""
 
 import re

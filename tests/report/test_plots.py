@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The plots of attacks' figures: PNG files, the same bytes for the same figures."""
 
 from pathlib import Path

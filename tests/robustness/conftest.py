@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The digits network as an honest target, and samples for it."""
 
 from collections.abc import Iterator

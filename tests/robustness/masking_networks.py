@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Networks that hide their weakness from gradients, made of the honest digits network."""
 
 from __future__ import annotations

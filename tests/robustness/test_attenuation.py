@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What rounding makes of perturbations: nothing left below half a code, whole codes above."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Budgets: texts to fractions of the pixel range, fractions to whole codes, and refusals."""
 
 import numpy as np

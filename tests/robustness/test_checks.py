@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every check for gradient masking warns on a network that masks, and none on the honest one."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks on networks that mark answers: what is noticed is no success, and gradients can know of it."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Distances of adversarial inputs, on inputs small enough to count by hand."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gradients of both networks, one-code steps and distances, against what is known of them."""
 
 from dataclasses import replace

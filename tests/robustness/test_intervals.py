@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Wilson intervals against published figures and by what defines them."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks through targets: what is counted, scored again, and refused."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks made from names and values as people and study files give them."""
 
 import numpy as np

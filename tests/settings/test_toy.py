@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A setting of a test's own layer goes all the way: reference, simulator, compiled C, library and board."""
 
 import subprocess

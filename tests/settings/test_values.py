@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of settings: what a network takes, and how people and boards write them."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A layer that reads a setting of every kind, and one of whose outputs is of variable length."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer network as other libraries take it: images in [0, 1] in, logits out."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions on bytes: float32's and float64's sums in every bit, or not used at all."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sums of int16 codes in halves: exact in float32 up to the bound, float64 beyond it."""
 
 import numpy as np

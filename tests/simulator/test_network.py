@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulator: exact whatever the batch, and differentiable straight through the rounding."""
 
 from pathlib import Path

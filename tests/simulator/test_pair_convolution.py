@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions by products in pairs: the codes and flags of the NumPy and torch code, or not used at all."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A batch in parts: the same codes and gradients as in one piece, and torch's threads as they were."""
 
 from collections.abc import Callable, Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float64 requantization against the integer one, over accumulators around every rounding edge."""
 
 import numpy as np

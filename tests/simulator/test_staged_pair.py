@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD and SUB of int16 codes in float64: TFLite's codes by stages, and the gradient of the real sum."""
 
 import math

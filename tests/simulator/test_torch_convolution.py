@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where torch 2.13 on a CPU convolves wrongly in channels_last: one channel, one column, wide stride."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD and SUB in float32: the codes of the table for every pair, and the gradient of the real sum."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float source: logits of whatever the network was trained with, differentiable."""
 
 from dataclasses import replace

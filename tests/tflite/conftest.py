@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files that several tests of this room read."""
 
 import os

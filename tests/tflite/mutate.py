@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Hostile .tflite files: `python -m tests.tflite.mutate COUNT [SEED]` reads mutations of valid files.
 
 Prints one JSON object: how many were read, how many refused, the slowest in seconds, the peak memory in

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files with other outputs: reordered, some alone, renamed."""
 
 from dataclasses import replace

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files as TensorFlow's own converter writes them, in every scheme it knows."""
 
 from collections.abc import Callable, Iterator

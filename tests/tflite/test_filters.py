@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input filters in .tflite files: typed, stored, and the first layers of the graph."""
 
 from pathlib import Path

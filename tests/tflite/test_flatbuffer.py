@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The decoder and the encoder: lossless on real files, one clear line on anything else."""
 
 import struct

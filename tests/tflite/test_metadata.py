@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tinyguard record: round trips, and refusals in one line."""
 
 import json

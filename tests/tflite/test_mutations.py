@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Damaged and hostile files: read or refused with one clear line, quickly and in little memory."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the reader refuses, and how it says so; what it reads from the MLPerf Tiny networks."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sections of the record: what a file requires, what is kept, what outputs are called and mean."""
 
 import json

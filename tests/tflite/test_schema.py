@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The schema table against the one that TensorFlow generates from schema.fbs."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Files of one operator, written by us, run on TensorFlow's reference kernels and on TFLM alike."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finding the user's CMSIS-NN, and refusing one that was compiled for something else."""
 
 import contextlib

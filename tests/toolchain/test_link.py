@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real images of every board: sizes predicted to the byte, the same hash anywhere, clear refusals."""
 
 import dataclasses

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network's share of an image, from the linker's map."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What needs no compiler: fit, core flags, Makefile text, ELF parsing, missing tools."""
 
 import dataclasses

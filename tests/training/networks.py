@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the training tests train: the model card's digits network, a PyTorch one written here, and its
 data."""
 

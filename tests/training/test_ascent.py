@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attack in the loop: inside the ball and the pixels, uphill, whole codes on an integer network."""
 
 import pytest

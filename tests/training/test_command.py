@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard harden train` as a person types it: files, records, and one clear line for bad input."""
 
 import json

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A weighted layer in training: the operator's own codes, and gradients of weights as autograd has them in
 float."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An integer network in training is the simulator's, and the file it becomes is the network that was
 trained."""
 

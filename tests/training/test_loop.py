@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run on digits: resumed it ends as uninterrupted, a collapse sends it back, it stops when nothing
 improves."""
 

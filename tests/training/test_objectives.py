@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The recipes' losses against their formulas, on a network whose numbers are known."""
 
 from collections.abc import Callable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every recipe trains digits; the robust ones really withstand an attack that they do not know."""
 
 from pathlib import Path

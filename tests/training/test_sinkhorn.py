@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Sinkhorn divergence against plain iterations in float64, its properties, and its gradient."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TFLite's integer arithmetic, exact, in NumPy: the one reference of the whole house.
 
 `fixed_point` is gemmlowp's double rounding and TFLite's multiplier encoding, `exponential` the

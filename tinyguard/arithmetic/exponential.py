@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gemmlowp's fixed-point exp and reciprocal, exact, in NumPy: what the int8 softmax is made of.
 
 Source: gemmlowp `fixedpoint/fixedpoint.h`. Arrays are int64 and hold int32 raw values; Qm.n stands

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """gemmlowp's fixed-point arithmetic and TFLite's multipliers, exact, in NumPy.
 
 Source: gemmlowp `fixedpoint/fixedpoint.h`; TFLite `kernels/internal/common.h` (double rounding) and

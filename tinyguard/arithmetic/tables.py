@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TFLite's lookup tables, computed as TFLite populates them, and its interpolation between entries.
 
 Source: TFLite `kernels/internal/common.h` (LUTPopulate, LUTLookup, sigmoid_table_uint16).

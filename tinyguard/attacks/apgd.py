@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Auto-PGD: momentum, and a step size that each sample halves when its own loss stops rising."""
 
 from __future__ import annotations

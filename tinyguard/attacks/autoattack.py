@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AutoAttack: parameter-free attacks one after another, each on the samples that withstood those before."""
 
 from __future__ import annotations

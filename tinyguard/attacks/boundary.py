@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The boundary attack: a random walk along the decision boundary, towards the clean input."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Carlini and Wagner's minimum-norm attack in L2."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What decision attacks share: questions within a budget, first points, bisection, the boundary's normal."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which attacks there are: the classes of this folder and of plug-ins that say their `name`.
 
 This folder's sources are read and not imported, so that `--help` needs no PyTorch and is quick. A class body

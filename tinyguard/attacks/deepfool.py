@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DeepFool: step after step onto the nearest of the linearised boundaries to the other classes."""
 
 from __future__ import annotations

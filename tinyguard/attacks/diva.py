@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DIVA: fool the integer network while the float network that validates it stays right."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random numbers that depend on the seed, the sample and the step alone.
 
 A sample's trajectory is then the same in every batch, on every worker and behind every back end.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The elastic-net attack: few and small changes."""
 
 from __future__ import annotations

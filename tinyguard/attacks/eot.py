@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A stochastic network as an attacker sees it who does not know its masks: others every time he looks."""
 
 from __future__ import annotations

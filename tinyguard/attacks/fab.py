@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FAB-T: walk along the boundaries to one target class after the other, pulled towards the clean input."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Seeds of masks that an attacker of a stochastic network draws, and others that judge what came of it.
 
 Each is 64 bits of Philox4x32-10 (Salmon et al. 2011), a function of a key, a purpose, a step and the draw's

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """GeoDA: the boundary as a plane, its normal estimated from decisions in a subspace of low frequencies."""
 
 from __future__ import annotations

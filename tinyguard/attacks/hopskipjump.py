@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HopSkipJump: bisect to the boundary, estimate its normal from decisions, step along it, and again."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Steps onto a linear approximation of the decision boundary, inside the box and on the grid."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Jacobian-based saliency map attack: few elements, a pair of them a step."""
 
 from __future__ import annotations

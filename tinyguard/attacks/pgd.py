@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Projected gradient descent, and the fast gradient sign method as its one-step form."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The local search that every minimum-norm attack ends with: the same success at a smaller norm, on codes.
 
 Rounding an attack of small real numbers either erases it or inflates it, and the optimum among whole codes

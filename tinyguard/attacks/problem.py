@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every attack is given and what it returns, and the record of each sample's best point."""
 
 from __future__ import annotations

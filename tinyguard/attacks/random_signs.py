@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Blind noise of the whole budget: what an attack must beat before its gradients mean anything."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Where an attacker may put an input: the pixel range, and in it the grid of what the device can receive.
 
 Inputs are float32 tensors (N, *shape) of shares of the pixel range (pixel / 255) in every attack, so

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Square attack: random squares at the edge of the budget, kept while the score does not get worse."""
 
 from __future__ import annotations

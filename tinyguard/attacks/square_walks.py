@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The iterates of the square attack and how a proposal changes them: extremes in Linf, bumps in L2."""
 
 from __future__ import annotations

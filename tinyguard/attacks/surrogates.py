@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Several networks as one victim, to craft what transfers to a network that is not among them."""
 
 from __future__ import annotations

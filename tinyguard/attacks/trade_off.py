@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What Carlini and Wagner's attacks share: a constant for each sample, descents for it, and how they end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an attack sees of a network: gradients of its logits, its scores, or its decisions.
 
 Everything takes shares (N, *shape), float32, as `space` defines them; a network on a grid only ever

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a gradient attack sees at a point, and ways to look: one network, or the mean of several passes."""
 
 from __future__ import annotations

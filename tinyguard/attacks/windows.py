@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The square attack's windows: rectangles of the last spatial axes, at places of each sample's own."""
 
 from __future__ import annotations

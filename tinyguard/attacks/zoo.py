@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Zeroth-order optimisation: Carlini and Wagner's objective, its gradient measured by queries."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one seam: a back end maps input codes to outputs, and attacks, filters and metrics see only that."""
 
 from typing import Protocol

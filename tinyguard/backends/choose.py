@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Back ends by name, as the command line and the API give them."""
 
 import importlib.util

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The generated C, compiled for the host: the firmware's arithmetic without a board."""
 
 import tempfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network on a board at a serial port, as a back end."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run-time that ignores tinyguard's metadata, with the input filters applied in front of it."""
 
 from __future__ import annotations

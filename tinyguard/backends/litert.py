@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The LiteRT back end: TFLite's reference kernels on this machine, codes in and codes out.
 
 The oracle is `tf.lite.Interpreter` of TensorFlow 2.19 with BUILTIN_REF. ai-edge-litert and

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A back end that keeps what went in and came out."""
 
 import numpy as np

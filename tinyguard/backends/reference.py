@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The NumPy reference: slow, exact, and all that a machine without torch needs."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The interpreter that people use by default on a PC: XNNPACK kernels, which round once.
 
 Its outputs are not the device's; it is here to show which figures taken with it do not hold there.

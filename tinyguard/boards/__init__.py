@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The boards: what `boards/NAME.toml` says, and the C header and linker script made from it."""
 
 from tinyguard.boards.board import Board, Clocks, Counter, Emulator, Link, Memory, Probe, Uart

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is known of a board before anything is compiled."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """board.h: what C needs to know of a board, and the sizes it is held to."""
 
 from tinyguard.boards.board import Board

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """board.ld: where each part of an image lies."""
 
 from tinyguard.boards.board import Board

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reading boards/*.toml; every mistake in one is told in one line with its file and key."""
 
 import difflib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A figure of a study, and the piece of work that gives some of its samples."""
 
 from __future__ import annotations

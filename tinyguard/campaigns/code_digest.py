@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A digest of what modules compute, by their syntax trees.
 
 Left out are comments, positions, docstrings, annotations, the words of errors, an attack's line in the help,

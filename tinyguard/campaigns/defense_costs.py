@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the defenses of a study cost on an emulated board, measured once and kept beside its pieces."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A study whose networks are defenses: every way in which an attacker who knows a defense goes about it.
 
 White-box means adaptive. Through input filters both backward rules are tried, BPDA and the smooth one

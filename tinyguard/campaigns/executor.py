@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the pieces of a study on an executor, local or a Dask cluster, and keeps each as it finishes."""
 
 from __future__ import annotations

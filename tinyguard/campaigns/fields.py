@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Values of a study file, checked where they are read: a TinyguardError says where and what is wrong."""
 
 from __future__ import annotations

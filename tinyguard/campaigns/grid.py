@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cells of a study, networks x attacks x settings x budgets, and the pieces of work they come to.
 
 A sample's attack depends on the sample alone, so a cell can be cut into pieces of some samples each and

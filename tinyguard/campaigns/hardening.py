@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Defenses that a study file puts on a network, filters, masks and a detector, written into a new file."""
 
 from __future__ import annotations

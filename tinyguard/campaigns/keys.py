@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a piece's result depends on, as the name under which it is kept.
 
 A key is WHAT-CODE: a hash of the network, the samples and the attack with its parameters, and one of the code

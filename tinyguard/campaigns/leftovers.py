@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a folder of results holds that this code does not take up, told in a line each."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One piece of a campaign, run in whatever process or machine got it."""
 
 from __future__ import annotations

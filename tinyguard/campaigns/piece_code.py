@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which code the result of a piece depends on, and so which changes of it void the piece.
 
 In: the attack, what it imports of `tinyguard.attacks` (victims, losses, the space of inputs, draws), and the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixel Defend in a study: purification on the host before every answer of a network."""
 
 from __future__ import annotations

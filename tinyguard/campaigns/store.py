@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Finished work on disk: one .npz a piece, written at once, so that a killed campaign resumes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A study file: which networks are attacked by what.
 
 data = "cifar10:test"

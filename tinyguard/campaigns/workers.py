@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Local processes that work on the pieces of a study, and what is said of one that dies."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The `tinyguard` command: one file per command in this room, imported only when it is called."""
 
 import importlib

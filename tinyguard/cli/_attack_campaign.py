@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard attack --config`: a campaign and its tables."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The forms of `tinyguard attack`: what each does, which options it has, which is meant by what was typed."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attacks in a line each, by what they see of a network, for --help."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard attack --measure`: figures of a network in an attack's place."""
 
 from __future__ import annotations

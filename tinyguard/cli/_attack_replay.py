@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard attack --replay`: stored inputs, scored again and compared with the exact host network."""
 
 from __future__ import annotations

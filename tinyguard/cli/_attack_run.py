@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard attack MODEL --attack NAME`: one attack on one network."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What people read of an attack: its figures, notes, and the checks for gradient masking."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A run of `tinyguard bench` as a table, beside another one where there is one."""
 
 from typing import Literal

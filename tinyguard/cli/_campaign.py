@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runs the pieces of a campaign and shows how far they are; `attack --config` and `harden evaluate` do."""
 
 from __future__ import annotations

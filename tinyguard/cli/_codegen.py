@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The options of every command that generates C; their names are the keys of codegen's Options."""
 
 from collections.abc import Callable

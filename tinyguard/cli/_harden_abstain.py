@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden abstain: what thresholds of a stochastic network keep, on clean and attacked data."""
 
 from __future__ import annotations

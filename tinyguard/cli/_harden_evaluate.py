@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden evaluate: every defense of a study against attackers who know it, and what it costs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden filter: input filters in the model file, baked into the firmware by build and flash."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden purify: Pixel Defend on the host, from a file of inputs to a file of purified inputs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden squeeze: detection of attacks by feature squeezing, on the device too."""
 
 from __future__ import annotations

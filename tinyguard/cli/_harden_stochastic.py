@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden stochastic: Monte Carlo dropout in the model file, carried out on the device."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden train: weights trained against attacks, of a float network or of the integer one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What `tinyguard inspect` says of a network, as one JSON-ready dict."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What commands that take a network or a board share."""
 
 from __future__ import annotations

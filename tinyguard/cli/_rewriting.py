@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What commands share that read one .tflite file and write another."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard attack: what an attacker leaves of a network's accuracy, on the host or on a board."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard bench: instructions or cycles per layer, flash, arena and stack."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard boards`: the boards that are known, one of them in full, or the emulated ones that run."""
 
 from dataclasses import asdict

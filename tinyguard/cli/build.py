@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard build: a network to a C project and, for a board, to a linked image."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard diff: every tensor on two sides, and the first layer that differs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard doctor`: what is installed, what is missing, the command that installs it."""
 
 import platform

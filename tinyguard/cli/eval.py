@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard eval: accuracy, agreement and cost on the host or on a board."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard flash`: a network onto a board, emulated or real."""
 
 from __future__ import annotations

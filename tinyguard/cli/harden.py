@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard harden: one file per defense, `_harden_NAME.py` with its `command`, imported when called."""
 
 import importlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """tinyguard inspect: what a network is made of, what of it runs, and what it takes on a board."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard ports`: the serial ports that may lead to a board."""
 
 from dataclasses import asdict

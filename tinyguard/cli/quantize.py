@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard quantize`: a trained network and calibration data to one `.tflite`."""
 
 import json

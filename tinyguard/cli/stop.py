@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard stop`: end emulated boards that `tinyguard flash` started."""
 
 import click

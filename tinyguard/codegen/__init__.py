@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graph -> C: the memory plan, the weights, and a project that builds by `make` alone."""
 
 from tinyguard.codegen.image import build_image, build_prepared, built_image, default_directory

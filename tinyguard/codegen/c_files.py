@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C files of one or several models: weights.h, weights.c, model.c."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What generated C says of itself: each layer's comment, and the map of the arena."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Slower kernels where the fast ones do not fit the flash."""
 
 from collections.abc import Callable, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a graph to a linked image, refused early when it cannot fit."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`build --as library`: the network alone, with a stable header and a CMake file, for any firmware.
 
 The texts below use the default names; `library_names` gives them those of a prefix.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The names by which a firmware knows a library: tg_model's, or a prefix's, so that several can be linked."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The static memory plan: every activation at a fixed offset of one arena.
 
 Tensors that are views of each other or computed in place share a buffer; buffers that are never

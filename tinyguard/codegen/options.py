@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one may choose when C is generated."""
 
 from pathlib import Path

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Offsets for buffers with sizes and lifetimes, so that those alive together never share bytes.
 
 Placing the buffers one after the other at the lowest free offset finds the best layout for some order

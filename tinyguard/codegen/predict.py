@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an image will take, without compiling anything."""
 
 from __future__ import annotations

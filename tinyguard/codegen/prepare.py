@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one way from a network to its printed layers."""
 
 from __future__ import annotations

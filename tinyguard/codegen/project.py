@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A generated folder is a project of its own: `make` builds it without Python."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """README.md of a generated folder: its files, sizes, how to build it and how to call it."""
 
 from collections.abc import Iterable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The passes of a stochastic network, which lie in memory one over the other.
 
 The graph has every pass as layers of its own. Planned as if there were one, with what a pass must not touch

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings in generated C: where each lies in the arena, and the tables that the runtime checks them by."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graph -> C text: one function a layer, every constant array with its name, shape and layer."""
 
 from collections.abc import Sequence

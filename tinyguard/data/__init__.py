@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DATA arguments: files, folders and built-in names, and the way from them to the network's input codes."""
 
 from tinyguard.data.codes import dequantized, quantized, real_values, to_codes

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples from an .npz file, and the checks that samples from anywhere pass."""
 
 import zipfile

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From samples to the input codes of a quantized network, and back to real values."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Samples from a folder of class folders of images, read with Pillow."""
 
 from collections.abc import Sequence

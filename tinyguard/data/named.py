@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The built-in data sets: digits, mnist and cifar10, as uint8 pixels (N, height, width, channels).
 
 Where mnist and cifar10 come from, in this order: the path given after the name (`cifar10:/data/cifar`), the

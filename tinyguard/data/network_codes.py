@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a DATA argument to the codes that one network is given."""
 
 from __future__ import annotations

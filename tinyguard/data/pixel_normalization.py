@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What was done to pixels before the network saw them: real = (pixel - mean) / std, in pixel units."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DATA arguments: `digits`, `cifar10:train`, `cifar10:test:/path`, `samples.npz`, `folder/`."""
 
 from collections.abc import Sequence

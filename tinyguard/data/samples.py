@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What DATA resolves to: an array of inputs and, where they are known, the labels."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input codes as [0, 1] pixels, fractions of the pixel range: the unit of every perturbation budget."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixel Defend in C, `native/purify.c`, on the weights of a PixelCNN."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feature squeezing in a .tflite file, and its threshold from clean data."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input filters in a .tflite file: every back end and the firmware put them before the first layer."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Monte Carlo dropout in a .tflite file: passes that every exact back end and the firmware carry out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The most likely code of a pixel's channel in a window, under a mixture of logistics, without logarithms.
 
 A logistic's mass from edge a to edge b > a is sigmoid(b) sigmoid(-a) (1 - exp(a - b)), which loses no digits

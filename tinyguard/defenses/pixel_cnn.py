@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A small PixelCNN: the probability of every pixel given those before it, in NumPy, the same in every order.
 
 Masked convolutions of type A (first layer: without the pixel itself) and B (the others: with it), after van

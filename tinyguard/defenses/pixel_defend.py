@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixel Defend: move an image to a more likely one nearby before the network sees it. On the host only.
 
 Source: Song et al., "PixelDefend" (arXiv 1710.10766), algorithm 1: pixel by pixel in raster order, each value

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The discretised mixture of logistics that a PixelCNN predicts, and the likelihood of images under it.
 
 Source: Salimans et al., "PixelCNN++" (arXiv 1701.05517), equations 1 to 3. A value's probability is the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Changing the rate of a line with a way back."""
 
 from tinyguard.device.failures import DeviceError, NoReplyError, PortError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A board on a port: connect, run samples, run layer by layer."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence

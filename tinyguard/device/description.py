@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a board says about itself."""
 
 from dataclasses import dataclass

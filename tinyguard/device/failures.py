@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What can go wrong on the way to a board, each with its own words."""
 
 from tinyguard.device.protocol import NO_LAYER, Command, ErrorCode

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """COBS frames with a CRC-32: bytes on the wire to and from header and payload."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Learning what is on the other side of a link."""
 
 from collections.abc import Callable

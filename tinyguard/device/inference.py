@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One sample through the network on a board, whole or layer by layer."""
 
 import zlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RAM of the runtime, known without compiling."""
 
 from tinyguard.device.protocol import CRC_BYTES, FIXED_BYTES, HEADER_BYTES

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """One request, one reply, over a line that may lose, break, repeat and reorder what it carries."""
 
 import os

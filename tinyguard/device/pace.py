@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How long to wait for a reply, and how much to send at a time."""
 
 from collections.abc import Hashable

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The wire between host and board, declared once; a test compares firmware/include/tinyguard/protocol.h.
 
 A frame is 0, COBS(header, payload, CRC-32 of both), 0. All numbers are little-endian. The host asks, the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The settings of the network on a board: told, set and put back."""
 
 from __future__ import annotations

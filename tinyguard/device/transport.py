@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A byte stream to a board over a serial port, a PTY or any pyserial URL."""
 
 import os

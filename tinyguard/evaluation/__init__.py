@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy, agreement between back ends, and where they part."""
 
 from tinyguard.evaluation.agreement import Agreement, agreement

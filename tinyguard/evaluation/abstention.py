@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a stochastic network keeps when it abstains above a predictive entropy, for every threshold."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far two back ends agree on the same inputs."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two back ends, tensor by tensor: the first layer that differs, and how."""
 
 from __future__ import annotations

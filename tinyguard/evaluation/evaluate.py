@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy of a network on a back end or a board, and its agreement with the exact host network."""
 
 from __future__ import annotations

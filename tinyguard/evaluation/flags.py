@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the marks of a network's answers come to: abstentions and detections."""
 
 from __future__ import annotations

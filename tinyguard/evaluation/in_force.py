@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which values of a network's settings a run used, and which of them are not the file's."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an interrupted evaluation had done: outputs and counts, sample by sample, in one file."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Every tensor of one sample, on any side: what `tinyguard diff` compares."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Putting an image on a board: one file per runner; emulated boards are boards."""
 
 from tinyguard.flashing.flash import check_runner, flash

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runner `cubeprogrammer`: ST's STM32_Programmer_CLI."""
 
 import shutil

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runner `emulator`: QEMU in the background with the image, its UART on a pseudo-terminal."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The one entry: choose the runner, run it, say what was done."""
 
 import shlex

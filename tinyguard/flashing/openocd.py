@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runner `openocd`: program, verify, reset through a debug probe."""
 
 from typing import Any

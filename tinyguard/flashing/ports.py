@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which serial ports lead to a board: USB ids of the boards' probes, and the emulated boards that run."""
 
 import os

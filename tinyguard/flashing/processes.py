@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which process a pid stands for: pids are reused, so a pid alone names nothing."""
 
 import os

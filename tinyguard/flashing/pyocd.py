@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runner `pyocd`: CMSIS-DAP and ST-LINK probes through pyOCD."""
 
 import shutil

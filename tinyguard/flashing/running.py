@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The emulated boards that run now: one JSON record each in a folder of the user's."""
 
 import json

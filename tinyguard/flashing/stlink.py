@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Runner `stlink`: st-flash of the open-source stlink tools."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running a programmer's command and showing what it says as it says it."""
 
 import subprocess

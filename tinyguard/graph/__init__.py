@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network is: tensors, nodes, a graph, and the settings that may change at run time."""
 
 from tinyguard.graph.graph import DTYPE_BYTES, Graph, Node, Quantization, Tensor, sample_shape, with_settings

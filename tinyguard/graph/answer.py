@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network's outputs mean: the role of each, and the answer that they give together.
 
 A role is stated by whoever adds an output (a section of the metadata record, the layers it becomes), or

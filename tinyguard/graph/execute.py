@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Walking through a network node by node, whatever carries out the nodes: NumPy or torch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The network as data: tensors, nodes and a graph. No I/O, no torch."""
 
 from collections.abc import Mapping, Sequence

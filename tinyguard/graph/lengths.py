@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Outputs of variable length: what lies beyond their used bytes means nothing, and reads as zeros."""
 
 from __future__ import annotations

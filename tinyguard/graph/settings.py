@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Settings: named whole numbers that layers read when they run, and that may change between inferences."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Fast kernels: ways to print an operator for one instruction set or provider, and the choice among them.
 
 Every operator prints portable C by itself (`Operator.emit`). A `Kernel` prints the same layer another

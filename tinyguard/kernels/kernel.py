@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a kernel is."""
 
 from abc import ABC, abstractmethod

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operator's own portable C, as a kernel like the others."""
 
 from typing import Any, ClassVar

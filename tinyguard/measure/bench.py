@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an inference takes on a board: instructions or cycles, whole and layer by layer, and memory."""
 
 from __future__ import annotations

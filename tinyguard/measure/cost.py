@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a network costs on an emulated board, and what one costs more than another."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions of codes in C, for x86 processors with AVX2: `convolve.c`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The input filters of `filters.c` on contiguous float32 tensors of codes, (N, height, width, channels).
 
 Ask `serves` before anything else.

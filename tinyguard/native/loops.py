@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loops of `loops.c` on contiguous torch tensors of the CPU. Ask `serves` before anything else."""
 
 from __future__ import annotations

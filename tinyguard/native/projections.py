@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The steps of `hyperplane.c` on contiguous float32 tensors of [0, 1] pixels, (N, *shape).
 
 Ask `serves` before anything else.

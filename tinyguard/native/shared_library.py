@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The C files beside this one as a shared library: compiled once by this machine's C compiler, kept in the
 user's cache."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The operators: one file each, with parameters and checks, exact simulation, C emission and MAC count."""
 
 import functools

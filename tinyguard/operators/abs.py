@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ABS. Source: TFLite `kernels/elementwise.cc`."""
 
 from __future__ import annotations

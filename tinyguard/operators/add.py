@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD and SUB. Source: TFLite `reference/integer_ops/add.h`, `reference/sub.h`, `kernels/add.cc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What every operator is: one node with its arithmetic resolved, three ways to carry it out."""
 
 from __future__ import annotations

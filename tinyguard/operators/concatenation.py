@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONCATENATION and PACK. Source: TFLite `reference/concatenation.h`, `concatenation.cc`, `pack.cc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D. Source: TFLite `reference/integer_ops/conv.h`."""
 
 from __future__ import annotations

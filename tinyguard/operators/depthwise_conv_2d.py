@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DEPTHWISE_CONV_2D. Source: TFLite `reference/integer_ops/depthwise_conv.h`."""
 
 from __future__ import annotations

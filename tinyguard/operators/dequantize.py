@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DEQUANTIZE. Source: TFLite `reference/dequantize.h`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DROPOUT: Bernoulli masks on a feature map, for Monte Carlo dropout inside the integer network.
 
 No .tflite file holds it; `tinyguard harden stochastic` puts it after a layer. Dropped elements become real

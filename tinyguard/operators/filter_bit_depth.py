@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Bit-depth reduction: codes on 2^bits evenly spaced levels.
 
 Colour depth squeezing of feature squeezing (Xu et al. 2018, arXiv 1704.01155).

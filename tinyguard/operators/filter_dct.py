@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Block-DCT quantization, as JPEG does it to luminance, on each channel (Dziugaite et al., arXiv 1608.00853).
 
 Blocks of 8x8 begin at the first element; where they reach beyond a border the outermost codes go on. With T

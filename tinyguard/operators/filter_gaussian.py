@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Gaussian smoothing with binomial weights: (1 2 1)/4 or (1 4 6 4 1)/16 along both axes, rounded half up."""
 
 from __future__ import annotations

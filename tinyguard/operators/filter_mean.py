@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Mean smoothing: the mean of a 2x2 or 3x3 window, rounded half up.
 
 Local smoothing of feature squeezing (Xu et al. 2018, arXiv 1704.01155), with the mean instead of the median.

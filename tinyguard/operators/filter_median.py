@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Median smoothing over a 3x3 window.
 
 Local smoothing of feature squeezing (Xu et al. 2018, arXiv 1704.01155).

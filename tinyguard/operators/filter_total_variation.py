@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Total-variation denoising in fixed point (Rudin, Osher, Fatemi 1992), anisotropic, with rounded corners.
 
 Gradient descent on 1/2 ||u - x||^2 + strength * sum over neighbours of huber(u_p - u_q), the absolute value

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FULLY_CONNECTED. Source: TFLite `reference/integer_ops/fully_connected.h`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HARD_SWISH. Source: TFLite `reference/hard_swish.h`, `kernels/activations.cc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LEAKY_RELU. Source: TFLite `reference/leaky_relu.h`, `kernels/activations.cc`."""
 
 from __future__ import annotations

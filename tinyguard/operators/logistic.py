@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LOGISTIC and TANH.
 
 Source: TFLite `kernels/activations.cc`, `reference/integer_ops/logistic.h` and `tanh.h`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MAXIMUM and MINIMUM. Source: TFLite `reference/maximum_minimum.h`."""
 
 from __future__ import annotations

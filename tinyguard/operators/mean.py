@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MEAN. Source: TFLite `reference/reduce.h`, QuantizedMeanOrSum."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The mean of several passes of a stochastic network, and how sure they are together.
 
 MONTE_CARLO_SUM adds a pass: its softmax codes, q = 256 p, and its entropy; MONTE_CARLO_MEAN divides at the

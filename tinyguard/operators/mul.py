@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MUL. Source: TFLite `reference/integer_ops/mul.h`, `kernels/mul.cc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PAD and PADV2. Source: TFLite `reference/pad.h`, `pad.cc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PRELU. Source: TFLite `reference/prelu.h`, `kernels/activations.cc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QUANTIZE. Source: TFLite `reference/quantize.h`, `reference/requantize.h`, `kernels/quantize.cc`."""
 
 from __future__ import annotations

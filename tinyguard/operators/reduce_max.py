@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """REDUCE_MAX. Source: TFLite `reference/reduce.h`, ReduceGeneric."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR. Source: TFLite `reference/resize_nearest_neighbor.h`
 and `reference/resize_bilinear.h` (ResizeBilinearInteger)."""
 

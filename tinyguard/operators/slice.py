@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SLICE and STRIDED_SLICE. Source: TFLite `reference/slice.h`, `strided_slice.cc`,
 `internal/strided_slice_logic.h`.
 """

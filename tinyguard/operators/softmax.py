@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SOFTMAX over the last axis. Source: TFLite `reference/softmax.h`, `kernels/activations.cc`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SPLIT, SPLIT_V and UNPACK. Source: TFLite `split.cc`, `split_v.cc`, `unpack.cc`."""
 
 from __future__ import annotations

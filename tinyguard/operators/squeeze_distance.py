@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SQUEEZE_DISTANCE: how far squeezing the input moves the output (Xu et al. 2018, arXiv 1704.01155).
 
 The largest L1 distance between the softmax of the raw input and those of its squeezed versions, in 1/256,

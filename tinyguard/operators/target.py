@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a layer is printed for: instruction set, goal and kernel provider."""
 
 from dataclasses import dataclass

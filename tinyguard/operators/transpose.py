@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TRANSPOSE. Source: TFLite `reference/transpose.h`."""
 
 from __future__ import annotations

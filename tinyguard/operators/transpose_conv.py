@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TRANSPOSE_CONV. Source: TFLite `reference/integer_ops/transpose_conv.h`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Rewrites Graph -> Graph that keep every byte of every output. One file each; `PASSES` lists them.
 
 A pass returns the graph itself where it has nothing to do. Tensors keep their indices and names, so

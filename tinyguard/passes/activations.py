@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folds a clamp that stands alone into the clamp of the layer before it.
 
 RELU, RELU6 and their like between tensors of one quantization, and MAXIMUM or MINIMUM with one

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which channels can only be removed together: a channel is an index of a tensor's last axis."""
 
 from __future__ import annotations

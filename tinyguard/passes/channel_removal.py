@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Takes channels out of tensors, weights and constants, and what they held into biases."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Computes at generation what does not depend on the input."""
 
 from __future__ import annotations

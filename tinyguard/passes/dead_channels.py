@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Removes channels whose value no later layer reads, or whose value is a constant that later biases take.
 
 A channel of a convolution with weights that are all zero holds one code, clamp(requantize(bias)). That

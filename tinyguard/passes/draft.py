@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A graph in the making: what passes change, tensor indices and names staying what they were."""
 
 from __future__ import annotations

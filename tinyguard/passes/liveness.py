@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which channels matter: backwards from the outputs, through what each layer's weights really read."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Folds a PAD into the convolutions or pooling that read it, as padding of their own.
 
 Convolutions pad with their input's zero point, so that is what the PAD must have filled with. Max

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The codes that every element of every activation can take, whatever the inputs: interval arithmetic.
 
 Each rule takes the lowest and highest codes through the operator's own exact arithmetic, so that an

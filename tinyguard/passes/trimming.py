@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Cuts rows and columns off a convolution's window that never meet the input, or weigh nothing.
 
 A 3x3 window with padding on an image of one pixel has one tap that counts.

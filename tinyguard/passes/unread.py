@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Removes nodes whose results nothing reads."""
 
 from tinyguard.graph import Graph

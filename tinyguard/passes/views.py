@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Removes what does nothing: nodes whose output is their input's bytes, and reshapes of reshapes.
 
 A node that only gives the bytes another shape (a TRANSPOSE of axes of size 1, a STRIDED_SLICE of

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How much of the labels or targets an output gets right, in the float network and in the quantized one."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Layouts: the order in which a converter left the axes of an output."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Float network and calibration data to `.tflite`, with TensorFlow's own post-training quantization."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network in float and quantized `.tflite`, proven to be the source's, outputs in the source's order."""
 
 from collections.abc import Iterator, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keras networks: .keras, .h5 of Keras 3 and of Keras 2, and SavedModel folders."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which layers quantization hurts: the signal-to-quantization-noise ratio of every activation."""
 
 from dataclasses import dataclass

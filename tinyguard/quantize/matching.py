@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which output of a converted file is which output of the source: by shape and value, never by position."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ONNX networks, through onnx2tf in a process and a folder of its own, without the network."""
 
 import os

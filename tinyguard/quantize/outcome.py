@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What quantization did to a network: accuracy, worst layers, size."""
 
 from collections.abc import Iterator

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """From a trained network to one quantized `.tflite` and a report on what that cost."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the file says of its outputs: roles as they were typed, and values where targets are real."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A trained float network, whatever it came from: how to run it and what the converter takes."""
 
 from collections.abc import Callable, Sequence

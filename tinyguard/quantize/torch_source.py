@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch networks: `module:function`, TorchScript and torch.export files, converted through ONNX."""
 
 import tempfile

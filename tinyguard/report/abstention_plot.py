@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy of the answers that a network keeps, against the fraction it keeps, as a picture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What rounding makes of float perturbations, against eps in codes, as a picture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Accuracy under attack against the budget, a picture for each attack and norm."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Float and integer gradients beside each other, and distances to the boundary, as a picture."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The loss around a sample as a picture: smooth where gradients lead, flat or ragged where they mask."""
 
 from __future__ import annotations

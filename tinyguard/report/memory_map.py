@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arena over time: a box for each buffer, layers to the right, bytes upwards."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The arena over time for a terminal: a column for each layer, bytes upwards."""
 
 from rich.text import Text

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pictures as files: SVG as it is, PNG through librsvg."""
 
 import shutil

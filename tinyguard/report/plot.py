@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Plots as PNG files, drawn with matplotlib where it is installed."""
 
 from __future__ import annotations

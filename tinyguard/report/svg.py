@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SVG by hand: elements with escaped text, nothing else needed."""
 
 from xml.sax.saxutils import escape, quoteattr

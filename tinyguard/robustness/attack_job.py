@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What one attack on one network was asked for, checked before anything runs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an attack on a network came to: the stored inputs, and the figures computed from them."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An opened network under attack: the exact simulator, what scores it, and where inputs may lie."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Budgets as people give them and as attacks use them: fractions of the pixel range, and whole codes."""
 
 from __future__ import annotations

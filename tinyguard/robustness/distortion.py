@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How far adversarial inputs lie from the clean ones, in fractions of the pixel range."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Pixel Defend on stored inputs: what is read, what it cost, and the file that is written."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Running one attack on one network, and the figures that come of it.
 
 Every figure is taken from the stored inputs, scored again on the back end that is named.

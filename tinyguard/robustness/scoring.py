@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a back end decides about stored inputs: predictions, and which of them are only ties."""
 
 from __future__ import annotations

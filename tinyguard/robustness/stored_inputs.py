@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adversarial inputs in a file, and scoring them again anywhere, with or without PyTorch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Adversarial inputs that work somewhere else and not on the device."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The classes that a targeted attack wants."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which attack may run how: its setting, its norm, its parameters."""
 
 from __future__ import annotations

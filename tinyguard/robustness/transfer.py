@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The networks that transfer attacks are crafted on: the float source, or several surrogates at once."""
 
 from __future__ import annotations

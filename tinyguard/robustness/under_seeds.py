@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What attacked inputs do to a stochastic network under masks that the attack has not seen."""
 
 from __future__ import annotations

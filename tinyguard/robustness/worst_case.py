@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What several attacks together leave: a sample is right only where every attack failed."""
 
 from __future__ import annotations

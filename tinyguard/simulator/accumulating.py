@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What convolutions and fully connected layers share in torch: exact sums, kept weights, requantization."""
 
 from __future__ import annotations

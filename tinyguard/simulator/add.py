@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD and SUB in torch: one weighted sum that is exact for every pair of codes, where there is one."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The integer network as a plain torch module over images in [0, 1], for other attack libraries."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which layer carries out each operator, as `kernels/select.py` says which kernel prints it."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D in torch: by matrices, convolutions in float32, sums of bytes, or products in pairs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Convolutions in torch, exact, and their gradients, as `sums` has them.
 
 torch 2.13 on a CPU returns wrong sums and gradients for one channel with channels_last strides, a

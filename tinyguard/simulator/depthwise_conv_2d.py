@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DEPTHWISE_CONV_2D in torch: a convolution of as many groups as input channels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DROPOUT in torch: the same mask, through which the gradient of what stays passes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on two broadcast operands in torch: a table of all pairs of int8 codes, and real functions."""
 
 from __future__ import annotations

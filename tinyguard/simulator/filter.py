@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input filters in torch: exact codes, and two rules for the gradient (see `Rules.filter_gradient`)."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Block-DCT quantization in torch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Total-variation denoising in torch: the descent in C where there is a compiler, and its gradient."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FULLY_CONNECTED in torch: one matrix product."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a layer is: one operator as torch carries it out."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The logits of a network: which tensors they are, and what several passes or versions say together."""
 
 from __future__ import annotations

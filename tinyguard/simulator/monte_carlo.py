@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The sum and the mean of passes in torch: values by NumPy, gradients of the scores alone."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators that only move codes, in torch: exact, the gradient the movement back, bytes moved as bytes."""
 
 from __future__ import annotations

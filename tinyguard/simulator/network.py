@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The simulator: the device's integer network as a differentiable torch module, bit for bit."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Memory that torch's layers free stays with the process, for the next layer to fill."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network in torch over a batch in parts, one thread per part, forward and backward.
 
 torch's own threads meet at the end of every operation. On a machine that does other work too, each

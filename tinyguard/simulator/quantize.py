@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QUANTIZE and DEQUANTIZE in torch: values by NumPy, the gradient of scaling."""
 
 from __future__ import annotations

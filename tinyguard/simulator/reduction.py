@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MEAN and REDUCE_MAX in torch."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requantization in torch: two roundings in one float64 multiplication and addition, exact.
 
 gemmlowp scales an accumulator x by M 2^(-31-r), M the 31-bit multiplier and r the shift to the right,

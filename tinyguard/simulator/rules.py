@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How gradients pass where rounding, clamping and filtering leave a choice."""
 
 from dataclasses import dataclass

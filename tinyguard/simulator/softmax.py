@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SOFTMAX in torch: values by NumPy, the gradient of the real softmax."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SQUEEZE_DISTANCE in torch: values by NumPy, the gradient of the largest distance."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD and SUB of int16 codes in float64 torch, by the stages of TFLite's own arithmetic.
 
 Either operand, scaled by 2^15 M 2^(-31-r), and the sum of both, scaled by M 2^(-31-r), are rounded as

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exact integers in torch with straight-through gradients.
 
 Codes are carried in float tensors. Forward is exact; backward passes through rounding, through the

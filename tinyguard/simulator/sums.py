@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weighted sums in torch, exact, and their gradients: matrices, convolutions, and codes of such sums.
 
 A map takes codes (M, ...) in float32 to accumulators (M, ..., channels), zero point and bias included,

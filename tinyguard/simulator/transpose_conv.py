@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TRANSPOSE_CONV in torch: a transposed convolution, cropped or padded to the output."""
 
 from __future__ import annotations

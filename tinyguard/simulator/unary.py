@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on single codes in torch: values by NumPy's tables, gradients of their real functions."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD and SUB of int8 codes in float32 torch: one weighted sum, exact for each of the 65,536 pairs.
 
 The integers are round(a ka + b kb + c) but for a few pairs near ties, where TFLite's roundings of the

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Filters that look at a small window around each element, in torch: mean, Gaussian and median."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A network that torch.export took down, made plain: constants folded, batch norms in the convolutions.
 
 Passes over the graph of ATen calls; each leaves what the network computes as it was, but for rounding.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The float network that a `.tflite` was made from, as a back end and differentiable."""
 
 from __future__ import annotations

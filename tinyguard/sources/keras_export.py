@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Run as a script, `keras_export.py NETWORK TARGET`: a Keras network as a torch.export file.
 
 Keras takes one back end per process, and TensorFlow's Keras and this one may both be wanted: so Keras on

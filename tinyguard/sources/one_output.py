@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which tensor is meant of all that a network returns, in whatever framework."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PyTorch networks by name: `module:function`, TorchScript and torch.export files."""
 
 import contextlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A float source network as a torch module that ends in logits, whatever it was trained with."""
 
 from __future__ import annotations

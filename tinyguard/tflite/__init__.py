@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """.tflite files to graphs and back, and the tinyguard metadata record inside them."""
 
 from tinyguard.tflite.chosen_outputs import with_one_output, with_outputs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Which outputs a .tflite file has, in which order and under which names."""
 
 from collections import Counter

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FlatBuffers driven by the schema table: bytes to nested tables and back.
 
 The decoder trusts nothing: every offset, length and alignment is checked, and a budget bounds what a

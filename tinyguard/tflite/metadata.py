@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The tinyguard record inside a .tflite file: one metadata buffer named `tinyguard` of versioned JSON.
 
     {"version": 1, "normalization": {"mean": [...], "std": [...]}, "class_names": [...], ...}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """.tflite files to graphs, with everything checked that later rooms rely on."""
 
 import hashlib

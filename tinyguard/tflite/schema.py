@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The TFLite schema as data: enums, and every table's fields in slot order.
 
 Source: `tensorflow/lite/schema/schema.fbs` of TensorFlow 2.19 (file identifier TFL3). A field is

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a .tflite file holds that tinyguard does not run, all of it, with layer names."""
 
 from dataclasses import replace

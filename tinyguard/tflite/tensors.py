@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Tensors of a decoded .tflite file, checked: shapes, constants and quantization."""
 
 import math

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operator versions, which tell a run-time what a file needs of its kernels.
 
 Source: `tensorflow/lite/tools/versioning/op_version.cc` of TensorFlow 2.19.

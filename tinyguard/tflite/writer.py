@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Graphs to .tflite files that any TFLite run-time loads."""
 
 from collections.abc import Mapping

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The cross and host compilers: the project's Makefile, the build, what the image takes, whether it fits."""
 
 from tinyguard.toolchain.build import Image, build

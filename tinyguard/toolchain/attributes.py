@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What an Arm object file says it was compiled for: section .ARM.attributes of every member of an archive.
 
 Source: Addenda to, and Errata in, the ABI for the Arm Architecture (ADDENDA32), chapter 3; `ar(5)`.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Building a generated project with make."""
 
 import hashlib

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The user's own CMSIS-NN: DIR/Include with its headers, DIR/CORE/libcmsis-nn.a for each core.
 
 The library must have been compiled for the very instruction set of the core: which of its code runs,

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The Cortex-M cores: compiler flags."""
 
 from tinyguard.errors import TinyguardError

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Section headers of a 32-bit little-endian ELF file (System V ABI, chapter 4)."""
 
 import struct

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does it fit: bytes needed against bytes there."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is installed and what is missing, for `tinyguard doctor`."""
 
 import importlib.metadata

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What of an image's flash the network itself takes: GNU ld's map, read back."""
 
 import re

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The generated project's Makefile: `make` alone builds it, the same image in every folder."""
 
 from collections.abc import Mapping, Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The attack inside the training loop: projected gradient ascent on a whole batch of [0, 1] pixels.
 
 Every sample takes all steps, as a batch that shrinks would cost as much. The attacks of `tinyguard.attacks`

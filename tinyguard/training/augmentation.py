@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random crops with reflected borders and random flips, as CIFAR-10 is trained everywhere."""
 
 from __future__ import annotations

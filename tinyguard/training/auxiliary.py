@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The static networks of ensemble adversarial training: named ones, or two trained here without attacks."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a run has reached after an epoch, in one file, so that an interrupted run ends as an uninterrupted
 one."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Constants of a trained integer network, put into the .tflite file that it came from."""
 
 from __future__ import annotations

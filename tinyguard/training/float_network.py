@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A float network in training: a PyTorch module, or a Keras model on its torch back end."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A weighted layer of an integer network in training: its exact codes, and gradients of its real weights.
 
 With s_x, s_w and s_y the scales of input, weights and output, a layer computes the code y = round(s_x s_w /

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """An integer network in training: real weights over the codes of a .tflite file, executed by its
 arithmetic."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Keras files in training: Keras 3 on its torch back end makes a model a `torch.nn.Module`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What each recipe makes of a batch: the loss to descend, of clean [0, 1] pixels `x` and labels `y`."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What is trained, by the name a user types: a .tflite, a PyTorch function, a Keras file; and the file it
 becomes."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A batch through a network in parts, one thread per part, with gradients of inputs and weights."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The epochs of a run in phases: fast ones to begin with where the schedule has them, then the recipe's."""
 
 from __future__ import annotations

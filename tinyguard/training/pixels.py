@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The pixels that a float network is trained on."""
 
 import numpy as np

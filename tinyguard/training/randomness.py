@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random numbers of training that depend on the seed, the epoch and the step alone, so that a resumed run
 draws what an uninterrupted one would."""
 

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Real weights over the codes of one layer, and the layer that they give."""
 
 from __future__ import annotations

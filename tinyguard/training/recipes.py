@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The recipes by name, with the parameters of their papers, and the schedules that give them their time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The debiased Sinkhorn divergence of two clouds of logits, in the log domain.
 
 Sources: Feydy et al. 2019, "Interpolating between optimal transport and MMD using Sinkhorn divergences"

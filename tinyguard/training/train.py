@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """`tinyguard harden train` without its command line: data and a source to a trained network and a record."""
 
 from __future__ import annotations

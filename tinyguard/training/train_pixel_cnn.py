@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Train a small PixelCNN: the layers of `tinyguard/defenses/pixel_cnn.py` as a torch module, and the loop."""
 
 from __future__ import annotations

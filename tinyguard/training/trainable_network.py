@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the training loop knows of a network, whatever it is made of, and its moving average."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Clean and robust accuracy of a network in training, on samples it is not trained on."""
 
 from __future__ import annotations

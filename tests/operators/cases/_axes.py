@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random axes of a reduction and the shape it leaves."""
 
 from dataclasses import dataclass

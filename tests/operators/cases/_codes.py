@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A graph of one operator on single codes."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Two operands of an elementwise operator: broadcast shapes, and a constant on either side."""
 
 import numpy as np

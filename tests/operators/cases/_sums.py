@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Weights, bias and output scale of the operators that sum: convolutions and fully connected layers."""
 
 from collections.abc import Sequence

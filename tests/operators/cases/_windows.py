@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Random windows for convolutions and pooling."""
 
 from dataclasses import dataclass

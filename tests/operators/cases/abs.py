@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ABS with and without a rescale."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONCATENATION and PACK: any axis, negative ones included, computed and constant inputs, repeats."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D: kernels, strides, dilations, paddings, groups, per-tensor and per-channel weights."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DEPTHWISE_CONV_2D: depth multipliers up to 4, dilations, paddings, per-tensor and per-channel weights."""
 
 import numpy as np

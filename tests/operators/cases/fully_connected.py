@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FULLY_CONNECTED: inputs of rank 1 to 4, with and without bias, per tensor and per channel."""
 
 import numpy as np

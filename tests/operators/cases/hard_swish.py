@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """HARD_SWISH on int8, from ranges inside [-3, 3] to far outside."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LEAKY_RELU with slopes from none to above one."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """LOGISTIC and TANH, from nearly linear to saturated; int16 with general and power-of-two scales."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MAXIMUM and MINIMUM on one quantization: equal shapes, broadcasting, constants on either side."""
 
 import numpy as np

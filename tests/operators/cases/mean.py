@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MEAN: any axes, with and without keep_dims, input and output scales alike and apart."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """MUL: equal shapes, broadcasting, constants on either side, fused activations."""
 
 import numpy as np

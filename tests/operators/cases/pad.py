@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PAD and PADV2: any rank to 5, zero widths included."""
 
 import numpy as np

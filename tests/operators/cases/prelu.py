@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """PRELU: slopes per channel, per element, one for all, or computed."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """QUANTIZE from float32 at the input border, and between scales and code types."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """REDUCE_MAX: any axes, with and without keep_dims."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RELU, RELU6, RELU_N1_TO_1 and RELU_0_TO_1 standing alone, with bounds inside and outside the codes."""
 
 import numpy as np

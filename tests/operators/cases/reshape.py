@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RESHAPE, SQUEEZE and EXPAND_DIMS between graph inputs and outputs, which must not share bytes wrongly."""
 
 import numpy as np

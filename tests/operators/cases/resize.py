@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR: up, down, align_corners and half_pixel_centers."""
 
 import numpy as np

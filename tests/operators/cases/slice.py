@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SLICE and STRIDED_SLICE: every mask, negative strides, indices from the end and beyond it."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SOFTMAX over 1 to 500 values, from flat to one-hot, with any beta.
 
 TF's int8 kernel ends the process where exponentials add up to 512 or more.

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """SPLIT, SPLIT_V and UNPACK: several outputs of one quantization, not all of them used."""
 
 import numpy as np

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TRANSPOSE_CONV: kernels below, at and above the stride, paddings, optional bias."""
 
 import numpy as np

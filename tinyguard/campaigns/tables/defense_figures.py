@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What attacks leave of a defense: a figure each, the strongest of several, and whether to believe it."""
 
 from __future__ import annotations

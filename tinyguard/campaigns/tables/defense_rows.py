@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The finished cells of a study of defenses as records: one a defense, and one an attack and budget."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A study of defenses as files: table.json, table.csv and table.md."""
 
 from __future__ import annotations

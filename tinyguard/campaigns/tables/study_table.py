@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The finished cells of a study as one table: CSV, JSON and Markdown."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the calls of CMSIS-NN have in common: its structs printed as C, and a coarse estimate of cost."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D and DEPTHWISE_CONV_2D by arm_convolve_wrapper_s8 and arm_depthwise_conv_wrapper_s8."""
 
 from typing import Any, ClassVar

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD and MUL of equal shapes by arm_elementwise_add_s8 and arm_elementwise_mul_s8."""
 
 from typing import Any, ClassVar

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FULLY_CONNECTED by arm_fully_connected_s8 or arm_fully_connected_per_channel_s8."""
 
 from typing import Any, ClassVar

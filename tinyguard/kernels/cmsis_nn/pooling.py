@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """AVERAGE_POOL_2D and MAX_POOL_2D by arm_avgpool_s8 and arm_max_pool_s8."""
 
 from typing import Any, ClassVar

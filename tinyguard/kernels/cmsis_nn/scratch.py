@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The scratch that CMSIS-NN's functions want, in bytes: its arm_*_get_buffer_size, at generation.
 
 Source: CMSIS-NN 7.0 `arm_convolve_get_buffer_sizes_s8.c`, `arm_depthwise_conv_get_buffer_sizes_s8.c`,

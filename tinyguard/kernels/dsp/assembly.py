@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Assembly lines as C text.
 
 What is repeated becomes a macro used so many times, not a `.rept`: GCC takes an asm statement's size from

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prints the register blocks of the DSP convolutions: 3, 2 or 1 pixels of two output channels in assembly.
 
 GCC 12 spills such blocks, so they are printed for the layer's depth, each beside its C equivalent

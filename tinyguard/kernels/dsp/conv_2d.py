@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D on the SMLAD family: tiles of 16-bit codes, blocks of 3 pixels and 2 channels."""
 
 from dataclasses import dataclass

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DEPTHWISE_CONV_2D from planes of 16-bit codes: 3x3 in assembly, any other window in C."""
 
 from __future__ import annotations

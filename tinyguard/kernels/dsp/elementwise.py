@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD, SUB and MUL of two tensors of one shape."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input filters, two or four codes at a time."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """FULLY_CONNECTED on the SMLAD family: four channels a pass, two of them in each word of weights."""
 
 from typing import Any, ClassVar

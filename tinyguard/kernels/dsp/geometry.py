@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A convolution in the form that the DSP kernels like best: long rows of output pixels."""
 
 from dataclasses import dataclass, replace

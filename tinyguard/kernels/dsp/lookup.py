@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Functions of single codes: RELU and its kin, quantization to another scale, sigmoids."""
 
 from __future__ import annotations

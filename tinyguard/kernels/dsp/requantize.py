@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Parameters of the five-instruction requantization, exact double rounding, and when it holds.
 
 SMMLAR of the doubled accumulator with the multiplier is gemmlowp's doubling high multiply; half of

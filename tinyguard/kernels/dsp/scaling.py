@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Exact requantization on the DSP cores: seven instructions an output where every shift is to the right.
 
 LSL 1 and SMMULR equal gemmlowp's doubling high multiply; the sign, added before the rounding shift, makes

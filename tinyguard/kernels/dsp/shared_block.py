@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Prints the register block that layers share: 2 pixels of two output channels, all shapes at run time.
 
 Registers: r0 and r6 patches of both pixels, r1 weights, r2 to r5 sums, r7 to r12 and lr counter and operands.

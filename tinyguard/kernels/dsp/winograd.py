@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D 3x3 of stride 1 by integer Winograd F(2x2, 3x3), for those who trade flash for speed."""
 
 from typing import Any, ClassVar

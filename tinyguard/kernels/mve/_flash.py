@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the layers take in flash."""
 
 from collections.abc import Sequence

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Depthwise windows gathered from a tile of four channels: its geometry and its assembly."""
 
 from __future__ import annotations

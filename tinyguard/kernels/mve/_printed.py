@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Kernels that take the portable kernel's arguments."""
 
 from __future__ import annotations

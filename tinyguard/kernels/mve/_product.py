@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The product of four pixels and all output channels, in MVE assembly printed for its depth.
 
 VMLADAV sums 16 products into a core register, and eight of these (r0 to r14, even) hold four pixels

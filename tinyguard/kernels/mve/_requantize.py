@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Requantization in MVE: which of three forms a layer needs, its constants and its instructions.
 
 Four accumulators of one channel, one a pixel, are scaled at once by scalars of that channel. VQRDMULH is

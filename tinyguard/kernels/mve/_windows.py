@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How the windows of a convolution are laid out in memory for the products, and what that takes."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """CONV_2D in MVE: products of four windows and all channels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """DEPTHWISE_CONV_2D in MVE: one gather and one VMLADAV an output for up to 16 taps."""
 
 from __future__ import annotations

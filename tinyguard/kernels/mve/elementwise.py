@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """ADD, SUB, MUL and look-ups in MVE."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What convolutions and fully connected layers share: int8 weights, bias, per-channel requantization."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on two broadcast operands: checks, simulation, and the row loops of the C kernels."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input filters: operators that no .tflite file holds, put before the first layer by the file's metadata.
 
 A filter maps int8 codes to int8 codes of the same scale and zero point, so that the network after it needs

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the operators that only move codes share: blocks of one array copied into another."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Reductions over any axes: which, and the loops that walk them, shared by MEAN and REDUCE_MAX."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Operators on single codes: on int8 a table of 256 entries computed at generation, whatever the function."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Sliding windows: TFLite's padding rules and patches, shared by convolutions and pooling."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Filters that look at a small window around each element: what mean, Gaussian and median share."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Quantization as attenuator and amplifier: what rounding to codes makes of float perturbations.
 
 Costa & Pinto 2024 (arXiv 2404.05688): below half a code a perturbation vanishes, above it snaps to a whole

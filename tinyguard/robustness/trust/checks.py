@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Does a figure deserve trust? Checks for gradients that fail where the network itself would give way.
 
 After Athalye, Carlini & Wagner 2018 (arXiv 1802.00420, section 3.1) and Carlini et al. 2019 (arXiv

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What quantization does to gradients, and how far the decision boundary lies.
 
 After Costa & Pinto 2024 (arXiv 2404.05688). Finite differences step by one code and divide by it: smaller

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """A slice of the loss around a sample: along its gradient's signs and along random signs."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Attacks on a few samples of a run, side by side: what the checks for gradient masking compare."""
 
 from __future__ import annotations

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The metadata record, one file per section; `registry` finds them.
 
 To add a section, write `tflite/record/NAME.py`, or a module of another package as `tinyguard.plugins` says: a

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the classes are called, in the order of the scores: {"class_names": ["cat", "dog"]}."""
 
 from typing import Any

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Input filters: as people type them, as the metadata keeps them, as the first layers of the graph.
 
 bit-depth:4   mean:2   median:3   gaussian:5   dct:75   tv:4:20

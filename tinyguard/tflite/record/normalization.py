@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """How pixels become what the network was trained on: {"normalization": {"mean": [0], "std": [255]}}."""
 
 from dataclasses import dataclass

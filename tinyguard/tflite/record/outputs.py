@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What the file's outputs mean, an object per output, in their order:
 
 {"outputs": [{"role": "scores"}, {}]}

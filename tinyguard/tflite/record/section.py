@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """What a section of the metadata record is."""
 
 from __future__ import annotations

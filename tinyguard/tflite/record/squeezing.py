@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Feature squeezing (Xu et al. 2018, arXiv 1704.01155): as the metadata keeps it, and as layers of the graph.
 
     {"squeezing": {"squeezers": [{"name": "median", "size": 3}], "threshold": 140}}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """Monte Carlo dropout: as the metadata keeps it, and as layers of the graph.
 
     {"stochastic": {"sites": ["layer", ...], "dropped": 26, "passes": 10, "seed": 7, "abstain_above": 1536}}

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """TOY_MARK: whether the largest score is too low to be trusted."""
 
 from __future__ import annotations

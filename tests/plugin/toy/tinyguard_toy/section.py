@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The section of the record: {"toy_mark": {"above": 40}}, the file's value of the setting ABOVE."""
 
 from __future__ import annotations
