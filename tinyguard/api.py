@@ -4,7 +4,7 @@
     model = tinyguard.load("model.tflite")
     outputs = model.run(codes)                    # exact integer network, (N, classes) codes
     gradient = model.gradient(codes, labels)      # through that integer network, straight-through
-    found = model.attack("pgd", codes, labels, eps=8 / 255)
+    attacked = model.attack("pgd", codes, labels, eps=8 / 255)
     print(tinyguard.compare(model, "litert", codes))
 
 Codes are integers in the input's dtype, batch first.
