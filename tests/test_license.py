@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Every source names its licence in its first line: those of the repository and those that it prints."""
+"""Every C and Python file names its licence in its first line, those that are printed too."""
 
 import shutil
 import subprocess

@@ -13,7 +13,7 @@ import torch
 from tests.operators.test_filters import operator
 from tinyguard.native import loops, shared_library
 from tinyguard.simulator.choose_layer import layer_of
-from tinyguard.simulator.filter import FilterLayer
+from tinyguard.simulator.filter import SmoothFilterLayer
 from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 
@@ -78,7 +78,7 @@ def test_filters_give_the_same_bits_without_them(
 
 def test_the_gradient_of_total_variation_is_that_of_its_smooth_form() -> None:
     one = layer_of(operator("tv", (3, 8, 7, 2), strength=2, iterations=9))
-    assert isinstance(one, FilterLayer)
+    assert isinstance(one, SmoothFilterLayer)
     x = torch.from_numpy(np.random.default_rng(5).integers(-128, 128, (3, 8, 7, 2)).astype(np.float32))
     upstream, leaf = torch.rand(x.shape), x.clone().requires_grad_()
     (expected,) = torch.autograd.grad(one.smooth(leaf), leaf, upstream)

@@ -2,7 +2,7 @@
 """Input filters: what they compute, and the same bytes in NumPy, torch, C on the host and on every core."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ from tinyguard.operators import Target, operator_names, registry, resolve
 from tinyguard.operators.families.filter import Filter
 from tinyguard.operators.filter_dct import DCTFilter
 from tinyguard.simulator.choose_layer import layer_of
-from tinyguard.simulator.filter import FilterLayer
+from tinyguard.simulator.filter import SmoothFilterLayer
 from tinyguard.simulator.rules import GRADIENTS, Rules
 from tinyguard.tflite.record.filters import KINDS, InputFilter
 
@@ -190,9 +190,9 @@ def test_on_the_core(numbers: range, core: str, tmp_path: Path) -> None:
     assert_agree(cases, tmp_path, Target(isa, "balanced"), board)
 
 
-def filter_layer(one: Filter) -> FilterLayer:
+def filter_layer(one: Filter) -> SmoothFilterLayer:
     layer = layer_of(one)
-    assert isinstance(layer, FilterLayer)
+    assert isinstance(layer, SmoothFilterLayer)
     return layer
 
 
@@ -261,3 +261,34 @@ def test_smooth_gradients_end_where_the_codes_do() -> None:
         (expected,) = torch.autograd.grad(one.smooth(leaf), leaf, upstream * leak)
         (found,) = torch.autograd.grad(one.under(Rules(leak=leak)).forward(x)[0], x, upstream)
         torch.testing.assert_close(found, expected)
+
+
+class Halved(Filter):
+    """A filter as another package may bring it: half of each code."""
+
+    names: ClassVar = ("FILTER_HALVED",)
+
+    def prepare_filter(self) -> None:
+        pass
+
+    def filtered(self, images: np.ndarray) -> np.ndarray:
+        return images // 2
+
+    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        (x,) = inputs
+        assert x is not None
+        return (x / 2,)
+
+    def emit(self, c: object) -> str:
+        raise NotImplementedError
+
+
+def test_a_filter_of_another_package_follows_both_rules() -> None:
+    graph = filter_graph(np.random.default_rng(0), [InputFilter("mean", {"size": 2})], (1, 4, 4, 1))
+    halved = Halved(graph, graph.nodes[0])
+    for rule, expected in (("smooth", 0.5), ("identity", 1.0)):
+        x = torch.from_numpy(images(3, (2, 1, 4, 4, 1)).astype(np.float32)).requires_grad_()
+        (y,) = layer_of(halved, Rules(filter_gradient=rule)).forward(x)
+        np.testing.assert_array_equal(y.detach().numpy(), np.floor(x.detach().numpy() / 2))
+        (gradient,) = torch.autograd.grad(y.sum(), x)
+        assert (gradient == expected).all()

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The simulator: exact whatever the batch, and differentiable straight through the rounding."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from tests.codegen.networks import chain, convolution
 from tests.operators.builder import GraphBuilder
 from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.reference import ReferenceBackend
+from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Graph
+from tinyguard.graph import Graph, with_settings
 from tinyguard.graph.answer import choose_output
 from tinyguard.graph.execute import execute
 from tinyguard.operators import resolve
@@ -20,6 +22,7 @@ from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.convolutions import has_dot_products
 from tinyguard.simulator.network import Simulator, in_bytes
 from tinyguard.tflite import read_graph
+from tinyguard.tflite.record.stochastic import Stochastic
 
 RESNET8 = Path(__file__).parents[2] / "models" / "resnet8-cifar10" / "model.tflite"
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
@@ -207,3 +210,47 @@ def test_a_leak_changes_the_gradient_and_no_value(threads):
     assert torch.equal(again[2], plain[2])
     assert not torch.equal(other[2], plain[2])
     assert all(layer.rules.leak == 0 for layer in simulator.layers)
+
+
+def test_twins_keep_rules_settings_and_constants_apart():
+    """Whatever was asked of a network before, its twins answer as networks made anew."""
+    sites = find_sites(read_graph(DIGITS), ["auto"])
+    graph = read_graph(with_stochastic(DIGITS.read_bytes(), Stochastic(sites, 51, 3, 5)))
+    simulator = Simulator(graph)
+    codes = torch.from_numpy(_codes(graph, 6).astype(np.float32))
+
+    def told(network):
+        leaf = codes.clone().requires_grad_()
+        outputs, logits = network.taps(leaf)
+        (gradient,) = torch.autograd.grad(logits.square().sum(), leaf)
+        return [*outputs, *network.in_batches(codes), logits.detach(), gradient]
+
+    told(simulator)
+    other = with_settings(graph, {"seed": 9})
+    pairs = [
+        (simulator.seeded(9), Simulator(other)),
+        (simulator.leaky(0.5).seeded(9), Simulator(other).leaky(0.5)),
+        (simulator.seeded(9).leaky(0.5), Simulator(other).leaky(0.5)),
+        (simulator.leaky(0.5).leaky(0.0), Simulator(graph)),
+    ]
+    for twin, anew in pairs:
+        assert all(map(torch.equal, told(twin), told(anew)))
+    assert not torch.equal(told(simulator)[0], told(simulator.seeded(9))[0])
+
+
+def test_other_constants_are_another_network():
+    graph = read_graph(DIGITS)
+    simulator = Simulator(graph)
+    codes = _codes(graph, 40)
+    simulator.run(codes)
+    moved = replace(
+        graph,
+        tensors=tuple(
+            replace(t, data=np.flip(t.data, -1).copy()) if t.is_constant and t.dtype == "int8" else t
+            for t in graph.tensors
+        ),
+    )
+    anew = Simulator(moved)
+    (found,), (expected,) = simulator.with_layers(moved, anew.layers).run(codes), anew.run(codes)
+    np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(found, simulator.run(codes)[0])

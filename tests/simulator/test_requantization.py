@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tinyguard.arithmetic import fixed_point
-from tinyguard.simulator.requantization import Requantization, keep_inside
+from tinyguard.simulator.requantization import Requantization
+from tinyguard.simulator.straight_through import keep_inside
 
 CHANNELS = 7
 

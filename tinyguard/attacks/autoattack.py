@@ -69,15 +69,19 @@ class AutoAttack:
             raise TinyguardError(
                 f"no AutoAttack version named {self.version!r}; known: {', '.join(VERSIONS)}"
             )
-        classes, budget = problem.victim.classes, (self.eps, self.norm)
+        classes, eps, norm = problem.victim.classes, self.eps, self.norm
         if self.version == "rand":
             enough = classes >= (_RANKED_CLASSES if problem.targets is None else _TARGETED_CLASSES)
-            first = APGDCE(*budget, self.steps, eot=_EOT)
-            return [first, APGDDLR(*budget, self.steps, eot=_EOT)] if enough else [first]
-        stages: list[Attack] = [APGDCE(*budget, self.steps)]
+            first = APGDCE(eps=eps, norm=norm, steps=self.steps, eot=_EOT)
+            return [first, APGDDLR(eps=eps, norm=norm, steps=self.steps, eot=_EOT)] if enough else [first]
+        stages: list[Attack] = [APGDCE(eps=eps, norm=norm, steps=self.steps)]
         if classes >= _TARGETED_CLASSES:
-            stages.append(APGDTargeted(*budget, self.steps))
-        return [*stages, FABTargeted(*budget, self.steps), Square(*budget, self.queries)]
+            stages.append(APGDTargeted(eps=eps, norm=norm, steps=self.steps))
+        return [
+            *stages,
+            FABTargeted(eps=eps, norm=norm, steps=self.steps),
+            Square(eps=eps, norm=norm, queries=self.queries),
+        ]
 
 
 def _after(problem: Problem, done: int) -> Callable[[int], None]:

@@ -18,9 +18,7 @@ from tinyguard import operators, plugins
 from tinyguard.campaigns.cell import Piece, attack_of, codes_of
 from tinyguard.campaigns.piece_code import piece_code
 from tinyguard.campaigns.study import NetworkEntry
-from tinyguard.robustness.attacked_network import DETECTORS
 from tinyguard.robustness.threat_model import parameters_of
-from tinyguard.simulator.rules import GRADIENTS
 
 _WEIGHTS = (".npz", ".npy", ".pt", ".pth", ".safetensors", ".h5", ".keras")
 _WHAT, _CODE = 20, 12  # hexadecimal digits
@@ -74,8 +72,8 @@ def _conditions(network: NetworkEntry) -> dict[str, Any]:
     said = {**asdict(network), "name": "", "source": ""}
     usual = {
         "masks": None,
-        "filter_gradient": GRADIENTS[0],
-        "detector": DETECTORS[0],
+        "filter_gradient": "smooth",
+        "detector": "aware",
         "purifier": None,
         "output": None,
     }

@@ -129,7 +129,7 @@ def generate_library(
         "Makefile": MAKE_HEAD + _MAKE.format(flags=_FLAGS),
     }
     printed = {**model_files([model]), "LICENSE": license_text()}
-    own["README.md"] = library_readme(model, [*own, *printed, *copied], prefix)
+    own["README.md"] = library_readme(model, [*own, *printed, *copied], prefix, directory.resolve().name)
     texts = {renamed(name, prefix): renamed(text, prefix) for name, text in own.items()}
     if prefix is not None:  # tinyguard/model.h declares the network by its default name alone
         name, types = f"{prefix}_model.c", '#include "tinyguard/settings.h"\n'

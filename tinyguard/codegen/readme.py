@@ -4,6 +4,7 @@
 from collections.abc import Iterable
 
 from tinyguard.boards import Board, link_bytes
+from tinyguard.codegen.comments import shape
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Tensor
 from tinyguard.operators.base import C_TYPE
@@ -150,8 +151,8 @@ _CMSIS_NN = """ It also needs your own CMSIS-NN,
 which is not part of this folder: `make CMSIS_NN=DIR` where it lies elsewhere than the Makefile says."""
 
 
-def library_readme(model: ModelSource, files: Iterable[str], prefix: str | None) -> str:
-    """For a library whose project has `files`, with the default names still."""
+def library_readme(model: ModelSource, files: Iterable[str], prefix: str | None, folder: str) -> str:
+    """For a library in `folder` whose project has `files`, with the default names still."""
     graph = model.graph
     on_host = model.target.isa != "mve"
     link = _HOST_LINK.format(includes="-I. -Iinclude" if prefix is None else "-I.")
@@ -162,7 +163,7 @@ def library_readme(model: ModelSource, files: Iterable[str], prefix: str | None)
         printed_for=_PRINTED_FOR[model.target.isa],
         core=core,
         flags=" ".join(core_flags(core)),
-        folder=prefix or "tg_model",
+        folder=folder,
         host_build=_HOST_BUILD if on_host else "",
         host_link=link if on_host else "",
         codes=f"{graph.tensors[graph.inputs[0]].dtype} codes",
@@ -207,7 +208,7 @@ def _tensors(model: ModelSource) -> str:
     graph = model.graph
     sides = (("input", graph.inputs), ("output", graph.outputs))
     rows = [
-        f"| {side} {number} | {tensor.dtype} | {_shape(tensor)} | {_quantization(tensor)} |"
+        f"| {side} {number} | {tensor.dtype} | {shape(tensor)} | {_quantization(tensor)} |"
         for side, indices in sides
         for number, tensor in enumerate(graph.tensors[index] for index in indices)
     ]
@@ -218,10 +219,6 @@ def _quantization(tensor: Tensor) -> str:
     if tensor.quantization is None:
         return "as it is"
     return f"{tensor.scale:g} * (code - ({tensor.zero_point}))"
-
-
-def _shape(tensor: Tensor) -> str:
-    return " x ".join(str(extent) for extent in tensor.shape) or "scalar"
 
 
 def _files(files: Iterable[str]) -> str:

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Input filters on batches of images, and the gradients of the smooth functions near them: the bits of the
- * torch and NumPy code in `operators/filter_*.py`. Images are (rows, row), row = width * channels elements;
- * horizontal neighbours lie `channels` apart.
+ * torch and NumPy code in `simulator/window_filter.py` and `simulator/filter_total_variation.py`. Images are
+ * (rows, row), row = width * channels elements; horizontal neighbours lie `channels` apart.
  */
 
 #include <stddef.h>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of `hyperplane.c` on contiguous float32 tensors of [0, 1] pixels, (N, *shape).
+"""The steps of `projections.c` on contiguous float32 tensors of [0, 1] pixels, (N, *shape).
 
 Ask `serves` before anything else.
 """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every operator is: one node with its arithmetic resolved, three ways to carry it out."""
+"""What every operator is: one node with its arithmetic resolved, in NumPy and in C."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
+from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Tensor
 from tinyguard.operators.target import Target
 
@@ -106,10 +107,13 @@ class Operator(ABC):
     def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         """Differentiable real-valued output codes, before rounding and clamping, from input codes.
 
-        For operators of other packages, which have no layer in `simulator`; without it they pass no gradient.
+        For operators of other packages, which have no layer in `simulator`. Raises TinyguardError where an
+        operator has neither: then its network can only be attacked without gradients.
         """
         del inputs
-        raise NotImplementedError(f"{self.node.operator} has no gradient")
+        raise TinyguardError(
+            f"{self.node.operator} '{self.name}' has no gradient: attack with --setting black-box"
+        )
 
     @property
     def clamp(self) -> tuple[int, int]:

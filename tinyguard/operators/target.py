@@ -3,7 +3,6 @@
 
 from dataclasses import dataclass
 
-ISAS = ("portable", "dsp", "mve")
 GOALS = ("speed", "balanced", "size")
 PROVIDERS = ("builtin", "cmsis-nn")
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -14,10 +14,24 @@ from tinyguard.operators.families.filter import Filter
 from tinyguard.simulator.layer import Layer, present
 
 
-class FilterLayer(Layer, ABC):
-    """Base of the filters' layers: values by NumPy."""
+class FilterLayer(Layer):
+    """Any filter, those of other packages too: values by NumPy, the gradient of its `surrogate`."""
 
+    of: ClassVar[tuple[type[Filter], ...]] = (Filter,)
     operator: Filter
+
+    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        if self.rules.filter_gradient == "identity":
+            return (present(inputs[0]),)
+        return self.near(*inputs)
+
+    def near(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+        """Real-valued codes of a differentiable function near the filter."""
+        return self.operator.surrogate(*inputs)
+
+
+class SmoothFilterLayer(FilterLayer, ABC):
+    """Base of the layers of the filters here, which have a smooth function near them."""
 
     @abstractmethod
     def smooth(self, images: torch.Tensor) -> torch.Tensor:
@@ -27,14 +41,12 @@ class FilterLayer(Layer, ABC):
         """Codes as images (N, height, width, channels)."""
         return x.reshape(-1, self.operator.height, self.operator.width, self.operator.channels)
 
-    def surrogate(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
+    def near(self, *inputs: torch.Tensor | None) -> tuple[torch.Tensor, ...]:
         x = present(inputs[0])
-        if self.rules.filter_gradient == "identity":
-            return (x,)
         return (self.smooth(self.images(x)).reshape(x.shape),)
 
 
-class CompiledFilterLayer(FilterLayer):
+class CompiledFilterLayer(SmoothFilterLayer, ABC):
     """A filter with values and a gradient of its own in torch, in C where there is a compiler.
 
     Its smooth function stays within the codes, so that no clamp has a part in the gradient.

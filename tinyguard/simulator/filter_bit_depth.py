@@ -8,10 +8,10 @@ from typing import ClassVar
 import torch
 
 from tinyguard.operators.filter_bit_depth import CODES, BitDepthFilter
-from tinyguard.simulator.filter import FilterLayer
+from tinyguard.simulator.filter import SmoothFilterLayer
 
 
-class BitDepthFilterLayer(FilterLayer):
+class BitDepthFilterLayer(SmoothFilterLayer):
     of: ClassVar = (BitDepthFilter,)
     operator: BitDepthFilter
 

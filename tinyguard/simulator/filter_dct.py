@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from tinyguard.operators.filter_dct import SIDE, TABLE_BITS, DCTFilter, cosines
-from tinyguard.simulator.filter import FilterLayer
+from tinyguard.simulator.filter import SmoothFilterLayer
 
 
-class DCTFilterLayer(FilterLayer):
+class DCTFilterLayer(SmoothFilterLayer):
     of: ClassVar = (DCTFilter,)
     operator: DCTFilter
 

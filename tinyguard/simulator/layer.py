@@ -24,7 +24,7 @@ class Layer:
     output, shape (N, *tensor.shape).
 
     This class serves every operator: values by its NumPy `run`, the gradient by `surrogate`. Subclasses
-    name in `of` the operators that they carry out otherwise; see `select`.
+    name in `of` the operators that they carry out otherwise; see `choose_layer`.
     """
 
     of: ClassVar[tuple[type[Operator], ...]] = ()

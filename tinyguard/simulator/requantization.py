@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,8 +40,8 @@ import torch
 from tinyguard.native import loops
 from tinyguard.native.loops import Rule
 from tinyguard.simulator import straight_through
+from tinyguard.simulator.blocks import blocks
 
-_BLOCK = 1 << 16  # elements: in float64 they stay in the cache
 _EXACT = 2.0**53
 _NARROW = 16  # rows of fewer channels are joined, for torch's inner loops
 _LEAST_CHANNELS = 4  # of fewer, torch with joined rows is quicker than a loop over channels
@@ -209,32 +209,11 @@ class Requantization:
         return rule(accumulators, multipliers, shifts) + offsets
 
 
-def blocks(*tensors: torch.Tensor) -> Iterator[tuple[torch.Tensor, ...]]:
-    """Rows of (rows, channels) tensors of one shape, block by block."""
-    step = _rows(tensors[0])
-    for start in range(0, len(tensors[0]), step):
-        yield tuple(tensor[start : start + step] for tensor in tensors)
-
-
-def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float = 0.0) -> torch.Tensor:
-    """The gradient (rows, channels), `leak` of it where `outside` (bool)."""
-    if gradient.dtype == torch.float32 and loops.serves(gradient, outside):
-        return loops.keep_inside(gradient, outside, leak)
-    kept = torch.empty_like(gradient)
-    for part, flags, result in blocks(gradient, outside.view(torch.int8), kept):
-        torch.addcmul(part, part, flags.to(part.dtype), value=leak - 1, out=result)  # outruns torch.where
-    return kept
-
-
 def _joined_halves(lower: torch.Tensor, upper: torch.Tensor) -> torch.Tensor:
     sums = torch.empty(lower.shape, dtype=torch.float64, device=lower.device)
     for low, high, joined in blocks(lower, upper, sums):
         joined.copy_(low).add_(scratch(1, high)[0].copy_(high), alpha=256)
     return sums
-
-
-def _rows(flat: torch.Tensor) -> int:
-    return max(1, min(len(flat), _BLOCK // max(1, flat.shape[1])))
 
 
 _kept = threading.local()  # a thread's scratch: touching new memory costs more than the arithmetic

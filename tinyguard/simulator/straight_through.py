@@ -12,12 +12,25 @@ from typing import Any
 
 import torch
 
+from tinyguard.native import loops
+from tinyguard.simulator.blocks import blocks
+
 
 def clamped(real: torch.Tensor, low: float, high: float, leak: float) -> torch.Tensor:
     """`real` clamped, the gradient 1 inside (edges included) and `leak` outside. The values follow the leak
     too: they are for `replace_value`."""
     inside = torch.clamp(real, low, high)
     return inside if not leak else torch.lerp(inside, real, leak)
+
+
+def keep_inside(gradient: torch.Tensor, outside: torch.Tensor, leak: float = 0.0) -> torch.Tensor:
+    """The gradient (rows, channels), `leak` of it where `outside` (bool)."""
+    if gradient.dtype == torch.float32 and loops.serves(gradient, outside):
+        return loops.keep_inside(gradient, outside, leak)
+    kept = torch.empty_like(gradient)
+    for part, flags, result in blocks(gradient, outside.view(torch.int8), kept):
+        torch.addcmul(part, part, flags.to(part.dtype), value=leak - 1, out=result)  # outruns torch.where
+    return kept
 
 
 def replace_value(differentiable: torch.Tensor, value: torch.Tensor) -> torch.Tensor:

@@ -19,7 +19,8 @@ from tinyguard.native import loops
 from tinyguard.native.convolution import LARGEST_SUM, PairConvolution, multiplies_pairs
 from tinyguard.operators.families.accumulating import FLOAT32_EXACT
 from tinyguard.simulator.convolutions import ByteConvolution, centred, has_dot_products
-from tinyguard.simulator.requantization import Requantization, keep_inside
+from tinyguard.simulator.requantization import Requantization
+from tinyguard.simulator.straight_through import keep_inside
 
 
 class LinearMap(Protocol):

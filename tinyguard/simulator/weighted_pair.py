@@ -19,7 +19,8 @@ import torch
 from torch.autograd.function import once_differentiable
 
 from tinyguard.native import loops
-from tinyguard.simulator.requantization import blocks, keep_inside
+from tinyguard.simulator.blocks import blocks
+from tinyguard.simulator.straight_through import keep_inside
 
 _TRIES = 200
 

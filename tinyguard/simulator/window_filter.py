@@ -13,7 +13,7 @@ from tinyguard.operators.families.window_filter import WindowFilter
 from tinyguard.operators.filter_gaussian import GaussianFilter
 from tinyguard.operators.filter_mean import MeanFilter
 from tinyguard.operators.filter_median import MedianFilter
-from tinyguard.simulator.filter import CompiledFilterLayer, FilterLayer
+from tinyguard.simulator.filter import CompiledFilterLayer, SmoothFilterLayer
 
 
 def taps(operator: WindowFilter, images: torch.Tensor) -> torch.Tensor:
@@ -32,7 +32,7 @@ def taps(operator: WindowFilter, images: torch.Tensor) -> torch.Tensor:
     )
 
 
-class MeanFilterLayer(FilterLayer):
+class MeanFilterLayer(SmoothFilterLayer):
     of: ClassVar = (MeanFilter,)
     operator: MeanFilter
 
@@ -40,7 +40,7 @@ class MeanFilterLayer(FilterLayer):
         return taps(self.operator, images).mean(dim=0)
 
 
-class GaussianFilterLayer(FilterLayer):
+class GaussianFilterLayer(SmoothFilterLayer):
     of: ClassVar = (GaussianFilter,)
     operator: GaussianFilter
 

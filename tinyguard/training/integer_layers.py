@@ -26,7 +26,7 @@ from tinyguard.simulator.conv_2d import Conv2DLayer
 from tinyguard.simulator.depthwise_conv_2d import DepthwiseConv2DLayer
 from tinyguard.simulator.fully_connected import FullyConnectedLayer
 from tinyguard.simulator.layer import Layer, present
-from tinyguard.simulator.requantization import keep_inside
+from tinyguard.simulator.straight_through import keep_inside
 from tinyguard.simulator.sums import requantized_sums
 
 _aten: Any = torch.ops.aten
