@@ -87,7 +87,7 @@ def test_the_table_tells_ties_and_intervals():
         "only ties",
         "95 %:",
         "L2 of successes",
-        "network runs a sample",
+        "network runs per sample",
     ):
         assert words in shown
 

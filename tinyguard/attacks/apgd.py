@@ -23,7 +23,7 @@ _FIRST_STEP = 2.0  # in radii
 class AutoPGD:
     """What the three forms of Croce & Hein 2020 (arXiv 2003.01690, algorithm 1) share.
 
-    `eps` in shares of the pixel range; `steps` a start; `rho` the share of rising steps below which a
+    `eps` as a fraction of the pixel range; `steps` per start; `rho` the share of rising steps below which a
     sample's step size halves; `eot` passes averaged at each point of a network that draws random numbers.
     """
 

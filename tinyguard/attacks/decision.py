@@ -33,7 +33,7 @@ Line = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 
 
 class Decisions:
-    """Asks for decisions, `limit` queries a sample at most, and keeps the nearest point that fooled.
+    """Asks for decisions, `limit` queries per sample at most, and keeps the nearest point that fooled.
 
     In L2 on a grid a tenth of the limit, 100 at most, is set aside for the search that `outcome` ends with.
 
@@ -209,7 +209,7 @@ class Decisions:
         return x, self.distance(rows, x)
 
     def share_of_way(self, tolerance: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
-        """A tolerance (n,) in shares of the pixel range, on a grid a code at least, as a share of ways of
+        """A tolerance (n,) as fractions of the pixel range, on a grid a code at least, as a share of ways of
         length `size` (n,)."""
         step = self.problem.space.grid_step
         if step is not None:

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Random numbers that depend on the seed, the sample and the step alone.
 
-A sample's trajectory is then the same in every batch, on every worker and behind every back end.
+A sample's trajectory is then the same in every batch, on every worker and on every back end.
 """
 
 from __future__ import annotations

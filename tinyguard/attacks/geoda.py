@@ -26,10 +26,11 @@ _EXPANSION = 1.5
 class GeoDA:
     """Rahmati et al. 2020 (arXiv 2003.06468), in L2 and Linf.
 
-    Probes are normal with standard deviation `sigma` (shares) in the span of the `sub_dim` x `sub_dim`
+    Probes are normal with standard deviation `sigma` ([0, 1] pixels) in the span of the `sub_dim` x `sub_dim`
     lowest frequencies of the cosine transform of each channel; inputs that are not images, or are
     smaller than that, use all directions. `ratio` is the paper's lambda: step t gets probes in proportion
-    to ratio^(-2t/3). `bin_search_tol` in shares; on a grid the search ends at neighbouring codes.
+    to ratio^(-2t/3). `bin_search_tol` is a fraction of the pixel range; on a grid the search ends at
+    neighbouring codes.
     `starts`: images (M, *shape) to begin from.
     """
 

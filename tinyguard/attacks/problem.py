@@ -17,8 +17,8 @@ from tinyguard.graph.answer import UNDECIDED
 
 @dataclass(frozen=True, eq=False)
 class Problem:
-    """Samples to attack: `x` shares (N, *shape) on the grid, labels `y` int64 (N,), `targets` int64 (N,)
-    or None for an untargeted attack, `ids` int64 (N,) that name the samples for the draws.
+    """Samples to attack: `x` [0, 1] pixels (N, *shape) on the grid, labels `y` int64 (N,), `targets` int64
+    (N,) or None for an untargeted attack, `ids` int64 (N,) that name the samples for the draws.
 
     `stop_early`: a sample that is fooled leaves (direct attacks); without it a fixed-budget attack
     goes on to the largest loss, as a transfer needs. `on_progress` gets the number of finished samples.
@@ -64,11 +64,12 @@ class Problem:
 
 @dataclass(frozen=True, eq=False)
 class Outcome:
-    """Per sample: `x` shares (N, *shape) on the grid, `success` bool, `queries` int64 network runs.
+    """Per sample: `x` [0, 1] pixels (N, *shape) on the grid, `success` bool, `queries` int64 network runs.
 
     Where an attack failed, a fixed-budget attack leaves its point of largest loss, a minimum-norm attack
-    the clean input. `nearest`, shares (N, *shape), of an attack that searches alike under every budget: for
-    a sample that withstood it the nearest success at any distance, the clean input where it found none.
+    the clean input. `nearest`, [0, 1] pixels (N, *shape), of an attack that searches alike under every
+    budget: for a sample that withstood it the nearest success at any distance, the clean input where it
+    found none.
     """
 
     x: torch.Tensor

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where an attacker may put an input: the pixel range, and in it the grid of what the device can receive.
 
-Inputs are float32 tensors (N, *shape) of shares of the pixel range (pixel / 255) in every attack, so
+Inputs are float32 tensors (N, *shape) of [0, 1] pixels (pixel / 255) in every attack, so
 that budgets mean the same for every network. On a grid the iterate of an attack may lie anywhere, while
 the network only ever sees `round` of it.
 """
@@ -23,7 +23,7 @@ GRIDS = ("codes", "pixels", "none")
 _PIXELS = 255
 _TOLERANCE = 1e-6  # relative, of norms and steps in float32
 _BISECTIONS = 24
-_UNCHANGED = 1e-6  # shares: float32 noise of the same grid point reached on two ways
+_UNCHANGED = 1e-6  # [0, 1] pixels: float32 noise of the same grid point reached on two ways
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +32,7 @@ class Space:
 
     `grid_step` and `grid_offset`, float32 of the same shape, give the grid points
     offset + step * whole number; `grid_step` is None where every real value may be chosen. `code_step`
-    and `code_offset` map shares to the network's codes, `dtype` is theirs.
+    and `code_offset` map [0, 1] pixels to the network's codes, `dtype` is theirs.
     """
 
     shape: tuple[int, ...]
@@ -71,7 +71,7 @@ class Space:
         return self.clip(self.grid_offset + steps * self.grid_step)
 
     def codes(self, x: torch.Tensor) -> torch.Tensor:
-        """Whole codes, float32, of shares that are on the grid; nearest where they are not."""
+        """Whole codes, float32, of pixels that are on the grid; nearest where they are not."""
         codes = torch.round((x - self.code_offset) / self.code_step)
         return torch.minimum(torch.maximum(codes, self.code_low), self.code_high)
 
@@ -104,7 +104,8 @@ class Space:
         return _float32(whole_steps(eps, self.grid_step.numpy()))
 
     def linf_radius(self, eps: float) -> torch.Tensor:
-        """How far an element may move, in shares per channel: whole steps on a grid, `eps` off it.
+        """How far an element may move, fractions of the pixel range per channel: whole steps on a grid, `eps`
+        off it.
 
         Raises TinyguardError when not one step of the grid fits into `eps`.
         """

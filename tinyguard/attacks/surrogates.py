@@ -17,7 +17,7 @@ AVERAGES = ("logits", "losses")
 class EnsembleVictim:
     """The mean of several networks' logits or losses (Liu et al. 2017, arXiv 1611.02770; Dong et al. 2018).
 
-    `members` take the same shares and classes; each integer one rounds them to a grid of its own. `space` is
+    `members` take the same pixels and classes; each integer one rounds them to a grid of its own. `space` is
     where the attack moves, the first member's where none is given: put the float source first and the
     attack has no grid, so that the result is rounded once, at the end. Raises TinyguardError where the
     members do not go together.

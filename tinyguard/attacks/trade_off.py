@@ -15,7 +15,7 @@ from tinyguard.attacks.space import distance, per_sample
 
 _LARGEST = 1e10
 _GROWTH = 10.0
-_LONGEST_STEP = 0.5  # in shares
+_LONGEST_STEP = 0.5  # of the pixel range
 _SPREAD = 100.0  # the next constant is at least a tenth of the smallest that succeeded
 
 

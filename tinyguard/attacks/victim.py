@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What an attack sees of a network: gradients of its logits, its scores, or its decisions.
 
-Everything takes shares (N, *shape), float32, as `space` defines them; a network on a grid only ever
+Everything takes [0, 1] pixels (N, *shape), float32, as `space` defines them; a network on a grid only ever
 sees the rounding. Gradients come straight through that rounding.
 """
 
@@ -138,7 +138,7 @@ class IntegerVictim:
 
 
 class FloatVictim:
-    """A float network, `network(real NHWC values) -> logits`, on shares.
+    """A float network, `network(real NHWC values) -> logits`, on [0, 1] pixels.
 
     `real = share * gain + bias`. With a space on a grid it sees rounded inputs.
     """

@@ -26,8 +26,8 @@ _LARGEST_C = 1e9
 class ZOO:
     """Chen et al. 2017 (arXiv 1708.03999), untargeted or targeted, for the smallest L2 norm.
 
-    Minimises c * max(-margin + confidence, 0) + |delta|^2 by Adam on `coordinates` coordinates a step,
-    the slope of each from two queries, `h` to either side in shares; on a grid one code, since less
+    Minimises c * max(-margin + confidence, 0) + |delta|^2 by Adam on `coordinates` coordinates per step,
+    the slope of each from two queries, `h` of the pixel range to either side; on a grid one code, since less
     vanishes. c starts at `c` and is searched `searches` times, `steps` steps each.
 
     A coordinate is a `block` by `block` square in one channel (the paper's attack-space dimension

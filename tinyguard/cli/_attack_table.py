@@ -30,7 +30,7 @@ def show_attack(run: AttackRun, output: Path | None) -> None:
         low, high = figures["ci95"][key]
         table.add_row(label, f"{100 * figures[key]:.2f} %  [dim]95 %: {100 * low:.1f} to {100 * high:.1f}[/]")
     table.add_row("successes", f"{figures['successes']:,}, of them only ties {figures['ties']:,}")
-    table.add_row("network runs a sample", f"{figures['queries_mean']:,.1f}")
+    table.add_row("network runs per sample", f"{figures['queries_mean']:,.1f}")
     for norm, label in (("linf", "Linf"), ("l2", "L2"), ("l1", "L1"), ("l0", "L0")):
         spread, middle = figures["distortion"][norm], figures["distortion_median"][norm]
         if spread["mean"] is not None:

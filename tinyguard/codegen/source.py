@@ -43,7 +43,7 @@ class ModelSource:
     arena: str = "tg_arena"
     constants: list[Constant] = field(default_factory=list)
     kernels: list[str] = field(default_factory=list)  # headers of firmware/kernels
-    layer_kernels: list[str] = field(default_factory=list)  # names of the kernels chosen, one a layer
+    layer_kernels: list[str] = field(default_factory=list)  # names of the kernels chosen, one per layer
     shared: dict[str, str] = field(default_factory=dict)  # functions that layers share: name -> C text
     functions: str = ""
 

@@ -29,7 +29,7 @@ class Check:
 class Conditions:
     """What was run, where, and how: everything that identifies a figure but the samples.
 
-    `eps` in shares of the pixel range (L0: in elements), None without a budget; `eps_codes` the
+    `eps` as a fraction of the pixel range (L0: in elements), None without a budget; `eps_codes` the
     whole codes in it. `parameters` are the attack's own. `output`: the name of the one that was judged, where
     the network has several.
     """
@@ -56,7 +56,7 @@ class Conditions:
 
 @dataclass(frozen=True, eq=False)
 class AttackRun:
-    """All arrays have a row a sample (N): `x` what the back end was given (codes; float32 shares where a
+    """All arrays have a row per sample (N): `x` what the back end was given (codes; float32 pixels where a
     float network was attacked off the grid), labels `y`, `ids`, `correct` before the attack, `success` of
     the attack on the back end (within the budget), `tied` where the label shares the maximum,
     `claimed` what the attack found where it searched, `queries` network runs, `decided` classes, `targets`
@@ -110,7 +110,7 @@ class AttackRun:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For --json: the promised keys first, useful ones behind them."""
+        """For --json: the promised keys first, useful ones after them."""
         c, count, correct, won = self.conditions, self.samples, int(self.correct.sum()), self.success
         attacked = self.queries[self.correct]
         return {

@@ -55,7 +55,7 @@ def attack_samples(
     for the draws (their positions where left out), `targets` int64 (N,) or None. White-box takes the
     gradients of the simulator (of the float source where that is the back end) and replays what it found
     on the back end; transfer crafts on the float source, with the real eps and off the grid, and rounds
-    to nearest; black-box queries the back end. `eps`, in shares: for minimum-norm attacks, a success
+    to nearest; black-box queries the back end. `eps`, of the pixel range: for minimum-norm attacks, a success
     counts only within it. `crafted`: what `craft` found for all these samples, for transfer alone.
     `nearest`: `AttackRun.nearest` of these samples from the same attack under a smaller budget.
     `progress` gets the number of finished samples and how many there are.
@@ -171,7 +171,7 @@ def _search(job: Job, progress: Progress) -> _Found:
 
 
 def _stored(target: Target, x: torch.Tensor) -> np.ndarray:
-    """Shares as an AttackRun stores inputs: codes, or off the grid shares."""
+    """[0, 1] pixels as an AttackRun stores inputs: codes, or off the grid as they are."""
     found = target.space.round(x)
     return target.space.code_array(found) if target.space.on_grid else found.numpy()
 
@@ -248,7 +248,7 @@ def _under_seeds(job: Job, inputs: np.ndarray, valid: np.ndarray) -> UnderSeeds 
 
 
 def measured_distances(target: Target, codes: np.ndarray, inputs: np.ndarray) -> Distances:
-    """Distances in shares of adversarial `inputs`, as an AttackRun stores them, from the clean `codes`."""
+    """Distances in [0, 1] pixels of `inputs`, as an AttackRun stores them, from the clean `codes`."""
     space = target.space
     clean = space.round(space.shares(codes))
     return distances(clean.numpy(), _shares(target, inputs).numpy())

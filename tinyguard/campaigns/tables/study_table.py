@@ -134,7 +134,7 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(records: list[dict[str, Any]]) -> str:
-    """A table for people: accuracies in per cent with their 95 % interval, distances in shares."""
+    """A table for people: accuracies in per cent with their 95 % interval, distances in [0, 1] pixels."""
     lines = [
         "| network | attack | setting | eps | codes | samples | clean | under attack [95 %] | ties | "
         "queries | median L0 / L1 / L2 / Linf | |",
