@@ -42,8 +42,8 @@ class Declared:
 
     def load(self) -> type[Attack]:
         """The class itself; its module is imported."""
-        found: type[Attack] = getattr(importlib.import_module(self.module), self.cls)
-        return found
+        attack: type[Attack] = getattr(importlib.import_module(self.module), self.cls)
+        return attack
 
 
 @functools.cache
@@ -53,28 +53,28 @@ def registry() -> Mapping[str, Declared]:
     Raises TinyguardError for a plug-in that cannot be loaded, whose attack declares too little, or whose
     attack has the name of another.
     """
-    found = dict(own())
-    for one in plugins.brought():
-        if isinstance(one.value, type) and _is_attack(one.value):
-            said = {key: getattr(one.value, key, None) for key in _SAID}
-            said["summary"] = vars(one.value).get("summary")
-            declared = _checked(said, one.value.__module__, one.value.__qualname__, one.package)
-            if found.setdefault(declared.name, declared) != declared:
-                raise plugins.taken("attack", declared.name, one.package)
-    return in_order(found)
+    attacks = dict(own())
+    for entry in plugins.brought():
+        if isinstance(entry.value, type) and _is_attack(entry.value):
+            said = {key: getattr(entry.value, key, None) for key in _SAID}
+            said["summary"] = vars(entry.value).get("summary")
+            declared = _checked(said, entry.value.__module__, entry.value.__qualname__, entry.package)
+            if attacks.setdefault(declared.name, declared) != declared:
+                raise plugins.taken("attack", declared.name, entry.package)
+    return in_order(attacks)
 
 
 @functools.cache
 def own() -> Mapping[str, Declared]:
     """The attacks of this folder by name, in the order of `registry`."""
-    found = {}
+    attacks = {}
     for path in sorted(_FOLDER.glob("*.py")):
         module = f"{PACKAGE}.{path.stem}"
         for cls, body in _bodies(module).items():
             if "name" in body:
                 said = _inherited(module, cls) | {"summary": body.get("summary")}
-                found[said["name"]] = _checked(said, module, cls)
-    return in_order(found)
+                attacks[said["name"]] = _checked(said, module, cls)
+    return in_order(attacks)
 
 
 def find_attack(name: str) -> type[Attack]:
@@ -84,9 +84,10 @@ def find_attack(name: str) -> type[Attack]:
     return registry()[name].load()
 
 
-def in_order(found: Mapping[str, Declared]) -> dict[str, Declared]:
+def in_order(attacks: Mapping[str, Declared]) -> dict[str, Declared]:
     """Sorted by what the attacks see of a network, then by name."""
-    return {one.name: one for one in sorted(found.values(), key=lambda x: (ACCESS.index(x.access), x.name))}
+    ordered = sorted(attacks.values(), key=lambda attack: (ACCESS.index(attack.access), attack.name))
+    return {attack.name: attack for attack in ordered}
 
 
 @functools.cache
@@ -94,13 +95,13 @@ def _classes(module: str) -> dict[str, ast.ClassDef | str]:
     """The classes that a module of this folder defines, and the names of the modules here that it imports
     others from."""
     tree = ast.parse((_FOLDER / f"{module.rpartition('.')[2]}.py").read_text())
-    found: dict[str, ast.ClassDef | str] = {}
+    classes: dict[str, ast.ClassDef | str] = {}
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            found[node.name] = node
+            classes[node.name] = node
         elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"{PACKAGE}."):
-            found |= {alias.name: str(node.module) for alias in node.names}
-    return found
+            classes |= {alias.name: str(node.module) for alias in node.names}
+    return classes
 
 
 def _bodies(module: str) -> dict[str, dict[str, Any]]:

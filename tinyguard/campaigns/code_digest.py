@@ -32,13 +32,13 @@ def code_digest(followed: Iterable[str], alone: Iterable[str] = ()) -> str:
 
 def modules_of(followed: Iterable[str]) -> frozenset[str]:
     """The modules that `code_digest` reads for those `followed`."""
-    waiting, found = list(followed), set[str]()
+    waiting, modules = list(followed), set[str]()
     while waiting:
         module = waiting.pop()
-        if module not in found:
-            found.add(module)
+        if module not in modules:
+            modules.add(module)
             waiting += _imports(module)
-    return frozenset(found)
+    return frozenset(modules)
 
 
 @functools.cache

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The finished cells of a study of defenses as records: one a defense, and one an attack and budget."""
+"""The finished cells of a study of defenses as records: one per defense, and one per attack and budget."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def _row(
     network: NetworkEntry, label: str, group: Sequence[Cell], runs: dict[int, AttackRun]
 ) -> dict[str, Any]:
     figures = {name: _figure(group, setting, runs) for setting, name in SETTINGS.items()}
-    found = [figure for figure in reversed(figures.values()) if figure is not None]
+    present = [figure for figure in reversed(figures.values()) if figure is not None]
     adaptive, transfer, first = figures["adaptive"], figures["transfer"], group[0]
     known, more = knows_seed(first), _rounded_up(group, runs)
     return {
@@ -98,12 +98,12 @@ def _row(
         "norm": first.norm,
         "eps": first.eps,
         "eps_codes": first.eps_codes,
-        "samples": found[0].right.shape[1] if found else None,
-        "seeds": len(found[0].right) if found else None,
+        "samples": present[0].right.shape[1] if present else None,
+        "seeds": len(present[0].right) if present else None,
         "seed_known": known,
-        "clean": mean_and_deviation(found[0].right) if found else None,
+        "clean": mean_and_deviation(present[0].right) if present else None,
         **{name: None if figure is None else figure.as_dict() for name, figure in figures.items()},
-        "worst": strongest(found).as_dict() if found else None,
+        "worst": strongest(present).as_dict() if present else None,
         "flag": weaker_than_transfer(adaptive, transfer) if adaptive and transfer and not more else "",
         "note": _note(group, runs) or ("rounding takes the transfer beyond eps" if more else ""),
     }
@@ -112,10 +112,10 @@ def _row(
 def _figure(group: Sequence[Cell], setting: str, runs: dict[int, AttackRun]) -> Figure | None:
     """The strongest of the group's attacks in a setting; None while one is missing."""
     cells = [cell for cell in group if cell.setting == setting]
-    found = [_run(cell, runs) for cell in cells]
-    if not cells or any(run is None for run in found):
+    of_cells = [_run(cell, runs) for cell in cells]
+    if not cells or any(run is None for run in of_cells):
         return None
-    return strongest([figure_of(run, _rule(cell)) for cell, run in zip(cells, found, strict=True) if run])
+    return strongest([figure_of(run, _rule(cell)) for cell, run in zip(cells, of_cells, strict=True) if run])
 
 
 def _run(cell: Cell, runs: dict[int, AttackRun]) -> AttackRun | None:
@@ -135,8 +135,10 @@ def _rule(cell: Cell) -> str:
 def _rounded_up(group: Sequence[Cell], runs: dict[int, AttackRun]) -> bool:
     """Whether transfers succeed with more whole codes than a direct attack has, and say nothing of it."""
     own = [cell for cell in group if cell.setting == "transfer" and cell.norm == "linf"]
-    found = [(cell.eps, _run(cell, runs)) for cell in own]
-    return any(eps and run and not inside(run.distances.linf[run.success], eps).all() for eps, run in found)
+    transfers = [(cell.eps, _run(cell, runs)) for cell in own]
+    return any(
+        eps and run and not inside(run.distances.linf[run.success], eps).all() for eps, run in transfers
+    )
 
 
 def _note(group: Sequence[Cell], runs: dict[int, AttackRun]) -> str:

@@ -29,7 +29,7 @@ def write_defense_tables(folder: Path, table: Table) -> list[Path]:
     stream = io.StringIO()
     writer = csv.DictWriter(stream, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    defenses = {one["defense"]: one for one in table.defenses}
+    defenses = {defense["defense"]: defense for defense in table.defenses}
     writer.writerows(_flat(row, defenses[row["defense"]]) for row in table.attacks)
     contents = {
         "table.json": json.dumps(asdict(table), indent=1) + "\n",
@@ -52,12 +52,14 @@ def _flat(row: dict[str, Any], defense: dict[str, Any]) -> dict[str, Any]:
 
 def markdown(table: Table) -> str:
     """For people: accuracies in per cent, with the deviation over the scoring seeds of stochastic ones."""
-    defenses = [one for one in table.defenses if one["clean"] or one["cost"] or one["cost_note"]]
+    defenses = [
+        defense for defense in table.defenses if defense["clean"] or defense["cost"] or defense["cost_note"]
+    ]
     attacks = [row for row in table.attacks if row["worst"] or row["note"] != UNFINISHED]
     lines = [
         "| defense | clean | instructions | RAM | flash | checks for gradient masking |",
         "|---|---:|---:|---:|---:|---|",
-        *(f"| {' | '.join(_defense(one))} |" for one in defenses),
+        *(f"| {' | '.join(_defense(defense))} |" for defense in defenses),
         "",
         "| defense | attack | eps | codes | samples | transfer | black-box | adaptive | by | worst | |",
         "|---|---|---:|---:|---:|---:|---:|---:|---|---:|---|",
@@ -67,25 +69,25 @@ def markdown(table: Table) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _defense(one: dict[str, Any]) -> list[str]:
-    failed = one["failed_checks"]
-    checks = (
-        "" if failed is None else f"failed: {', '.join(failed)}" if failed else f"{len(one['checks'])} passed"
-    )
-    costs = [_cost(one, name) for name in _COSTS]
+def _defense(defense: dict[str, Any]) -> list[str]:
+    failed = defense["failed_checks"]
+    checks = ""
+    if failed is not None:
+        checks = f"failed: {', '.join(failed)}" if failed else f"{len(defense['checks'])} passed"
+    costs = [_cost(defense, name) for name in _COSTS]
     return [
-        one["defense"],
-        _figure(one["clean"]),
+        defense["defense"],
+        _figure(defense["clean"]),
         *costs,
-        "; ".join(filter(None, [checks, one["cost_note"]])),
+        "; ".join(filter(None, [checks, defense["cost_note"]])),
     ]
 
 
-def _cost(one: dict[str, Any], name: str) -> str:
-    if one["cost"] is None:
+def _cost(defense: dict[str, Any], name: str) -> str:
+    if defense["cost"] is None:
         return ""
-    whole, added = one["cost"][name], (one["added"] or {}).get(name)
-    if added is None or one["undefended"]:
+    whole, added = defense["cost"][name], (defense["added"] or {}).get(name)
+    if added is None or defense["undefended"]:
         return f"{whole:,}"
     return f"{added:+,} ({100 * added / (whole - added):+.1f} %)"
 

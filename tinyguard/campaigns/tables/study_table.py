@@ -93,15 +93,15 @@ def _worst_cases(cells: Sequence[Cell], runs: dict[int, AttackRun]) -> Iterator[
             groups.setdefault(key, []).append(cell)
     for (network, norm, eps, _, targeted), group in groups.items():
         indices = [cell.index if cell.equal_to is None else cell.equal_to for cell in group]
-        found = [runs[index] for index in indices if index in runs]
-        if len(found) > 1:
+        finished = [runs[index] for index in indices if index in runs]
+        if len(finished) > 1:
             yield {
                 "network": network,
                 "label": "worst case" if targeted is None else f"worst case, to {targeted}",
-                "setting": f"{len(found)} attacks",
+                "setting": f"{len(finished)} attacks",
                 "eps": eps,
                 "eps_codes": group[0].eps_codes,
-                **worst_case(found).as_dict(),
+                **worst_case(finished).as_dict(),
                 "norm": norm,
             }
 
@@ -134,7 +134,8 @@ def _flat(record: dict[str, Any]) -> dict[str, Any]:
 
 
 def markdown(records: list[dict[str, Any]]) -> str:
-    """A table for people: accuracies in per cent with their 95 % interval, distances in [0, 1] pixels."""
+    """A table for people: accuracies in per cent with their 95 % interval, distances as fractions of the
+    pixel range."""
     lines = [
         "| network | attack | setting | eps | codes | samples | clean | under attack [95 %] | ties | "
         "queries | median L0 / L1 / L2 / Linf | |",
