@@ -15,7 +15,7 @@ from tinyguard.attacks.problem import Best, Outcome, Problem
 from tinyguard.attacks.space import per_sample
 from tinyguard.attacks.view import Look, View, averaged, look_at
 
-_MOMENTUM = 0.75  # alpha of the paper: the share of the new step in a move
+_MOMENTUM = 0.75  # alpha of the paper: the weight of the new step in a move
 _FIRST_STEP = 2.0  # in radii
 
 
@@ -23,8 +23,8 @@ _FIRST_STEP = 2.0  # in radii
 class AutoPGD:
     """What the three forms of Croce & Hein 2020 (arXiv 2003.01690, algorithm 1) share.
 
-    `eps` as a fraction of the pixel range; `steps` per start; `rho` the share of rising steps below which a
-    sample's step size halves; `eot` passes averaged at each point of a network that draws random numbers.
+    `eps` in fractions of the pixel range; `steps` per start; `rho` the fraction of rising steps below which
+    a sample's step size halves; `eot` passes averaged at each point of a network that draws random numbers.
     """
 
     eps: float = 8 / 255

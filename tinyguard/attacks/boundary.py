@@ -13,7 +13,7 @@ from tinyguard.attacks.problem import Outcome, Problem
 from tinyguard.attacks.space import l2, per_sample
 
 _SPHERE, _DITHER = 0, 1  # streams of the draws
-_FEW, _MANY = 0.2, 0.5  # shares of successes below and above which a step shrinks and grows
+_FEW, _MANY = 0.2, 0.5  # fractions of successes below and above which a step shrinks and grows
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class Boundary:
 
     A step proposes `sample_size` points at the same distance, `delta` times that distance aside, then
     moves those that still fool towards the clean input by `epsilon` of the distance and goes on from the
-    nearest that fools. Both sizes shrink and grow by `step_adapt` with the share of successes, for
-    `trials` proposals of each kind a step at most. The first point is bisected to the boundary.
+    nearest that fools. Both sizes shrink and grow by `step_adapt` with the fraction of successes,
+    for at most `trials` proposals of each kind per step. The first point is bisected to the boundary.
     `starts`: images (M, *shape) to begin from. A walk whose `steps` or `trials` are spent begins again
     from another random image while `max_queries` lasts, since it ends where its start led it;
     None leaves the queries to one walk.

@@ -18,7 +18,7 @@ class CarliniWagnerL2:
     `steps` of descent for each of `binary_search_steps` constants, that of every sample searched from
     `initial_c`. The steps are Newton's for a linear margin, half the gradient, shrinking linearly from
     `step_size` times the gradient to none. (ART searches that length along a line from a learning rate of
-    0.01, at six runs of the network a step; Adam with the rate 0.01 gets nowhere in ten steps.) The iterate
+    0.01, at six network runs per step; Adam with the rate 0.01 gets nowhere in ten steps.) The iterate
     is clipped to the box. On a grid the iterate is real, its rounding is judged.
 
     `confidence` is a margin of logits that a success has to have. Successes of none end with

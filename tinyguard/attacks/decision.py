@@ -18,10 +18,10 @@ from tinyguard.errors import TinyguardError
 _ROWS_A_CALL = 4096
 _BISECTIONS = 40
 _ENDLESS = 1 << 62
-_POLISHING, _POLISHED_SHARE = 100, 10  # queries of the last search, and their share of a budget at most
+_POLISHING, _POLISHED_SHARE = 100, 10  # queries of the last search; at most 1 / 10 of a budget
 _START, _CELLS = 100, 101  # streams of the draws; the attacks use small ones
 _PROBED_AT_ONCE = 1 << 19  # elements: more leave the processor's caches between one operation and the next
-_GROWTH = 0.02  # of the pixel range, a try (Rahmati et al.'s search for a first point)
+_GROWTH = 0.02  # of the pixel range, per try (Rahmati et al.'s search for a first point)
 PROBE_BLOCK = 16
 RESTARTS = 1 << 12
 
@@ -29,13 +29,14 @@ Noise = Callable[[torch.Tensor, int], torch.Tensor]
 """Standard normal directions (n, 16, *shape) of samples (n,), for a block of probes."""
 
 Line = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""Points (n, *shape) for positions (n,) in the rows of a bisection, at shares (n,) of the way from clean."""
+"""Points (n, *shape) for positions (n,) in the rows of a bisection, at fractions (n,) of the way
+from clean."""
 
 
 class Decisions:
-    """Asks for decisions, `limit` queries per sample at most, and keeps the nearest point that fooled.
+    """Asks for decisions, at most `limit` queries per sample, and keeps the nearest point that fooled.
 
-    In L2 on a grid a tenth of the limit, 100 at most, is set aside for the search that `outcome` ends with.
+    In L2 on a grid a tenth of the limit, at most 100, is set aside for the search that `outcome` ends with.
 
     A point that rounds to the clean input is known to fool nobody and one that rounds to the sample's
     current point is known to fool: neither costs a query.
@@ -53,7 +54,7 @@ class Decisions:
         return self.limit[rows] - self.best.queries[rows]
 
     def distance(self, rows: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """In shares, (n,), or (n, k) for k points of each sample."""
+        """In fractions of the pixel range, (n,), or (n, k) for k points of each sample."""
         spread = x.dim() - self.problem.x.dim()
         clean = self.problem.x[rows].unsqueeze(1) if spread else self.problem.x[rows]
         delta = (x - clean).flatten(1 + spread)
@@ -159,11 +160,11 @@ class Decisions:
     def bisect(
         self, rows: torch.Tensor, line: Line, high: torch.Tensor, tolerance: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The boundary on a line from clean (share 0) to what fools (share `high`, (n,)).
+        """The boundary on a line from clean (fraction 0) to what fools (fraction `high`, (n,)).
 
-        Ends when the shares that remain are within `tolerance` (n,), and on a grid once, besides, the two
+        Ends when the fractions that remain are within `tolerance` (n,), and on a grid once, besides, the two
         rounded ends are neighbours: no element differs by more than one code. Returns the end that fools,
-        (n, *shape), and its share (n,).
+        (n, *shape), and its fraction (n,).
         """
         space = self.problem.space
         active, low, high = torch.arange(len(rows)), torch.zeros_like(high), high.clone()
@@ -209,8 +210,8 @@ class Decisions:
         return x, self.distance(rows, x)
 
     def share_of_way(self, tolerance: torch.Tensor, size: torch.Tensor) -> torch.Tensor:
-        """A tolerance (n,) as fractions of the pixel range, on a grid a code at least, as a share of ways of
-        length `size` (n,)."""
+        """A tolerance (n,) in fractions of the pixel range, on a grid at least a code, as a fraction of
+        ways of length `size` (n,)."""
         step = self.problem.space.grid_step
         if step is not None:
             tolerance = tolerance.clamp(min=float(step.min()))
@@ -238,9 +239,9 @@ class Decisions:
     ) -> torch.Tensor:
         """The boundary's normal at points `x` (n, *shape) that lie on it, (n, *shape), towards what fools.
 
-        `counts` (n,) probes of length `size` (n,) in shares, in the directions of `noise(rows, block)`,
-        (n, 16, *shape). The mean answer is subtracted (Chen et al. 2019, equation 16), which a
-        boundary point that is off by a code needs.
+        `counts` (n,) probes of length `size` (n,), in fractions of the pixel range, in the directions of
+        `noise(rows, block)`, (n, 16, *shape). The mean answer is subtracted (Chen et al. 2019, equation 16),
+        which a boundary point that is off by a code needs.
         """
         together = max(1, _PROBED_AT_ONCE // (PROBE_BLOCK * math.prod(x.shape[1:])))
         if len(rows) > together:

@@ -19,7 +19,7 @@ class EOTVictim:
     """Expectation over transformation (Athalye et al. 2018, arXiv 1707.07397).
 
     Gradients and losses are means over `masks.attack_seeds` networks that differ in their masks; a query runs
-    one. Seeds depend on how often this victim was asked before: an attack that asks once a step, for all
+    one. Seeds depend on how often this victim was asked before: an attack that asks once per step, for all
     samples that still run, sees the same masks in every batch.
     """
 

@@ -26,10 +26,10 @@ class FABTargeted:
     """Croce & Hein 2020 (arXiv 1907.02044), the targeted form of AutoAttack, in Linf and L2.
 
     `targets`: how many of the largest other logits of the clean input are walked to, each with `restarts`
-    walks of `steps`. With `eps`, a fraction of the pixel range, a sample succeeds and leaves at a distance
-    of at most `eps` (on a grid, whole codes); with None the nearest success counts. `polish_queries`
+    walks of `steps`. With `eps`, in fractions of the pixel range, a sample succeeds and leaves at a
+    distance of at most `eps` (on a grid, whole codes); with None the nearest success counts. `polish_queries`
     bounds the local search at the end, which takes the successes outside the budget. A failed sample is
-    returned clean, with its nearest success beside it: one walk a class goes the same way under every
+    returned clean, with its nearest success beside it: one walk per class goes the same way under every
     budget, so that with `Problem.nearest` of a smaller one nothing is left to search.
     """
 

@@ -20,7 +20,7 @@ _SLOPES, _QUERIES, _CHOICE, _SCORING = 0, 1, 2, 3
 
 @dataclass(frozen=True)
 class FreshMasks:
-    """`attack_seeds` masks a step go into the mean that a gradient attack climbs (expectation over
+    """`attack_seeds` masks per step go into the mean that a gradient attack climbs (expectation over
     transformation, Athalye et al. 2018, arXiv 1707.07397), `scoring_seeds` into the figures' mean and
     deviation. `key`, 64 bits, begins both streams."""
 

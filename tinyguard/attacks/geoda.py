@@ -15,7 +15,7 @@ from tinyguard.attacks.space import l2, per_sample
 
 _PROBES = 0  # stream of the draws
 _BLOCKS_A_STEP = 4096
-_ARRIVAL = 25  # queries set aside a step to find the boundary along the normal (Rahmati et al.)
+_ARRIVAL = 25  # queries set aside per step to find the boundary along the normal (Rahmati et al.)
 _FEWEST, _MOST = 50, 80  # probes of the first step
 _EXPANSIONS = 20
 _PROBE_CODES = 4.0  # rms on a grid, at least
@@ -26,11 +26,11 @@ _EXPANSION = 1.5
 class GeoDA:
     """Rahmati et al. 2020 (arXiv 2003.06468), in L2 and Linf.
 
-    Probes are normal with standard deviation `sigma` ([0, 1] pixels) in the span of the `sub_dim` x `sub_dim`
-    lowest frequencies of the cosine transform of each channel; inputs that are not images, or are
-    smaller than that, use all directions. `ratio` is the paper's lambda: step t gets probes in proportion
-    to ratio^(-2t/3). `bin_search_tol` is a fraction of the pixel range; on a grid the search ends at
-    neighbouring codes.
+    Probes are normal with standard deviation `sigma`, a fraction of the pixel range, in the span of the
+    `sub_dim` x `sub_dim` lowest frequencies of the cosine transform of each channel; inputs that are not
+    images, or are smaller than that, use all directions. `ratio` is the paper's lambda: step t gets probes
+    in proportion to ratio^(-2t/3). `bin_search_tol` is a fraction of the pixel range; on a grid the search
+    ends at neighbouring codes.
     `starts`: images (M, *shape) to begin from.
     """
 

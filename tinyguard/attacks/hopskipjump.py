@@ -62,7 +62,7 @@ class HopSkipJump:
         return decisions.outcome()
 
     def _tolerance(self, problem: Problem) -> float:
-        """Share of the way to which the bisection goes."""
+        """The fraction of the way to which the bisection goes."""
         elements = math.prod(problem.space.shape)
         return _TOLERANCE / (elements if self.norm == "linf" else math.sqrt(elements))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The Jacobian-based saliency map attack: few elements, a pair of them a step."""
+"""The Jacobian-based saliency map attack: few elements, a pair of them per step."""
 
 from __future__ import annotations
 
@@ -21,12 +21,13 @@ DIRECTIONS = ("up", "both")
 class JSMA:
     """Papernot et al. 2016 (arXiv 1511.07528), untargeted: away from the label, as the loss of PGD does.
 
-    A step moves a pair of elements by `theta`, a share of the pixel range, on a grid rounded to whole steps
-    and at least one. Of the softmax's outputs the gradients of target and others sum to zero, so the pair of
-    the largest saliency is that of the two largest gradients of the target, and those of its logarithm
-    point the same way without vanishing: the search over all pairs is exact. `directions`: "up" raises
-    elements only (the paper's and ART's), "both" lets each element go the way in which its gradient first
-    sends it. A sample gives up above the share `gamma` of changed elements. L0 counts elements.
+    A step moves a pair of elements by `theta`, a fraction of the pixel range, on a grid rounded to whole
+    steps and at least one. Of the softmax's outputs the gradients of target and others sum to zero, so the
+    pair of the largest saliency is that of the two largest gradients of the target, and those of its
+    logarithm point the same way without vanishing: the search over all pairs is exact. `directions`:
+    "up" raises elements only (the paper's and ART's), "both" lets each element go the way in which its
+    gradient first sends it. A sample gives up above the fraction `gamma` of changed elements. L0 counts
+    elements.
     """
 
     theta: float = 0.08

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Losses that gradient attacks maximise, on real logits (N, classes), one value a sample.
+"""Losses that gradient attacks maximise, on real logits (N, classes), one value per sample.
 
 `targets` None: away from the labels; otherwise towards the targets. Every loss rises as the attack
 comes closer.

@@ -20,8 +20,8 @@ _START, _LENGTH = 0, 1  # streams of the draws
 class PGD:
     """Madry et al. 2018 (arXiv 1706.06083), in Linf and L2, on the rounding of a real iterate.
 
-    `eps` and `step_size` as fractions of the pixel range. A `step_size` stays the same over the steps; None
-    begins with the radius and shrinks to nothing in equal parts. `momentum` is the share of the earlier
+    `eps` and `step_size` in fractions of the pixel range. A `step_size` stays the same over the steps; None
+    begins with the radius and shrinks to nothing in equal parts. `momentum` is the fraction of the earlier
     steps' gradients that stays in the next one's (Dong et al. 2018, arXiv 1710.06081). Each restart begins
     at a random point of the ball; `random_start=False` begins the first one at the clean input.
 

@@ -223,8 +223,8 @@ def _shrink(search: _Search, index: torch.Tensor) -> None:
 
 
 def _pull(search: _Search, index: torch.Tensor, until: int) -> None:
-    """Take elements a code (L0: wholly) back to clean, those first that cost the margin least for what they
-    gain; a group that may not go is halved, an element that may not go alone stays. Ends after
+    """Move elements one code towards clean (L0: all the way), those first that cost the margin least for
+    what they gain; a group that may not go is halved, an element that may not go alone stays. Ends after
     `until` queries."""
     space = search.problem.space
     kept = torch.zeros(search.x.shape, dtype=torch.bool)

@@ -67,9 +67,8 @@ class Outcome:
     """Per sample: `x` [0, 1] pixels (N, *shape) on the grid, `success` bool, `queries` int64 network runs.
 
     Where an attack failed, a fixed-budget attack leaves its point of largest loss, a minimum-norm attack
-    the clean input. `nearest`, [0, 1] pixels (N, *shape), of an attack that searches alike under every
-    budget: for a sample that withstood it the nearest success at any distance, the clean input where it
-    found none.
+    the clean input. `nearest`, pixels (N, *shape), of an attack that searches alike under every budget: for
+    a sample that withstood it the nearest success at any distance, the clean input where it found none.
     """
 
     x: torch.Tensor

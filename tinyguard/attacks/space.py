@@ -23,16 +23,16 @@ GRIDS = ("codes", "pixels", "none")
 _PIXELS = 255
 _TOLERANCE = 1e-6  # relative, of norms and steps in float32
 _BISECTIONS = 24
-_UNCHANGED = 1e-6  # [0, 1] pixels: float32 noise of the same grid point reached on two ways
+_UNCHANGED = 1e-6  # of the pixel range: float32 noise of the same grid point reached on two ways
 
 
 @dataclass(frozen=True, eq=False)
 class Space:
-    """The box `low` to `high` in shares, float32 (channels,) or (1,), and in it the grid.
+    """The box `low` to `high` in [0, 1] pixels, float32 (channels,) or (1,), and in it the grid.
 
     `grid_step` and `grid_offset`, float32 of the same shape, give the grid points
     offset + step * whole number; `grid_step` is None where every real value may be chosen. `code_step`
-    and `code_offset` map [0, 1] pixels to the network's codes, `dtype` is theirs.
+    and `code_offset` map pixels to the network's codes, `dtype` is theirs.
     """
 
     shape: tuple[int, ...]
@@ -95,7 +95,7 @@ class Space:
         return self.codes(x).numpy().astype(self.dtype)
 
     def shares(self, codes: np.ndarray) -> torch.Tensor:
-        """Shares, float32 (N, *shape), of codes (N, *shape)."""
+        """[0, 1] pixels, float32 (N, *shape), of codes (N, *shape)."""
         return self.code_offset + self.code_step * torch.from_numpy(codes.astype(np.float32))
 
     def grid_steps(self, eps: float) -> torch.Tensor:
@@ -104,8 +104,7 @@ class Space:
         return _float32(whole_steps(eps, self.grid_step.numpy()))
 
     def linf_radius(self, eps: float) -> torch.Tensor:
-        """How far an element may move, fractions of the pixel range per channel: whole steps on a grid, `eps`
-        off it.
+        """How far an element may move in each channel, of the pixel range: whole steps on a grid, else `eps`.
 
         Raises TinyguardError when not one step of the grid fits into `eps`.
         """

@@ -17,8 +17,8 @@ from tinyguard.attacks.square_walks import IDLE, Bumps, Extremes, Walk
 class Square:
     """Andriushchenko et al. 2020 (arXiv 1912.00049, algorithms 1 to 3), in Linf and L2.
 
-    `eps` as a fraction of the pixel range, `queries` per restart, `p` the share of the image that the first
-    squares cover; it is halved on the paper's schedule. Every sample has squares of its own. Inputs
+    `eps` in fractions of the pixel range, `queries` per restart, `p` the fraction of the image that the
+    first squares cover; it is halved on the paper's schedule. Every sample has squares of its own. Inputs
     without height and width get segments of their last spatial axis.
 
     Ours: Linf begins with a few gratings and goes on from the best start. Convolutions answer to the

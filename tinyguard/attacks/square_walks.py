@@ -11,7 +11,7 @@ from tinyguard.attacks.problem import Problem
 from tinyguard.attacks.space import l2, per_sample
 from tinyguard.attacks.windows import Plane, bumps, grating, halvings, tiles
 
-IDLE = 2  # steps per query allowed for proposals that change nothing and cost nothing
+IDLE = 2  # steps per query, allowed for proposals that change nothing and cost nothing
 _START, _WINDOWS, _DITHER = 0, 1, 2  # streams of the draws
 _CHUNK = 32  # steps whose words are drawn at once
 _GRATINGS = tuple((*periods, sign) for periods in ((1, 0), (0, 1), (1, 1), (2, 0)) for sign in (1, -1))

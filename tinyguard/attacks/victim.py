@@ -33,7 +33,7 @@ Objective = Callable[[torch.Tensor, slice], torch.Tensor]
 @dataclass(frozen=True, eq=False)
 class Slope:
     """A pass forward and backward: `gradient` (N, *shape) of each sample's `loss` (N,) with respect to
-    its shares, the `logits` (N, classes), and what is `decided`, as in `Answer`."""
+    its pixels, the `logits` (N, classes), and what is `decided`, as in `Answer`."""
 
     gradient: torch.Tensor
     loss: torch.Tensor
@@ -140,7 +140,7 @@ class IntegerVictim:
 class FloatVictim:
     """A float network, `network(real NHWC values) -> logits`, on [0, 1] pixels.
 
-    `real = share * gain + bias`. With a space on a grid it sees rounded inputs.
+    `real = pixel * gain + bias`. With a space on a grid it sees rounded inputs.
     """
 
     logit_step = 0.0

@@ -17,7 +17,7 @@ _TILES = 5
 
 
 def halvings(step: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
-    """How often the share of the image was halved, int64 (n,), before the query `step` of `queries`."""
+    """How often the covered fraction was halved, int64 (n,), before the query `step` of `queries`."""
     return torch.bucketize(step * 10000 // queries, torch.tensor(_HALVINGS))
 
 
@@ -53,7 +53,7 @@ class Plane:
         return torch.tensor(heights), torch.tensor(widths)
 
     def window(self, share: float, smallest: int) -> tuple[int, int]:
-        """Height and width of a window on `share` of the plane: a square, or what fits of its area.
+        """Height and width of a window on a fraction `share` of the plane: a square, or what fits of it.
 
         `smallest` 3 makes odd sides of 3 or more, as bumps need them.
         """
@@ -77,7 +77,7 @@ class Plane:
 
 @dataclass(frozen=True, eq=False)
 class Windows:
-    """One window a sample: `down` (n, plane.height) and `across` (n, plane.width) count from its corner."""
+    """One window per sample: `down` (n, plane.height) and `across` (n, plane.width) count from its corner."""
 
     down: torch.Tensor
     across: torch.Tensor

@@ -26,15 +26,15 @@ _LARGEST_C = 1e9
 class ZOO:
     """Chen et al. 2017 (arXiv 1708.03999), untargeted or targeted, for the smallest L2 norm.
 
-    Minimises c * max(-margin + confidence, 0) + |delta|^2 by Adam on `coordinates` coordinates per step,
-    the slope of each from two queries, `h` of the pixel range to either side; on a grid one code, since less
-    vanishes. c starts at `c` and is searched `searches` times, `steps` steps each.
+    Minimises c * max(-margin + confidence, 0) + |delta|^2 by Adam on `coordinates` coordinates per
+    step, the slope of each from two queries, `h` (a fraction of the pixel range) to either side; on a
+    grid one code, since less vanishes. c starts at `c` and is searched `searches` times, `steps` steps each.
 
     A coordinate is a `block` by `block` square in one channel (the paper's attack-space dimension
     reduction); None takes the smallest that leaves at most `coordinates`, so that one step measures all:
     integer outputs seldom answer to a single element. Where no probe changes the score a step goes in
     random directions. Probes that fool count as found. `polish_queries` shorten each success at the end.
-    `max_queries` a sample, where it is given, ends the search before the step that would exceed it.
+    `max_queries` per sample, where it is given, ends the search before the step that would exceed it.
     """
 
     steps: int = 10

@@ -18,7 +18,7 @@ from tinyguard.robustness.threat_model import make_attack
 
 @dataclass(frozen=True)
 class Cell:
-    """One figure of a study. `eps` in shares, None where the attack has none.
+    """One figure of a study. `eps` in fractions of the pixel range, None where the attack has none.
 
     `inherits`: the index of the cell with the next smaller budget, whose successes count here too;
     `equal_to`: of the one that comes to the same codes, `unreachable`: not one code fits into eps.

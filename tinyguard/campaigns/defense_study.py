@@ -59,7 +59,7 @@ def baseline(study: Study) -> NetworkEntry:
 
 
 def defense_cells(study: Study, checks: bool = True) -> tuple[Cell, ...]:
-    """The cells of all views, then one a view for its checks for gradient masking.
+    """The cells of all views, then one per view for its checks for gradient masking.
 
     Raises TinyguardError for everything in the study that could not run.
     """

@@ -97,7 +97,7 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
     steps = _grid_steps(network, tensor.dtype, shares.step)
     direct = setting != "transfer" and steps is not None and norm == "linf"
     equal = equal_budgets(known, steps) if direct and steps is not None else {eps: eps for eps in known}
-    counted = norm == "l0"  # in elements, not in pixels
+    counted = norm == "l0"  # in elements, not of the pixel range
     cells: list[Cell] = []
     last: int | None = None
     for index, eps in enumerate(known, first):
@@ -117,7 +117,7 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
 
 
 def _grid_steps(network: NetworkEntry, dtype: str, code_steps: tuple[float, ...]) -> tuple[float, ...] | None:
-    """The size of a grid step, [0, 1] pixels, one per channel; None off the grid."""
+    """The size of a grid step in fractions of the pixel range, one per channel; None off the grid."""
     if network.backend == "float" and network.grid is None:
         return None
     grid = network.grid or ("codes" if dtype == "int8" else "pixels")

@@ -79,7 +79,7 @@ def _stochastic(section: Any, where: str) -> StochasticEntry:
     table(section, where, "{p = 0.1, passes = 10}", _STOCHASTIC_KEYS)
     rate = section.get("p", _RATE)
     if not isinstance(rate, int | float) or isinstance(rate, bool):
-        raise TinyguardError(f"{where}: p is {rate!r}, and a share such as 0.1 is needed")
+        raise TinyguardError(f"{where}: p is {rate!r}, and a fraction such as 0.1 is needed")
     sites = tuple(text(site, f"{where}: sites") for site in listed(section.get("sites", "auto")))
     passes = number(section.get("passes", _PASSES), f"{where}: passes")
     return StochasticEntry(sites, float(rate), passes, number(section.get("seed", 0), f"{where}: seed", 0))

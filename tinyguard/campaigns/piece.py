@@ -104,7 +104,7 @@ def _crafted(piece: Piece, target: Target, rows: np.ndarray, targets: np.ndarray
 
 
 def _pixels(shares: torch.Tensor) -> torch.Tensor:
-    """Shares that stand for whole pixels as exactly those: codes of 8 and of 16 bits round them apart."""
+    """What stands for whole pixels as exactly those: codes of 8 and of 16 bits round them apart."""
     whole = torch.round(shares * 255) / 255
     return whole if torch.allclose(whole, shares, rtol=0, atol=_PIXEL_SLACK) else shares
 

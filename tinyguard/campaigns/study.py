@@ -119,7 +119,7 @@ class Study:
 
 
 def read_study(path: Path, limit: int | None = None) -> Study:
-    """The study in a file, with at most `limit` samples an attack where that is given.
+    """The study in a file, with at most `limit` samples per attack where that is given.
 
     Raises TinyguardError that names the file, the table and what is wrong with it.
     """

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The work behind `tinyguard attack`: from options as typed to one run, its file and its picture."""
+"""What `tinyguard attack` does: from options as typed to one run, its file and its picture."""
 
 from __future__ import annotations
 

@@ -29,7 +29,7 @@ class Check:
 class Conditions:
     """What was run, where, and how: everything that identifies a figure but the samples.
 
-    `eps` as a fraction of the pixel range (L0: in elements), None without a budget; `eps_codes` the
+    `eps` in fractions of the pixel range (L0: in elements), None without a budget; `eps_codes` the
     whole codes in it. `parameters` are the attack's own. `output`: the name of the one that was judged, where
     the network has several.
     """
@@ -56,9 +56,9 @@ class Conditions:
 
 @dataclass(frozen=True, eq=False)
 class AttackRun:
-    """All arrays have a row per sample (N): `x` what the back end was given (codes; float32 pixels where a
-    float network was attacked off the grid), labels `y`, `ids`, `correct` before the attack, `success` of
-    the attack on the back end (within the budget), `tied` where the label shares the maximum,
+    """All arrays have one row per sample (N): `x` what the back end was given (codes; float32 [0, 1] pixels
+    where a float network was attacked off the grid), labels `y`, `ids`, `correct` before the attack,
+    `success` of the attack on the back end (within the budget), `tied` where the label shares the maximum,
     `claimed` what the attack found where it searched, `queries` network runs, `decided` classes, `targets`
     of a targeted attack. `nearest`: inputs like `x`, as `Outcome` has them, for the same attack under a
     larger budget. `under_seeds`: figures of a stochastic network whose masks the attack did not know; all

@@ -55,10 +55,10 @@ def attack_samples(
     for the draws (their positions where left out), `targets` int64 (N,) or None. White-box takes the
     gradients of the simulator (of the float source where that is the back end) and replays what it found
     on the back end; transfer crafts on the float source, with the real eps and off the grid, and rounds
-    to nearest; black-box queries the back end. `eps`, of the pixel range: for minimum-norm attacks, a success
-    counts only within it. `crafted`: what `craft` found for all these samples, for transfer alone.
-    `nearest`: `AttackRun.nearest` of these samples from the same attack under a smaller budget.
-    `progress` gets the number of finished samples and how many there are.
+    to nearest; black-box queries the back end. `eps`, a fraction of the pixel range: for minimum-norm
+    attacks, a success counts only within it. `crafted`: what `craft` found for all these samples, for
+    transfer alone. `nearest`: `AttackRun.nearest` of these samples from the same attack under a smaller
+    budget. `progress` gets the number of finished samples and how many there are.
 
     Where the attacker does not know the masks of a stochastic target, all samples are attacked, up to the
     largest loss or the edge of `eps`, and the run has figures `under_seeds` besides.
@@ -96,7 +96,7 @@ def craft(
 ) -> Outcome:
     """The search of a transfer alone: inputs found on the float source, before any rounding.
 
-    `clean` shares, float32 (N, *shape). One search serves every network of that source.
+    `clean` [0, 1] pixels, float32 (N, *shape). One search serves every network of that source.
     """
     assert target.float_victim is not None
     named: Any = {"ids": ids, "targets": targets, "seed": seed, "progress": progress}
@@ -131,7 +131,7 @@ def _problem(
 
 
 def _shares(target: Target, inputs: np.ndarray) -> torch.Tensor:
-    """Shares on the grid of inputs as an AttackRun stores them."""
+    """[0, 1] pixels on the grid, of inputs as an AttackRun stores them."""
     space = target.space
     return space.round(torch.from_numpy(inputs) if inputs.dtype == np.float32 else space.shares(inputs))
 
@@ -171,7 +171,7 @@ def _search(job: Job, progress: Progress) -> _Found:
 
 
 def _stored(target: Target, x: torch.Tensor) -> np.ndarray:
-    """[0, 1] pixels as an AttackRun stores inputs: codes, or off the grid as they are."""
+    """Pixels as an AttackRun stores inputs: codes, or off the grid the pixels themselves."""
     found = target.space.round(x)
     return target.space.code_array(found) if target.space.on_grid else found.numpy()
 
@@ -248,7 +248,8 @@ def _under_seeds(job: Job, inputs: np.ndarray, valid: np.ndarray) -> UnderSeeds 
 
 
 def measured_distances(target: Target, codes: np.ndarray, inputs: np.ndarray) -> Distances:
-    """Distances in [0, 1] pixels of `inputs`, as an AttackRun stores them, from the clean `codes`."""
+    """Distances, in fractions of the pixel range, of adversarial `inputs`, as an AttackRun stores them, from
+    the clean `codes`."""
     space = target.space
     clean = space.round(space.shares(codes))
     return distances(clean.numpy(), _shares(target, inputs).numpy())
