@@ -11,7 +11,7 @@ typedef struct {
     int32_t batches;
     int32_t input_height, input_width, input_channels;
     int32_t output_height, output_width;
-    int32_t depth_multiplier; /* output channels an input channel */
+    int32_t depth_multiplier; /* output channels per input channel */
     int32_t kernel_height, kernel_width;
     int32_t stride_height, stride_width;
     int32_t dilation_height, dilation_width;

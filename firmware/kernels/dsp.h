@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The DSP instructions of M4, M7, M33 and M55: two 16-bit lanes or four bytes a word. Every one has a C form
-   that other machines run, and where it is one instruction, Arm's name. It is assembly, which stays where a
-   kernel puts it, or, with _acle in its name, GCC's intrinsic, which GCC moves; a kernel uses the form with
-   which it was measured.
+/* The DSP instructions of M4, M7, M33 and M55: two 16-bit lanes or four bytes per word. Every one has a C
+   form that other machines run, and where it is one instruction, Arm's name. It is assembly, which stays
+   where a kernel puts it, or, with _acle in its name, GCC's intrinsic, which GCC moves; a kernel uses the
+   form with which it was measured.
 
    TG_DSP is 1 where the core has them; TG_DSP_IN_C makes it 1 on any other machine, so that the host tests
    the kernels that ask for it under its sanitizers. */

@@ -9,7 +9,7 @@
 
 #define TG_FILTER_MAX_ROWS 5
 
-/* The window reaches from `before` rows and columns before an element to `after` behind it. */
+/* The window reaches from `before` rows and columns before an element to `after` past it. */
 typedef struct {
     int32_t height;
     int32_t width;

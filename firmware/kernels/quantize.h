@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* QUANTIZE and DEQUANTIZE at the border: float32 to codes and back, each one IEEE operation an element.
+/* QUANTIZE and DEQUANTIZE at the border: float32 to codes and back, each one IEEE operation per element.
    Reference: TFLite kernels/internal/reference/quantize.h, dequantize.h */
 #ifndef TG_QUANTIZE_H
 #define TG_QUANTIZE_H

@@ -18,7 +18,7 @@ TG_INLINE int32_t tg_row_start(const int32_t step[6], const int32_t i[5])
     return i[0] * step[0] + i[1] * step[1] + i[2] * step[2] + i[3] * step[3] + i[4] * step[4];
 }
 
-/* Runs the statement that follows once a row, output in order; i[0..4] count the outer levels.
+/* Runs the statement that follows once per row, output in order; i[0..4] count the outer levels.
    With a constant `rows`, the levels of size 1 vanish. */
 #define TG_EACH_ROW(rows, i)                                                                           \
     for (int32_t i[5] = {0}; i[0] < (rows)->size[0]; i[0]++)                                           \
@@ -28,7 +28,7 @@ TG_INLINE int32_t tg_row_start(const int32_t step[6], const int32_t i[5])
                     for (i[4] = 0; i[4] < (rows)->size[4]; i[4]++)
 
 /* output = combine(s, left(s, first), right(s, second)) for every element, all three int32_t functions. What
-   is broadcast along a row is computed once a row: the output may lie on an operand that is not. */
+   is broadcast along a row is computed once per row: the output may lie on an operand that is not. */
 #define TG_BROADCAST(type, s, rows, first, second, output, left, right, combine)                       \
     TG_EACH_ROW(rows, level) {                                                                         \
         const type *x = (first) + tg_row_start((rows)->a, level);                                      \

@@ -22,7 +22,7 @@ bool tg_frame_pending(void);
    the next byte is fed. */
 tg_frame_event tg_frame_feed(uint8_t byte, size_t *length);
 
-/* Send header and payload, `length` bytes; writes the CRC-32 into the TG_CRC_BYTES behind them. */
+/* Send header and payload, `length` bytes; writes the CRC-32 into the TG_CRC_BYTES after them. */
 void tg_frame_send(uint8_t *body, size_t length);
 
 #endif

@@ -68,7 +68,7 @@ def test_offsets_of_a_convolution_are_where_its_numbers_lie(digits: ModelSource)
     np.testing.assert_array_equal(first, scale.parameters[0::2])
     second = constant.values[:, spans["the same of the second"]]
     np.testing.assert_array_equal(second, scale.parameters[1::2])
-    weights = constant.values[:, spans["weights of both, four int8 a word, in the order of the block"]]
+    weights = constant.values[:, spans["weights of both, four int8 per word, in the order of the block"]]
     assert sorted(weights.ravel().view(np.int8)) == sorted(digits.operators[2].weights.ravel())
     assert spans[list(spans)[-1]].stop == constant.values.shape[1]
 
@@ -95,7 +95,7 @@ def test_every_word_of_a_row_has_one_meaning() -> None:
 
 def test_the_notes_stand_above_the_arrays(digits: ModelSource) -> None:
     assert (
-        "   words 8-15: weights of both, four int8 a word, in the order of the block */\nconst int32_t "
+        "   words 8-15: weights of both, four int8 per word, in the order of the block */\nconst int32_t "
         in (weights_source([digits]))
     )
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Generated C of several models behind one program that runs samples from a file.
+"""Generated C of several models in one program that runs samples from a file.
 
 The way of the tests and of the `compiled` back end into generated code: on the host under the
 sanitizers, and on an emulated core through semihosting.

@@ -19,7 +19,7 @@ def within_budget(
     """The network with as few instructions given away as it takes to fit constants and code of layers.
 
     Constants are counted as `printed` with the kernels, code as these estimate it. Greedy: always the
-    exchange that costs fewest instructions a byte saved. Raises TinyguardError when even the smallest
+    exchange that costs fewest instructions per byte saved. Raises TinyguardError when even the smallest
     kernels take more.
     """
     chosen = list(kernels)

@@ -20,7 +20,7 @@ from tinyguard.operators import PORTABLE, Target
 from tinyguard.paths import data_folder
 
 _TYPES = ("/model.h", "/settings.h")
-# One rounding a float operation, as the reference has it; kernels read codes a word at a time.
+# One rounding per float operation, as the reference has it; kernels read codes a word at a time.
 _FLAGS = "-ffp-contract=off -fno-strict-aliasing"
 
 _HEADER = """\

@@ -114,9 +114,9 @@ def plan(
     `kernels` are those chosen for the layers; without them `choose` is asked.
     """
     kernels = choose(operators, target) if kernels is None else kernels
-    found = _with_passes(graph, operators, target, kernels)
-    offsets, end = layout(graph.settings, found.arena_bytes)  # settings outlive every inference
-    return replace(found, setting_offset=offsets, arena_bytes=aligned(end))
+    activations = _with_passes(graph, operators, target, kernels)
+    offsets, end = layout(graph.settings, activations.arena_bytes)  # settings outlive every inference
+    return replace(activations, setting_offset=offsets, arena_bytes=aligned(end))
 
 
 def _with_passes(
@@ -127,8 +127,8 @@ def _with_passes(
         return _planned(graph, operators, target, kernels, {})
     once = repeats.graph(graph)
     first = dict.fromkeys(repeats.carried, repeats.first)
-    found = _planned(once, repeats.once(operators), target, repeats.once(kernels), first)
-    return _for_all_passes(found, repeats)
+    one_pass = _planned(once, repeats.once(operators), target, repeats.once(kernels), first)
+    return _for_all_passes(one_pass, repeats)
 
 
 def _planned(
@@ -153,9 +153,9 @@ def _planned(
         for tensor, step in first.items():
             grouping.group_of[tensor].first = min(grouping.group_of[tensor].first, step)
         requests = [*grouping.requests(), *scratch]
-        found = _layout(grouping, requests)
-        if best is None or found.arena_bytes < best.arena_bytes:
-            best = found
+        candidate = _layout(grouping, requests)
+        if best is None or candidate.arena_bytes < best.arena_bytes:
+            best = candidate
         if best.arena_bytes <= least_bytes(requests):
             break
     assert best is not None

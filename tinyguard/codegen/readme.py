@@ -222,7 +222,7 @@ def _quantization(tensor: Tensor) -> str:
 
 
 def _files(files: Iterable[str]) -> str:
-    """What is in the folder, a row each; of a folder of headers one for all."""
+    """What is in the folder, one row per file; a folder of headers has one row."""
     names = list(files)
     rows = [
         f"| `{name}{'' if name in names else '/'}` | {about} |"

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Graph -> C text: one function a layer, every constant array with its name, shape and layer."""
+"""Graph -> C text: one function per layer, every constant array with its name, shape and layer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

@@ -12,7 +12,7 @@ from tinyguard.operators import Emission, Operator, Target
 class Cost:
     """What a layer takes with a kernel, estimated before anything is compiled.
 
-    `instructions` an inference; `constant_bytes` of weights and tables in flash; `code_bytes` of code
+    `instructions` per inference; `constant_bytes` of weights and tables in flash; `code_bytes` of code
     that this layer does not share with others.
     """
 

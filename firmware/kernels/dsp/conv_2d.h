@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* CONV_2D, int8, on the SMLAD family: tiles of the input widened to 16 bits, the weights of two channels
-   widened once a tile, and a printed register block that runs along the rows. */
+   widened once per tile, and a printed register block that runs along the rows. */
 #ifndef TG_DSP_CONV_2D_H
 #define TG_DSP_CONV_2D_H
 

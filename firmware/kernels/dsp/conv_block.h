@@ -41,7 +41,7 @@ TG_INLINE int32_t tg_conv_block_scale(int32_t acc, int32_t left, int32_t multipl
 }
 
 /* The printed assembly in C: `pixels` pixels of two output channels. The weights' record: two sums to start
-   from, weights (four words a quad: first channel's two, second's), then both channels' parameters. */
+   from, weights (four words per quad: first channel's two, second's), then both channels' parameters. */
 TG_INLINE void tg_conv_block_row(const tg_conv_block *s, const int16_t *patches, const uint32_t *weights,
                                  int8_t *output, int32_t pixels)
 {

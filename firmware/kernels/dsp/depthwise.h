@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* DEPTHWISE_CONV_2D on int8 codes from planes of 16-bit codes, for any window: 3x3 in assembly, the others
-   four outputs a step. Zero points are in the bias; weights are pairs of 16 bits.
+   four outputs per step. Zero points are in the bias; weights are pairs of 16 bits.
    See tinyguard/kernels/dsp/depthwise.py for the records. */
 #ifndef TG_DSP_DEPTHWISE_H
 #define TG_DSP_DEPTHWISE_H
@@ -14,7 +14,7 @@ typedef struct {
     int32_t channels, multiplier;
     int32_t lines, band;             /* lines of outputs: all, and of one filling of the planes */
     int32_t stride, before;          /* across the lines */
-    int32_t kernel, dilation, pairs; /* rows of the kernel, lines between them, words of weights a row */
+    int32_t kernel, dilation, pairs; /* rows of the kernel, lines between them, words of weights per row */
     int32_t square;                  /* 1: tg_depthwise_3x3_s8 */
     int32_t exact;                   /* 1: tg_requantize */
     int32_t output_offset, low, high;

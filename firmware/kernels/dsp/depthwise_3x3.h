@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* 3x3 depthwise convolution of one plane, stride 1 or 2 along its lines: two outputs a step, the weights in
-   registers, five instructions of requantization.
+/* 3x3 depthwise convolution of one plane, stride 1 or 2 along its lines: two outputs per step, the weights
+   in registers, five instructions of requantization.
 
    A channel's record holds doubled weights as pairs of 16 bits, the doubled bias, then multiplier, round
    and shift of tg_requantize. Stride 1, each row of the kernel: (w0, w1), (w1, w2). Stride 2: (w0, w1)
@@ -18,7 +18,7 @@ typedef struct {
     int32_t outputs;      /* of a line, at most 510 */
     int32_t step;         /* from an output to the next of its line, in elements */
     int32_t line_step;    /* from a line of outputs to the next */
-    int32_t unroll;       /* pairs of outputs a step: 1 or more, a divisor of those of a line */
+    int32_t unroll;       /* pairs of outputs per step: 1 or more, a divisor of those of a line */
 } tg_depthwise_3x3;
 
 #define TG_DEPTHWISE_SHARED_PITCH 64 /* what one function serves, in codes */

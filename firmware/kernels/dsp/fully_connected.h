@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* FULLY_CONNECTED, int8, on the SMLAD family: four output channels a pass, every weight read once.
+/* FULLY_CONNECTED, int8, on the SMLAD family: four output channels per pass, every weight read once.
 
    Two channels share a word: each 16-bit lane holds 256 * first + second. SMLAD of the codes and the word as
    it is sums 256 * first + second, of its bytes 0 and 2 (SXTB16) the second alone; the difference is the

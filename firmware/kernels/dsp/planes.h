@@ -48,7 +48,8 @@ TG_INLINE void tg_planes_pair(const int8_t *from, int32_t step, uint32_t words[4
 
 #define TG_PLANES_LARGEST_STEP 1023 /* of the offsets in the assembly below */
 
-/* `codes`, a multiple of 4 above 0, of a line to four planes: 1.5 instructions a code. `step` is constant. */
+/* `codes`, a multiple of 4 above 0, of a line to four planes: 1.5 instructions per code. `step` is
+   constant. */
 TG_INLINE void tg_planes_run_4(const int8_t *from, int32_t step, int32_t codes, int16_t *to, int32_t plane)
 {
 #if TG_DSP_ASSEMBLY

@@ -7,7 +7,7 @@
 
 #include "fixed_point.h"
 
-/* 16 bytes a step; the last step is cut to what is left. */
+/* 16 bytes per step; the last step is cut to what is left. */
 TG_INLINE void tg_mve_copy_exact(int8_t *to, const int8_t *from, int32_t count)
 {
     __asm__ volatile("wlstp.8 lr, %[count], 2f\n"

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The tile of a depthwise layer: four channels of the input in strips, a word a pixel, with its padding. */
+/* The tile of a depthwise layer: four channels of the input in strips, one word per pixel, with its
+   padding. */
 #ifndef TG_MVE_PLANES_H
 #define TG_MVE_PLANES_H
 

@@ -23,7 +23,7 @@ void tg_counter_init(void) {
     MODE = MODE_TIMER;
     BITMODE = BITMODE_32;
     PRESCALER = 0;
-    /* Two interrupts a turn, so that two readings are never a whole turn apart. */
+    /* Two interrupts per turn, so that two readings are never a whole turn apart. */
     CC(1) = 0x40000000u;
     CC(2) = 0xC0000000u;
     INTENSET = INT_COMPARE(1u) | INT_COMPARE(2u);

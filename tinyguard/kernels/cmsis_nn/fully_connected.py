@@ -10,7 +10,7 @@ from tinyguard.operators import Emission, Target
 
 
 class FullyConnectedCall(_call.CmsisNNKernel):
-    """The two functions behind arm_fully_connected_wrapper_s8; which one is known at generation."""
+    """The two functions that arm_fully_connected_wrapper_s8 picks from; which one is known at generation."""
 
     name: ClassVar = "cmsis-nn fully connected"
     operators: ClassVar = ("FULLY_CONNECTED",)

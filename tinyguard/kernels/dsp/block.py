@@ -99,7 +99,7 @@ def function(block: Block) -> str:
     twos = "(pixels - 3 * threes) / 2" if block.largest >= 2 else "0"
     patch = f"{block.runs} x {block.words}"
     return f"""\
-/* Convolution, {block.largest} pixels by two channels a step; a patch: {patch} words of two codes.
+/* Convolution, {block.largest} pixels by two channels per step; a patch: {patch} words of two codes.
    r0 patches, r1 record of two channels, r2-r7 sums (pixel by pixel, both channels), r8-r12 and lr operands.
    Stack, in bytes: 0 output, 4, 8 and 12 its end for 3, 2 and 1 pixels, 16 record, 20 and 24 counters, 28 r7.
    Record, in words: {record_words(block)}. */
@@ -247,7 +247,7 @@ def _single(block: Block, pixels: int) -> list[str]:
 
 
 def _requantize(block: Block, pixels: int) -> list[str]:
-    """Multiplier, round and shift of both channels: at most five instructions an output and the store."""
+    """Multiplier, round and shift of both channels: at most five instructions per output and the store."""
     lines = [f"ldr lr, [sp, #{_OUTPUT}]"]
     for channel in (0, 1):
         lines.append("ldm r1!, {r8, r9, r10}")
@@ -309,7 +309,7 @@ def clamp(block: Block, register: str) -> list[str]:
 
 
 def advance(register: str, step: int) -> list[str]:
-    """Add a constant, 12 bits an instruction, flags untouched."""
+    """Add a constant, 12 bits per instruction, flags untouched."""
     lines = []
     verb, rest = ("addw", step) if step >= 0 else ("subw", -step)
     while rest:

@@ -62,7 +62,7 @@ class Layout:
 
     @property
     def fresh_lines(self) -> float:
-        """Lines a tile that are widened, with what moving the others costs."""
+        """Lines per tile that are widened, with what moving the others costs."""
         kept = max(0, self.lines - self.height * self.row_step)
         return self.lines - 0.7 * kept if self.width == self.geometry.columns.output else self.lines
 
@@ -106,7 +106,7 @@ class Layout:
 
     @property
     def instructions(self) -> float:
-        """Estimated, an inference."""
+        """Estimated, per inference."""
         g = self.geometry
         pixels, pairs = g.rows.output * g.output_width, -(-g.channels // 2)
         tiles = g.phases * -(-g.rows.output // self.height) * -(-g.columns.output // self.width)
@@ -260,16 +260,16 @@ def _row_words(tile: Layout, scale: Scaling) -> str:
     weights = 2 + 2 * count
     last = weights + tile.weight_words // 2 - 1
     return (
-        "two channels a row\n"
+        "two channels per row\n"
         "words 0-1: biases\n"
         f"words 2-{1 + count}: {each} of the first channel\n"
         f"words {2 + count}-{weights - 1}: the same of the second\n"
-        f"words {weights}-{last}: weights of both, four int8 a word, in the order of the block"
+        f"words {weights}-{last}: weights of both, four int8 per word, in the order of the block"
     )
 
 
 def records(g: Geometry, tile: Layout, scale: Scaling) -> np.ndarray:
-    """int32 (pairs of channels, words): biases, parameters, then weights four int8 a word.
+    """int32 (pairs of channels, words): biases, parameters, then weights, four int8 per word.
 
     An odd count of channels repeats the last but one, a single channel itself.
     """

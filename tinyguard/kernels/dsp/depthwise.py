@@ -34,7 +34,7 @@ class Layout:
     exact: bool  # every channel's requantization is in five instructions
     shared: bool  # one function for all layers, records made at run time
     pitch: int  # codes of a plane's line
-    pairs: int  # words of weights a row of the kernel
+    pairs: int  # words of weights per row of the kernel
     band: int  # lines of outputs that one filling gives
     plane_lines: int
     planes: int
@@ -141,18 +141,18 @@ def _record_words(layout: Layout, words: int) -> str:
     if layout.square:
         taps = words - 4
         return (
-            f"one channel a row\nwords 0-{taps - 1}: weights, pairs of 16 bits, doubled\n"
+            f"one channel per row\nwords 0-{taps - 1}: weights, pairs of 16 bits, doubled\n"
             f"word {taps}: bias, doubled\nwords {taps + 1}-{taps + 3}: multiplier, round, shift"
         )
     doubled = ", doubled" if layout.exact else ""
     return (
-        f"one channel a row\nword 0: bias{doubled}\nwords 1-3: multiplier, round, shift\n"
+        f"one channel per row\nword 0: bias{doubled}\nwords 1-3: multiplier, round, shift\n"
         f"words 4-{words - 1}: weights, pairs of 16 bits{doubled}"
     )
 
 
 class DepthwisePlanes(Kernel):
-    """Four channels at a time split into planes, padding written out, two or four outputs a step."""
+    """Four channels at a time split into planes, padding written out, two or four outputs per step."""
 
     name: ClassVar = "dsp depthwise"
     operators: ClassVar = ("DEPTHWISE_CONV_2D",)

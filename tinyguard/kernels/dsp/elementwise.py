@@ -101,7 +101,7 @@ def _tabulates(op: Add, target: Target) -> bool:
 
 
 class Product(Kernel):
-    """Nine instructions an element."""
+    """Nine instructions per element."""
 
     name: ClassVar = "dsp product"
     operators: ClassVar = ("MUL",)

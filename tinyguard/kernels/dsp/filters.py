@@ -9,7 +9,7 @@ from tinyguard.kernels.kernel import Cost, Kernel
 from tinyguard.operators import Emission, Operator, Target
 from tinyguard.operators.filter_total_variation import TotalVariationFilter
 
-# Instructions an element, measured on 32x32x3 images.
+# Instructions per element, measured on 32x32x3 images.
 _AN_ELEMENT = {"mean_2": 6, "mean_3": 14, "gaussian_3": 12, "gaussian_5": 24, "median_3": 23}
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""FULLY_CONNECTED on the SMLAD family: four channels a pass, two of them in each word of weights."""
+"""FULLY_CONNECTED on the SMLAD family: four channels per pass, two of them in each word of weights."""
 
 from typing import Any, ClassVar
 
@@ -69,7 +69,7 @@ def _row_words(packed: np.ndarray, scale: Scaling) -> str:
     each = "left shift, multiplier, left shift, round, shift" if scale.wide else "multiplier, round, shift"
     last = end + 4 * (1 + scale.parameters.shape[1]) - 1
     return (
-        "four channels a row\n"
+        "four channels per row\n"
         "words 0-1: biases of the second and the fourth\n"
         f"words 2-{end - 1}: weights, lanes of 16 bits, 256 * first + second channel, then the others\n"
         f"words {end}-{last}: of each channel what is added to its sum, {each}"

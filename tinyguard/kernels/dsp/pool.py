@@ -47,7 +47,7 @@ class Pool(Kernel):
 
 
 class PixelMean(Kernel):
-    """The mean over all pixels of one image, one code a channel."""
+    """The mean over all pixels of one image, one code per channel."""
 
     name: ClassVar = "dsp mean"
     operators: ClassVar = ("MEAN",)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Exact requantization on the DSP cores: seven instructions an output where every shift is to the right.
+"""Exact requantization on the DSP cores: seven instructions per output where every shift is to the right.
 
 LSL 1 and SMMULR equal gemmlowp's doubling high multiply; the sign, added before the rounding shift, makes
 its ties round away from zero. Both are exact for |sum| * 2^left < 2^30.
@@ -19,7 +19,7 @@ _LARGEST_SHIFT = 22  # (zero point << shift) + 2^(shift - 1) + a scaled sum fit 
 class Scaling:
     """What the blocks need of an output channel.
 
-    `bias` int64 (0 where `constant`). `parameters` int32, one row a channel: multiplier, round, shift; or
+    `bias` int64 (0 where `constant`). `parameters` int32, one row per channel: multiplier, round, shift; or
     with `wide` left shift, multiplier, second left shift, round, shift. `constant`: channels whose output is
     one code whatever comes in; their weights do not matter and must be taken as 0.
     """
@@ -68,5 +68,5 @@ def _sum_range(operator: Accumulating) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _codes(operator: Accumulating, sums: np.ndarray) -> np.ndarray:
-    """Output codes of sums with bias, one a channel; the scaling is monotonous."""
+    """Output codes of sums with bias, one per channel; the scaling is monotonous."""
     return operator.requantize(sums - operator.bias).astype(np.int64)

@@ -83,7 +83,7 @@ def shared_function(block: Block) -> str:
     lines = [*_SUMS, *(_scaled_wide(block) if block.wide else _scaled(block)), *_NEXT]
     defined, body, undefined = rendered(shared_name(block), lines)
     return f"""\
-/* Convolution of two pixels by two output channels a step, for patches of any shape.
+/* Convolution of two pixels by two output channels per step, for patches of any shape.
    r0 and r6 patches, r1 record of two channels, r2-r5 sums (pixel by pixel, both channels), r7-r12 and lr
    operands and counter. Stack, in bytes: 0 output, 4 its end, 8 record, 12 jump, 16 quads, 20 runs,
    24 patches, 28 r7, 32 runs left, 36 from pixel to pixel, 40 the same of outputs, 44 to the other channel.
@@ -128,7 +128,7 @@ def shared_function(block: Block) -> str:
 
 
 def _scaled(block: Block) -> list[str]:
-    """Requantized and stored: seven instructions an output."""
+    """Requantized and stored: seven instructions per output."""
     lines = ["ldm r1, {r8, r9, r10, r11, r12, lr}"]
     for m, o, e, sums in (("r8", "r9", "r10", ("r2", "r4")), ("r11", "r12", "lr", ("r3", "r5"))):
         for r in sums:

@@ -21,7 +21,7 @@ _SUM_LIMIT = 2**29  # four times a sum fits 32 bits
 
 
 class DspWinograd(Kernel):
-    """16 products a window of 2x2 outputs in place of 36; its weights take 3.6 times the flash."""
+    """16 products per window of 2x2 outputs in place of 36; its weights take 3.6 times the flash."""
 
     name: ClassVar = "dsp winograd"
     operators: ClassVar = ("CONV_2D",)
@@ -66,7 +66,7 @@ class DspWinograd(Kernel):
         end = 16 * g.depth
         each = ("bias, twice", "multiplier", "round", "shift")
         places = "\n".join(f"words {end + k} and {end + 4 + k}: {field}" for k, field in enumerate(each))
-        note = f"two channels a row\nwords 0-{end - 1}: transformed weights, pairs of 16 bits\n{places}"
+        note = f"two channels per row\nwords 0-{end - 1}: transformed weights, pairs of 16 bits\n{places}"
         weights = c.constant("weights", _records(g, scale), note)
         shape = c_shape("tg_dsp_conv_2d_shape", **shape_fields(_layout(g), operator))
         data = f"{c.input(0)}, (const uint32_t *){weights}, {c.output()}, {c.scratch()}"

@@ -21,7 +21,7 @@ _COUNTER = '"r11", '  # not lost but changed
 
 @dataclass(frozen=True)
 class Planes:
-    """Strips of a tile that holds four channels a word, and blocks of four output pixels.
+    """Strips of a tile that holds four channels per word, and blocks of four output pixels.
 
     `strip`: output columns of a strip; the last strip overlaps the one before. `block`: columns and
     rows of output pixels. `part`: rows and columns of the taps that one gather takes; the kernel is

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Requantization in MVE: which of three forms a layer needs, its constants and its instructions.
 
-Four accumulators of one channel, one a pixel, are scaled at once by scalars of that channel. VQRDMULH is
+Four accumulators of one channel, one per pixel, are scaled at once by scalars of that channel. VQRDMULH is
 gemmlowp's doubling high multiply. VRSHL rounds half up; ties away from zero need 1 taken off negative
 values before, unless everything below the zero point is clamped to it.
 """
@@ -16,7 +16,7 @@ import numpy as np
 if TYPE_CHECKING:
     from tinyguard.operators.families.accumulating import Accumulating
 
-FIRST = ("r0", "r2", "r4", "r6")  # sums of the first of two channels, one a pixel
+FIRST = ("r0", "r2", "r4", "r6")  # sums of the first of two channels, one per pixel
 SECOND = ("r8", "r10", "r12", "r14")
 _NAMES = (*FIRST, *SECOND[:-1], "r11", "lr", *(f"q{k}" for k in range(8)), "cc", "memory")
 CLOBBERED = ", ".join(f'"{name}"' for name in _NAMES)
@@ -35,7 +35,7 @@ class Requantize:
 
     @property
     def words(self) -> int:
-        """int32 constants a channel."""
+        """int32 constants per channel."""
         return 5 if self.form == "general" else 3
 
     @property

@@ -53,7 +53,7 @@ class FullyConnected(Kernel):
             c.constant(
                 "channels",
                 constants.reshape(4, groups, 4).transpose(1, 0, 2),
-                "four channels a row\nwords 0-3: biases\nwords 4-7: multipliers\n"
+                "four channels per row\nwords 0-3: biases\nwords 4-7: multipliers\n"
                 "words 8-11: right shifts (at most 0)\nwords 12-15: left shifts",
             ),
         )

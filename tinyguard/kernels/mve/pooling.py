@@ -9,7 +9,7 @@ from tinyguard.kernels.kernel import Cost
 from tinyguard.kernels.mve._printed import Printed
 from tinyguard.operators import Target
 
-_MOST_AVERAGED = 4096  # codes a window, for which the reciprocal of its count is exact
+_MOST_AVERAGED = 4096  # codes per window, for which the reciprocal of its count is exact
 _AN_OUTPUT = 10.0  # whatever the window: the portable kernel's estimate does not count it either
 
 
