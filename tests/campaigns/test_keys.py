@@ -172,7 +172,7 @@ def test_every_module_that_keys_name_is_there() -> None:
         piece_code.PURIFIER,
         piece_code.TARGETED,
     )
-    for name in (*piece_code.JUDGES, *piece_code.GRADIENTS, *itertools.chain(*whenever)):
+    for name in (*piece_code.JUDGES, *piece_code.BACKWARD, *itertools.chain(*whenever)):
         assert importlib.util.find_spec(name), name
 
 

@@ -15,11 +15,10 @@ from tinyguard.attacks.diva import DIVA
 from tinyguard.attacks.pgd import PGD
 from tinyguard.attacks.problem import Outcome
 from tinyguard.attacks.square import Square
-from tinyguard.attacks.victim import FloatVictim
 from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.data import load_data, to_codes
 from tinyguard.errors import TinyguardError
-from tinyguard.robustness.attacked_network import FloatBackend, Target, open_target
+from tinyguard.robustness.attacked_network import FloatBackend, Target
 from tinyguard.robustness.run import attack_samples
 from tinyguard.robustness.stored_inputs import load_adversarial, replay, save_adversarial
 from tinyguard.robustness.survival import survival
@@ -40,34 +39,19 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def digits() -> Target:
-    """The digits network, with a float twin: the simulator's logits without their rounding of the input."""
-    target = open_target(DIGITS)
-    from tinyguard.attacks.space import space_of
-
-    space = space_of(target.graph.tensors[target.graph.inputs[0]], target.normalization, "none")
-
-    def network(real: torch.Tensor) -> torch.Tensor:
-        codes = real / target.graph.tensors[target.graph.inputs[0]].scale - 128
-        return target.simulator.logits(codes + (codes.round() - codes).detach())
-
-    return replace(target, float_victim=FloatVictim(network, space, 10))
-
-
-@pytest.fixture(scope="module")
-def samples(digits: Target) -> tuple[np.ndarray, np.ndarray]:
-    tensor = digits.graph.tensors[digits.graph.inputs[0]]
+def samples(honest: Target) -> tuple[np.ndarray, np.ndarray]:
+    tensor = honest.graph.tensors[honest.graph.inputs[0]]
     loaded = load_data("digits:test", tensor, limit=60)
     assert loaded.y is not None
-    return to_codes(loaded, tensor, digits.metadata), loaded.y
+    return to_codes(loaded, tensor, honest.metadata), loaded.y
 
 
-def test_figures_come_from_the_stored_inputs(digits, samples, tmp_path):
+def test_figures_come_from_the_stored_inputs(honest, samples, tmp_path):
     codes, labels = samples
-    run = attack_samples(digits, PGD(eps=EPS), "white-box", codes, labels)
+    run = attack_samples(honest, PGD(eps=EPS), "white-box", codes, labels)
     figures = run.as_dict()
-    outputs = ReferenceBackend(digits.graph).run(run.x)[0]
-    clean = ReferenceBackend(digits.graph).run(codes)[0].argmax(1) == labels
+    outputs = ReferenceBackend(honest.graph).run(run.x)[0]
+    clean = ReferenceBackend(honest.graph).run(codes)[0].argmax(1) == labels
     left = (outputs.argmax(1) == labels) & clean
     assert figures["accuracy_under_attack"] == left.mean() == run.left / 60
     assert figures["clean_accuracy"] == clean.mean()
@@ -85,14 +69,14 @@ def test_figures_come_from_the_stored_inputs(digits, samples, tmp_path):
     stored = load_adversarial(tmp_path / "adv.npz")
     assert stored.record == json.loads(json.dumps(figures))
     assert stored.x.dtype == np.int8
-    again = replay(stored, digits.graph, ReferenceBackend(digits.graph), digits.simulator).as_dict()
+    again = replay(stored, honest.graph, ReferenceBackend(honest.graph), honest.simulator).as_dict()
     assert (again["agreement_share"], again["differing_bytes"], again["same_model"]) == (1.0, 0, True)
     assert again["survived"] == again["successes"] == run.success.sum()
 
 
-def test_the_json_has_the_promised_keys_in_order(digits, samples):
+def test_the_json_has_the_promised_keys_in_order(honest, samples):
     codes, labels = samples
-    figures = attack_samples(digits, PGD(eps=EPS, steps=2), "white-box", codes[:4], labels[:4]).as_dict()
+    figures = attack_samples(honest, PGD(eps=EPS, steps=2), "white-box", codes[:4], labels[:4]).as_dict()
     assert list(figures)[:17] == [
         "attack", "norm", "eps", "eps_codes", "setting", "scores", "backend", "samples", "clean_accuracy",
         "accuracy_under_attack", "robust_share_of_correct", "ci95", "ties", "queries_mean", "seconds",
@@ -101,20 +85,20 @@ def test_the_json_has_the_promised_keys_in_order(digits, samples):
     assert {norm: set(spread) for norm, spread in figures["distortion"].items()} == {
         norm: {"max", "mean"} for norm in ("l0", "l1", "l2", "linf")
     }
-    assert figures["model_sha256"] == digits.graph.sha256
+    assert figures["model_sha256"] == honest.graph.sha256
 
 
-def test_another_back_end_scores_the_same(digits, samples):
+def test_another_back_end_scores_the_same(honest, samples):
     codes, labels = samples
-    run = attack_samples(digits, PGD(eps=EPS), "white-box", codes, labels)
-    other = replace(digits, backend=ReferenceBackend(digits.graph))
+    run = attack_samples(honest, PGD(eps=EPS), "white-box", codes, labels)
+    other = replace(honest, backend=ReferenceBackend(honest.graph))
     again = attack_samples(other, PGD(eps=EPS), "white-box", codes, labels)
     assert (again.x == run.x).all()
     assert (again.success == run.success).all()
     assert again.conditions.backend == "reference"
 
 
-def test_black_box_queries_the_back_end(digits, samples):
+def test_black_box_queries_the_back_end(honest, samples):
     codes, labels = samples
 
     class Counting:
@@ -123,37 +107,37 @@ def test_black_box_queries_the_back_end(digits, samples):
 
         def run(self, *inputs):
             self.queries += len(inputs[0])
-            return digits.simulator.run(*inputs)
+            return honest.simulator.run(*inputs)
 
     backend = Counting()
     run = attack_samples(
-        replace(digits, backend=backend), Square(eps=EPS, queries=20), "black-box", codes[:10], labels[:10]
+        replace(honest, backend=backend), Square(eps=EPS, queries=20), "black-box", codes[:10], labels[:10]
     )
     assert backend.queries == run.queries.sum() + 2 * 10
     assert run.conditions.setting == "black-box"
 
 
-def test_transfer_keeps_the_real_budget_and_rounds_once(digits, samples):
+def test_transfer_keeps_the_real_budget_and_rounds_once(honest, samples):
     codes, labels = samples
-    under = attack_samples(digits, PGD(eps=0.4 / 255), "transfer", codes, labels)
+    under = attack_samples(honest, PGD(eps=0.4 / 255), "transfer", codes, labels)
     assert (under.x == codes).all()
     assert under.as_dict()["achieved_linf"] == 0
-    over = attack_samples(digits, PGD(eps=15.6 / 255, steps=10), "transfer", codes, labels)
+    over = attack_samples(honest, PGD(eps=15.6 / 255, steps=10), "transfer", codes, labels)
     assert over.as_dict()["achieved_linf"] == pytest.approx(EPS)
     assert over.conditions.eps_codes == 15
     assert over.outside_budget == 0
     assert over.success.sum() > 0
 
 
-def test_the_float_back_end_has_no_grid(digits, samples):
+def test_the_float_back_end_has_no_grid(honest, samples):
     codes, labels = samples
-    target = replace(digits, backend=FloatBackend(digits.float_victim), space=digits.float_victim.space)
+    target = replace(honest, backend=FloatBackend(honest.float_victim), space=honest.float_victim.space)
     run = attack_samples(target, PGD(eps=15.6 / 255, steps=10), "white-box", codes, labels)
     assert run.x.dtype == np.float32
     assert run.conditions.grid == "none"
     assert run.as_dict()["distortion"]["linf"]["max"] <= 15.6 / 255 * 1.0001
     with pytest.raises(TinyguardError, match="transfer"):
-        replay(_stored(run), digits.graph, digits.simulator, digits.simulator)
+        replay(_stored(run), honest.graph, honest.simulator, honest.simulator)
 
 
 def _stored(run):
@@ -162,19 +146,19 @@ def _stored(run):
     return Adversarial(run.x, run.y, run.success, run.ids)
 
 
-def test_targets_and_groups(digits, samples, monkeypatch):
+def test_targets_and_groups(honest, samples, monkeypatch):
     codes, labels = samples
     targets, differs = wanted_classes("3", labels, 10)
     assert differs.tolist() == (labels != 3).tolist()
     kept, climb = np.flatnonzero(differs)[:25], PGD(eps=60 / 255, steps=6)
     run = attack_samples(
-        digits, climb, "white-box", codes[kept], labels[kept], ids=kept, targets=targets[kept]
+        honest, climb, "white-box", codes[kept], labels[kept], ids=kept, targets=targets[kept]
     )
     assert run.success.sum() > 0
     assert (run.decided[run.success] == 3).all()
     monkeypatch.setattr("tinyguard.robustness.run._GROUP_ELEMENTS", 64 * 7)
     again = attack_samples(
-        digits, climb, "white-box", codes[kept], labels[kept], ids=kept, targets=targets[kept]
+        honest, climb, "white-box", codes[kept], labels[kept], ids=kept, targets=targets[kept]
     )
     assert (again.x == run.x).all()
     assert wanted_classes("next", np.array([0, 9]), 10)[0].tolist() == [1, 0]
@@ -199,20 +183,20 @@ class Shifted:
         return Outcome(x, problem.fooled(decided), torch.ones(len(problem), dtype=torch.int64))
 
 
-def test_minimum_norm_attacks_count_within_a_budget(digits, samples):
+def test_minimum_norm_attacks_count_within_a_budget(honest, samples):
     codes, labels = samples
-    free = attack_samples(digits, Shifted(), "white-box", codes, labels)
-    bound = attack_samples(digits, Shifted(), "white-box", codes, labels, eps=100 / 255)
+    free = attack_samples(honest, Shifted(), "white-box", codes, labels)
+    bound = attack_samples(honest, Shifted(), "white-box", codes, labels, eps=100 / 255)
     far = free.distances.linf > 100.5 / 255
     assert (bound.success == (free.success & ~far)).all()
     assert bound.outside_budget == (free.success & far).sum() > 0
     assert (free.conditions.eps, bound.conditions.eps_codes) == (None, 100)
 
 
-def test_worst_case_joins_samples(digits, samples):
+def test_worst_case_joins_samples(honest, samples):
     codes, labels = samples
     runs = [
-        attack_samples(digits, attack, setting, codes, labels)
+        attack_samples(honest, attack, setting, codes, labels)
         for attack, setting in ((PGD(eps=EPS), "white-box"), (Square(eps=EPS, queries=40), "black-box"))
     ]
     worst = worst_case(runs)
@@ -221,13 +205,13 @@ def test_worst_case_joins_samples(digits, samples):
     assert sum(worst.as_dict()["by"]) == worst.success.sum()
     with pytest.raises(TinyguardError, match="other samples"):
         worst_case(
-            [runs[0], attack_samples(digits, PGD(eps=EPS, steps=1), "white-box", codes[:5], labels[:5])]
+            [runs[0], attack_samples(honest, PGD(eps=EPS, steps=1), "white-box", codes[:5], labels[:5])]
         )
 
 
-def test_survival_counts_what_is_lost(digits, samples):
+def test_survival_counts_what_is_lost(honest, samples):
     codes, labels = samples
-    run = attack_samples(digits, PGD(eps=EPS), "white-box", codes, labels)
+    run = attack_samples(honest, PGD(eps=EPS), "white-box", codes, labels)
 
     class Fooled:
         name = "fooled"
@@ -235,15 +219,15 @@ def test_survival_counts_what_is_lost(digits, samples):
         def run(self, *inputs):
             return (np.eye(10, dtype=np.int8)[(labels + 1) % 10],)
 
-    found = survival(digits, run.x, labels, Fooled(), rows=run.correct)
+    found = survival(honest, run.x, labels, Fooled(), rows=run.correct)
     won = int(run.success.sum())
     assert (found.successes, found.survived, found.lost, found.gained) == (
         int(run.correct.sum()), won, int(run.correct.sum()) - won, 0,
     )  # fmt: skip
-    same = survival(digits, run.x, labels, "float")
+    same = survival(honest, run.x, labels, "float")
     assert (same.lost, same.gained) == (0, 0)
     with pytest.raises(TinyguardError, match="xnnpack"):
-        survival(digits, run.x, labels, "board")
+        survival(honest, run.x, labels, "board")
 
 
 @pytest.mark.parametrize(
@@ -261,25 +245,25 @@ def test_survival_counts_what_is_lost(digits, samples):
         (Square(), "white-box", [1], None, "--setting black-box"),
     ],
 )
-def test_refusals_are_one_line(digits, samples, attack, setting, labels, targets, says):
+def test_refusals_are_one_line(honest, samples, attack, setting, labels, targets, says):
     wanted = None if targets is None else np.array(targets)
     with pytest.raises(TinyguardError) as refused:
-        attack_samples(digits, attack, setting, samples[0][:1], np.array(labels), targets=wanted)
+        attack_samples(honest, attack, setting, samples[0][:1], np.array(labels), targets=wanted)
     assert says in str(refused.value)
     assert "\n" not in str(refused.value)
 
 
-def test_transfer_needs_a_source_and_shapes_are_checked(digits, samples):
-    bare = replace(digits, float_victim=None)
+def test_transfer_needs_a_source_and_shapes_are_checked(honest, samples):
+    bare = replace(honest, float_victim=None)
     with pytest.raises(TinyguardError, match="--source"):
         attack_samples(bare, PGD(), "transfer", *samples)
     with pytest.raises(TinyguardError, match="--backend float"):
         attack_samples(
-            replace(digits, backend=FloatBackend(digits.float_victim)), DIVA(), "white-box", *samples
+            replace(honest, backend=FloatBackend(honest.float_victim)), DIVA(), "white-box", *samples
         )
     with pytest.raises(TinyguardError, match="shape"):
-        attack_samples(digits, PGD(), "white-box", samples[0][:, :4], samples[1])
+        attack_samples(honest, PGD(), "white-box", samples[0][:, :4], samples[1])
     with pytest.raises(TinyguardError, match=r"uint8 .* takes int8 codes"):
-        attack_samples(digits, PGD(), "white-box", samples[0].view(np.uint8), samples[1])
+        attack_samples(honest, PGD(), "white-box", samples[0].view(np.uint8), samples[1])
     with pytest.raises(TinyguardError, match="labels are float64"):
-        attack_samples(digits, PGD(), "white-box", samples[0], samples[1] + 0.5)
+        attack_samples(honest, PGD(), "white-box", samples[0], samples[1] + 0.5)

@@ -7,6 +7,7 @@ import torch
 
 from tinyguard.attacks.space import Space, per_sample
 from tinyguard.attacks.victim import Victim, jacobian
+from tinyguard.native import loops
 from tinyguard.native import projections as native
 from tinyguard.simulator.parallel import even_parts
 
@@ -24,7 +25,7 @@ def project_onto_plane(
     method from 0 stays below the solution and ends where no further element has met its wall: a few
     steps, where the paper sorts all walls. Where the plane does not meet the box, the corner nearest to it.
     """
-    if native.serves(x, normal, level):
+    if loops.serves_floats(x, normal, level):
         return native.project_onto_plane((space.low, space.high), x, normal, level, norm == "l2")
     shape = x.shape
     walls = torch.stack([space.low.expand(shape), space.high.expand(shape)]).flatten(2).double()
@@ -58,7 +59,7 @@ def reach_on_grid(
     """
     if space.grid_step is None:
         return x
-    if native.serves(x, clean, normal, level):
+    if loops.serves_floats(x, clean, normal, level):
         box, grid = (space.low, space.high), (space.grid_step, space.grid_offset)
         return native.reach_on_grid(box, grid, x, clean, normal, level, (_DOUBLINGS, _BISECTIONS))
     delta = x - clean

@@ -3,11 +3,11 @@
 
 In: the attack, what it imports of `tinyguard.attacks` (victims, losses, the space of inputs, draws); the
 modules of JUDGES: who is attacked and what is kept, what the answer is, when an input counts, and how pieces
-inherit; those of GRADIENTS: the backward pass of rounding, clamping, filters and masks, whose rules are a
+inherit; those of BACKWARD: the backward pass of rounding, clamping, filters and masks, whose rules are a
 choice, and which tensor the logits are.
 
 Out: the forward pass, which is the device's. Simulator, kernels and native loops may be rewritten for speed,
-and tests hold every byte they give. The gradient of a layer that is not in GRADIENTS is that of the real
+and tests hold every byte they give. The gradient of a layer that is not in BACKWARD is that of the real
 function it rounds, which tests hold too. Philox and the data's readers have published values, and the samples
 themselves are in the key.
 """
@@ -29,7 +29,7 @@ JUDGES = (
     "tinyguard.robustness.run",
     "tinyguard.robustness.scoring",
 )
-GRADIENTS = (
+BACKWARD = (
     "tinyguard.simulator.filter",
     "tinyguard.simulator.filter_bit_depth",
     "tinyguard.simulator.filter_dct",
@@ -61,7 +61,7 @@ def piece_code(cell: Cell) -> str:
     followed += TRANSFER if cell.setting == "transfer" else ()
     followed += MASKS if cell.network.masks is not None else ()
     followed += CHECKS if cell.check else ()
-    alone = [*JUDGES, *GRADIENTS]
+    alone = [*JUDGES, *BACKWARD]
     alone += PURIFIER if cell.network.purifier is not None else ()
     alone += TARGETED if cell.entry.targeted is not None else ()
     return code_digest(followed, alone)
@@ -69,4 +69,4 @@ def piece_code(cell: Cell) -> str:
 
 def crafting_code(attack: str) -> str:
     """A digest of the code that the search of a transfer depends on, whatever network it is for."""
-    return code_digest([registry()[attack].module, *TRANSFER], ["tinyguard.robustness.run", *GRADIENTS])
+    return code_digest([registry()[attack].module, *TRANSFER], ["tinyguard.robustness.run", *BACKWARD])

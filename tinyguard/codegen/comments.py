@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from textwrap import wrap
 
 from tinyguard.codegen.memory import Buffer, MemoryPlan
-from tinyguard.graph import Graph, Setting, Tensor
+from tinyguard.graph import Graph, Setting
 from tinyguard.graph.settings import to_words
 from tinyguard.operators import Operator
 
@@ -19,16 +19,16 @@ def comment(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_./:;, \[\]()-]", "_", text)[:100]
 
 
-def shape(tensor: Tensor) -> str:
-    """Its extents, such as 1 x 8 x 8 x 16."""
-    return " x ".join(str(extent) for extent in tensor.shape) or "scalar"
+def extents(shape: Sequence[int]) -> str:
+    """Such as 1 x 8 x 8 x 16."""
+    return " x ".join(map(str, shape)) or "scalar"
 
 
 def layer_comment(operator: Operator, kernel: str, steps: Sequence[int]) -> str:
     """Above the function that the layers `steps` share: name, shapes, products and kernel of the first."""
     computed = [t for t in operator.inputs if t is not None and not t.is_constant]
-    inputs = ", ".join(shape(tensor) for tensor in computed) or "constants"
-    outputs = ", ".join(shape(tensor) for tensor in operator.outputs)
+    inputs = ", ".join(extents(tensor.shape) for tensor in computed) or "constants"
+    outputs = ", ".join(extents(tensor.shape) for tensor in operator.outputs)
     how = "view: no code, the same bytes" if operator.is_view else f"kernel: {kernel}"
     macs = f"; {operator.macs:,} MACs" if operator.macs else ""
     lines = [f"/* {comment(operator.name)}", f"   {inputs} -> {outputs}{macs}; {how}"]

@@ -7,6 +7,7 @@ The texts below use the default names; `library_names` gives them those of a pre
 from pathlib import Path
 
 from tinyguard import passes
+from tinyguard.codegen.comments import extents
 from tinyguard.codegen.library_names import check_prefix, renamed
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import firmware_files, kernel_files, model_files, write_project
@@ -165,8 +166,7 @@ def _header(model: ModelSource, prefix: str | None) -> str:
 
 def _tensor_lines(side: str, index: int, tensor: Tensor) -> str:
     name = f"TG_MODEL_{side}_{index}"
-    shape = " x ".join(str(d) for d in tensor.shape) or "scalar"
-    lines = [f"/* {tensor.dtype}, {shape} */", f"#define {name}_BYTES {tensor.size_bytes}u"]
+    lines = [f"/* {tensor.dtype}, {extents(tensor.shape)} */", f"#define {name}_BYTES {tensor.size_bytes}u"]
     if tensor.quantization:
         lines += [
             f"#define {name}_SCALE {tensor.scale!r}f",

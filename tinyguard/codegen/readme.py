@@ -4,7 +4,7 @@
 from collections.abc import Iterable
 
 from tinyguard.boards import Board, link_bytes
-from tinyguard.codegen.comments import shape
+from tinyguard.codegen.comments import extents
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Tensor
 from tinyguard.operators.base import C_TYPE
@@ -208,7 +208,7 @@ def _tensors(model: ModelSource) -> str:
     graph = model.graph
     sides = (("input", graph.inputs), ("output", graph.outputs))
     rows = [
-        f"| {side} {number} | {tensor.dtype} | {shape(tensor)} | {_quantization(tensor)} |"
+        f"| {side} {number} | {tensor.dtype} | {extents(tensor.shape)} | {_quantization(tensor)} |"
         for side, indices in sides
         for number, tensor in enumerate(graph.tensors[index] for index in indices)
     ]

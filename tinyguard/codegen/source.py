@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from tinyguard.codegen.comments import comment, constant_comment, layer_comment
+from tinyguard.codegen.comments import comment, constant_comment, extents, layer_comment
 from tinyguard.codegen.memory import MemoryPlan
 from tinyguard.codegen.settings_tables import lengths_table, settings_table
 from tinyguard.graph import Graph, Tensor
@@ -240,7 +240,6 @@ def constants_header(constants: Sequence[Constant]) -> str:
 
 
 def _array(constant: Constant) -> str:
-    extents = " x ".join(str(d) for d in constant.values.shape) or "scalar"
     values = _literals(constant.values)
     lines, line = [], "   "
     for value in values:
@@ -250,7 +249,7 @@ def _array(constant: Constant) -> str:
         line += f" {value},"
     lines.append(line)
     declaration = f"const {constant.c_type} {constant.name}[{constant.values.size}] TG_CONSTANT = {{"
-    head = f"{constant_comment(constant.note, extents)}\n{declaration}"
+    head = f"{constant_comment(constant.note, extents(constant.values.shape))}\n{declaration}"
     return "\n".join([head, *lines, "};", ""])
 
 

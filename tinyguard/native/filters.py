@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The input filters of `filters.c` on contiguous float32 tensors of codes, (N, height, width, channels).
 
-Ask `serves` before anything else.
+Ask `loops.serves_floats` before anything else.
 """
 
 from __future__ import annotations
@@ -12,13 +12,7 @@ from ctypes import c_float, c_int32, c_size_t
 
 import torch
 
-from tinyguard.native import loops
 from tinyguard.native.loops import call
-
-
-def serves(*tensors: torch.Tensor) -> bool:
-    """Whether the filters can run on these."""
-    return all(x.dtype == torch.float32 for x in tensors) and loops.serves(*tensors)
 
 
 class _Shape(ctypes.Structure):

@@ -20,6 +20,11 @@ def serves(*tensors: torch.Tensor) -> bool:
     return plain and library() is not None
 
 
+def serves_floats(*tensors: torch.Tensor) -> bool:
+    """`serves`, and all are float32: what filters and projections ask."""
+    return all(x.dtype == torch.float32 for x in tensors) and serves(*tensors)
+
+
 class _Rule(ctypes.Structure):
     _fields_ = (
         *((name, c_void_p) for name in ("factor", "addend", "tilt", "least", "most")),

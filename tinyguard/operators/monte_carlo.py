@@ -14,9 +14,9 @@ from typing import ClassVar
 
 import numpy as np
 
+from tinyguard.graph.answer import ENTROPY_UNITS as UNITS
 from tinyguard.operators.base import Emission, Operator, c_shape
 
-UNITS = 1024  # of a bit
 LEVELS = 256  # of a probability
 UNCERTAINTY = ("predictive entropy", "expected entropy", "mutual information", "abstains")
 _MOST = 2**24  # sums are carried in float32

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import torch
 
-from tinyguard.native import filters
+from tinyguard.native import filters, loops
 from tinyguard.operators.filter_total_variation import STEP_BITS, TotalVariationFilter
 from tinyguard.simulator.filter import CompiledFilterLayer
 
@@ -20,7 +20,7 @@ class TotalVariationFilterLayer(CompiledFilterLayer):
 
     def values(self, images: torch.Tensor) -> torch.Tensor:
         operator = self.operator
-        if filters.serves(images):
+        if loops.serves_floats(images):
             return filters.total_variation(images, operator.iterations, operator.width_bits)
         return super().values(images)
 
@@ -44,7 +44,7 @@ class TotalVariationFilterLayer(CompiledFilterLayer):
     def slope(self, images: torch.Tensor, values: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
         """Step by step backwards: autograd would keep every step's tensors."""
         iterations, strength = self.operator.iterations, self.operator.strength
-        if filters.serves(images, upstream):
+        if loops.serves_floats(images, upstream):
             return filters.total_variation_gradient(images, upstream, iterations, strength, _STEP)
         u, every = images, []
         for _ in range(iterations):

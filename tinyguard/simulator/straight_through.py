@@ -80,12 +80,10 @@ class _Requantize(torch.autograd.Function):
         zero_point: int,
         low: int,
         high: int,
-        wide: bool,
         leak: float,
-        dtype: torch.dtype,
     ) -> torch.Tensor:
-        rule = multiply_by_quantized_multiplier_int64 if wide else multiply_by_quantized_multiplier
-        codes = (rule(accumulator, value, shift) + zero_point).clamp(low, high).to(dtype)
+        scaled = multiply_by_quantized_multiplier(accumulator, value, shift)
+        codes = (scaled + zero_point).clamp(low, high).to(torch.float32)
         if accumulator.requires_grad:
             real = torch.ldexp(value.to(torch.float64), shift - 31).to(torch.float32)
             unrounded = accumulator.to(torch.float32) * real + zero_point
@@ -97,7 +95,7 @@ class _Requantize(torch.autograd.Function):
     @staticmethod
     def backward(context: Any, gradient: torch.Tensor) -> tuple[Any, ...]:  # type: ignore[override]
         share, real = context.saved_tensors
-        return (gradient * share * real).to(context.dtype), *[None] * 8
+        return (gradient * share * real).to(context.dtype), *[None] * 6
 
 
 def requantize(
@@ -107,13 +105,11 @@ def requantize(
     zero_point: int,
     low: int,
     high: int,
-    wide: bool = False,
     leak: float = 0.0,
 ) -> torch.Tensor:
     """Accumulators (exact integers in float32/float64/int) to float32 output codes, straight-through.
 
     `value` and `shift` are int64 tensors that broadcast (per channel: shape (C,) against a last axis
-    of channels). `wide` selects the int16x8 rule on 48-bit accumulators. `leak` is the fraction of the
-    gradient that passes outside the clamp.
+    of channels). `leak` is the fraction of the gradient that passes outside the clamp.
     """
-    return _Requantize.apply(accumulator, value, shift, zero_point, low, high, wide, leak, torch.float32)
+    return _Requantize.apply(accumulator, value, shift, zero_point, low, high, leak)

@@ -8,7 +8,7 @@ from typing import ClassVar
 
 import torch
 
-from tinyguard.native import filters
+from tinyguard.native import filters, loops
 from tinyguard.operators.families.window_filter import WindowFilter
 from tinyguard.operators.filter_gaussian import GaussianFilter
 from tinyguard.operators.filter_mean import MeanFilter
@@ -55,14 +55,14 @@ class MedianFilterLayer(CompiledFilterLayer):
     operator: MedianFilter
 
     def values(self, images: torch.Tensor) -> torch.Tensor:
-        return filters.median(images) if filters.serves(images) else super().values(images)
+        return filters.median(images) if loops.serves_floats(images) else super().values(images)
 
     def smooth(self, images: torch.Tensor) -> torch.Tensor:
         return taps(self.operator, images).median(dim=0).values
 
     def slope(self, images: torch.Tensor, values: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
         """All of it goes to the first element of the window, row by row, that has the median."""
-        if filters.serves(images, values, upstream):
+        if loops.serves_floats(images, values, upstream):
             return filters.median_gradient(images, values, upstream)
         places = torch.arange(math.prod(images.shape[1:]), device=images.device).reshape(1, *images.shape[1:])
         first = (taps(self.operator, images) == values).int().argmax(dim=0)

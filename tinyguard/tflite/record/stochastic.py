@@ -17,10 +17,9 @@ from typing import Any
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Quantization, Setting, Tensor
 from tinyguard.graph.answer import PASS, UNCERTAINTY, listing, role_of
-from tinyguard.operators.dropout import SEED
+from tinyguard.operators.dropout import RATES, SEED
 from tinyguard.tflite.record.section import Section
 
-RATES = 256
 UNCERTAINTY_ELEMENTS = 4
 _MOST_PASSES = 100
 _MOST_SITES = 64
