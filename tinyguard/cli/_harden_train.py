@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tinyguard.cli._options import answer_option, console, json_option, print_json, progress_console
-from tinyguard.training.recipes import RECIPES, SCHEDULES
+from tinyguard.training.recipes import EXIT_ATTACKS, RECIPES, SCHEDULES
 
 if TYPE_CHECKING:
     from tinyguard.data import Samples
@@ -53,6 +53,14 @@ _LISTING = "\n".join(f"  {recipe.name:12} {recipe.summary}" for recipe in RECIPE
     "--clean", type=click.FloatRange(0, 1), help="pgd-at, fast, int8-at: weight of clean images in the loss."
 )
 @click.option("--beta", type=click.FloatRange(min=0), help="trades: weight of the divergence.")
+@click.option(
+    "--exit-attack", type=click.Choice(EXIT_ATTACKS),
+    help="Several exits: the mean loss of all, or each exit's own, of which the worst for all is kept.",
+)  # fmt: skip
+@click.option(
+    "--adversarial-weight", type=click.FloatRange(min=0),
+    help="Several exits: weight of attacked images in the loss, clean ones 1. 0 with exits-at: no attack.",
+)  # fmt: skip
 @click.option("--auxiliary", multiple=True, metavar="SOURCE", help="ensemble-at: a static network; give two.")
 @click.option(
     "--rescale/--keep-scales", default=None, help="int8-at: weight scales follow the weights (the default)."
@@ -130,7 +138,7 @@ def _given(options: dict[str, Any]) -> dict[str, Any]:
     """What was typed, as settings have it."""
     names = (
         "steps", "epochs", "warm_up", "images", "batch", "rate", "warm_up_rate", "average", "patience",
-        "clean", "beta", "rescale", "augment", "seed",
+        "clean", "beta", "rescale", "augment", "seed", "exit_attack", "adversarial_weight",
     )  # fmt: skip
     given = {name: options[name] for name in names}
     given["eps"] = _share("eps", options["eps"])

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from tinyguard.errors import TinyguardError
@@ -61,6 +62,15 @@ def find_output(outputs: Any, wanted: str | int | None) -> int:
     if wanted is None and len(named) == 1:
         return 0
     return find_named([(name, tuple(tensor.shape[1:])) for name, tensor in named], wanted)
+
+
+def check_exits(outputs: Any) -> None:
+    """Raise TinyguardError unless there are several outputs, and all have one number of elements."""
+    shapes = [tuple(tensor.shape[1:]) for tensor in outputs_of(outputs)]
+    if len(shapes) < 2 or len({prod(shape) for shape in shapes}) > 1:
+        raise TinyguardError(
+            f"exits are outputs of one size, and the network has {', '.join(map(str, shapes))}"
+        )
 
 
 def find_named(named: Sequence[tuple[str, tuple[int, ...]]], wanted: str | int | None) -> int:

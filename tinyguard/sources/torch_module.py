@@ -210,6 +210,19 @@ class WithoutEnding(torch.nn.Module):
         return watch.of(values)[0]
 
 
+class WithoutEndings(torch.nn.Module):
+    """`network`, returning what the final softmax or sigmoid of each of some outputs was given."""
+
+    def __init__(self, network: torch.nn.Module, outputs: Sequence[int]) -> None:
+        super().__init__()
+        self.network, self.outputs = network, outputs
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        with _Watch() as watch:
+            values = outputs_of(self.network(x))
+        return tuple(watch.of(values[number])[0] for number in self.outputs)
+
+
 def _ending(network: torch.nn.Module, x: torch.Tensor, output: int) -> str:
     with _Watch() as watch:
         values = output_of(network(x), output)

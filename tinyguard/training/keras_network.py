@@ -20,7 +20,7 @@ from tinyguard.sources.one_output import find_named
 from tinyguard.tflite.metadata import Normalization
 from tinyguard.training.float_network import FloatNetwork
 from tinyguard.training.pixels import pixels_of
-from tinyguard.training.recipes import Settings
+from tinyguard.training.recipes import RECIPES, Settings
 from tinyguard.training.trainable_network import State, TrainableNetwork
 
 # Of batch norms' statistics, PyTorch's: with Keras' 0.99 those of clean images would stay for epochs.
@@ -46,10 +46,15 @@ class KerasSource:
         self._keras = _keras_on_torch(path)
         with quiet(f"loading {path}"):
             self._model = self._keras.models.load_model(path, compile=False)
-        self._model = self._alone(output)
+        exits = RECIPES[settings.recipe].exits
+        self._model = self._model if exits else self._alone(output)
         self._momenta = {layer.name: layer.momentum for layer in self._batch_norms(self._model)}
         self._shape = shape
-        self._options: dict[str, Any] = {"normalization": normalization, "bfloat16": settings.bfloat16}
+        self._options: dict[str, Any] = {
+            "normalization": normalization,
+            "bfloat16": settings.bfloat16,
+            "exits": exits,
+        }
         self._network = self._trainable(self._model)
         self.key = hashlib.sha256(path.read_bytes()).hexdigest()
         self._models = {id(self._network): self._model}

@@ -34,8 +34,17 @@ def weakened(objective: Any, share: float) -> Objective:
 
 
 def cross_entropy_of(y: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The sum over the batch, which is what an ascent takes: each sample's gradient is then its own."""
-    return lambda logits: functional.cross_entropy(logits, y, reduction="sum")
+    """The sum over the batch, which is what an ascent takes: each sample's gradient is then its own. Of
+    logits (N, exits, classes) the mean over exits."""
+
+    def total(logits: torch.Tensor) -> torch.Tensor:
+        if logits.ndim == 2:
+            return functional.cross_entropy(logits, y, reduction="sum")
+        exits = logits.shape[1]
+        flat = logits.flatten(0, 1)
+        return functional.cross_entropy(flat, y.repeat_interleave(exits), reduction="sum") / exits
+
+    return total
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,11 @@ class TorchSource:
         settings: Settings,
         output: str | None,
     ) -> None:
-        self._options: dict[str, Any] = {"normalization": normalization, "bfloat16": settings.bfloat16}
+        self._options: dict[str, Any] = {
+            "normalization": normalization,
+            "bfloat16": settings.bfloat16,
+            "exits": RECIPES[settings.recipe].exits,
+        }
         self._shape, self._chosen = shape, output is not None
         self._network = FloatNetwork(open_torch(text), shape, output=output, **self._options)
         self._options["output"] = self._network.output
@@ -156,6 +160,8 @@ def open_source(
         )
     if integer:
         return IntegerSource(path, settings, output)
+    if RECIPES[settings.recipe].exits and output is not None:
+        raise TinyguardError(f"{settings.recipe} trains every exit, and --output names one: leave it out")
     if path.suffix in (*KERAS_ENDINGS, *TORCH_FILES, ".onnx") and not path.is_file():
         raise TinyguardError(f"source {text} is not there: give the float network's file")
     if path.suffix in KERAS_ENDINGS:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-ORDER, CROPS, START, SOURCE, LAYERS = range(5)  # what is drawn for: each has its own stream
+ORDER, CROPS, START, SOURCE, LAYERS, CLASSES = range(6)  # what is drawn for: each has its own stream
 
 
 @dataclass(frozen=True)

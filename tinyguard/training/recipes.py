@@ -11,19 +11,21 @@ from typing import Any
 from tinyguard.errors import TinyguardError, unknown
 
 SCHEDULES = ("paper", "cpu")
+EXIT_ATTACKS = ("max-average", "average")
 PAPER_EPS = 0.008
 PAPER_STEPS = 10
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """`integer`: it trains a .tflite's integer network. `of_paper`: of Costa & Pinto 2024 (arXiv 2404.05688),
-    whose attack steps by eps / 10."""
+    """`integer`: it trains a .tflite's integer network. `exits`: it trains all exits of a network that has
+    several. `of_paper`: of Costa & Pinto 2024 (arXiv 2404.05688), whose attack steps by eps / 10."""
 
     name: str
     summary: str
     of_paper: bool = False
     integer: bool = False
+    exits: bool = False
 
 
 RECIPES: Mapping[str, Recipe] = MappingProxyType(
@@ -43,6 +45,11 @@ RECIPES: Mapping[str, Recipe] = MappingProxyType(
             Recipe("trades", "cross-entropy on clean images, KL divergence to PGD's examples"),
             Recipe("fast", "one step from a random start, watched by PGD"),
             Recipe("int8-at", "PGD on the integer network of a .tflite, trained itself", integer=True),
+            Recipe("exits-at", "several exits: cross-entropy on clean and attacked images", exits=True),
+            Recipe("exits-skd", "exits-at, and the clean last exit teaches the clean others", exits=True),
+            Recipe("exits-ard", "exits-at, and the clean last exit teaches the attacked others", exits=True),
+            Recipe("exits-lw", "exits-at with small weights in each exit's last layer", exits=True),
+            Recipe("neo-kd", "exits-at, distilled from neighbours and to disjoint classes", exits=True),
         )
     }
 )
@@ -57,7 +64,10 @@ class Settings:
     each epoch (None: all). `average` of a step's moving average of the weights stays. Of one recipe each:
     `temperature` and `alpha` (distill), `beta` (trades), `entropy` and `iterations` (sinkhorn-at), `clean`
     (int8-at: the fraction of the loss that clean images have), `rescale` (int8-at). Over the fraction `rise`
-    of the first phase the radius grows from nothing.
+    of the first phase the radius grows from nothing; `rise_steps` says it in optimizer steps. Of several
+    exits: `exit_attack` is one of EXIT_ATTACKS, `adversarial_weight` what the loss on attacked
+    images weighs, clean ones 1; 0 trains exits-at without an attack. `drops`: (fraction of the phase, factor
+    of the rate from there on) in place of a cosine.
     """
 
     recipe: str
@@ -86,6 +96,10 @@ class Settings:
     clean: float = 0.0
     rescale: bool = True
     rise: float = 0.0
+    rise_steps: int = 0
+    exit_attack: str = "max-average"
+    adversarial_weight: float = 1.0
+    drops: tuple[tuple[float, float], ...] = ()
 
     @property
     def ascent_step(self) -> float:
@@ -113,6 +127,16 @@ _OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
         "rise": 0.4,
     },
 }
+_OF_EXITS: Mapping[str, Any] = {
+    # The schedule that Triple Wins released for MNIST: 13,100 iterations, drops after 11,700 and 12,900.
+    "batch": 256,
+    "epochs": 56,
+    "rate": 0.033,
+    "steps": 7,
+    "eps": 0.3,
+    "drops": ((117 / 131, 0.1), (129 / 131, 0.01)),
+    "patience": 1000,
+}
 _CPU: Mapping[str, Any] = {
     "batch": 128,
     "steps": 3,
@@ -126,11 +150,29 @@ _CPU_OF_RECIPE: Mapping[str, Mapping[str, Any]] = {
     "fast": {"warm_up": 0, "epochs": 15, "images": None, "rate": 0.1},
     "int8-at": {"warm_up": 0, "rate": 5e-4},
 }
+_CPU_OF_EXITS: Mapping[str, Any] = {
+    "batch": 128,
+    "epochs": 15,
+    "images": 12_800,
+    "optimizer": "adam",
+    "rate": 2e-3,
+    "weight_decay": 0.0,
+    "steps": 5,
+    "drops": ((0.6, 0.3), (0.85, 0.05)),
+    "rise_steps": 400,
+}
+
+
+def _exits() -> list[str]:
+    return [name for name, recipe in RECIPES.items() if recipe.exits]
+
 
 _ONLY_OF: Mapping[str, tuple[str, ...]] = {
     "clean": ("pgd-at", "fast", "int8-at"),
     "beta": ("trades",),
     "rescale": ("int8-at",),
+    **dict.fromkeys(("exit_attack", "adversarial_weight"), tuple(_exits())),
+    "warm_up": tuple(name for name, recipe in RECIPES.items() if not recipe.exits),
 }
 
 
@@ -146,17 +188,20 @@ def settings_for(recipe: str, schedule: str, given: Mapping[str, Any]) -> Settin
 
     Raises TinyguardError for unknown names, for what says nothing to the recipe and for no epochs at all.
     """
-    find_recipe(recipe)
+    exits = find_recipe(recipe).exits
     if schedule not in SCHEDULES:
         raise TinyguardError(f"no schedule named {schedule!r}: type --schedule {' or '.join(SCHEDULES)}")
-    values = dict(_OF_RECIPE.get(recipe, {}))
-    if schedule == "cpu":
+    values = dict(_OF_EXITS if exits else _OF_RECIPE.get(recipe, {}))
+    if schedule == "cpu" and exits:
+        values |= _CPU_OF_EXITS
+    elif schedule == "cpu":
         values |= {**_CPU, **_CPU_OF_RECIPE.get(recipe, {})}
     typed = {name: value for name, value in given.items() if value is not None}
     for name in typed:
         if recipe not in _ONLY_OF.get(name, (recipe,)):
             raise TinyguardError(
-                f"--{name} says nothing to {recipe}, only to {', '.join(_ONLY_OF[name])}: leave it out"
+                f"--{name.replace('_', '-')} says nothing to {recipe}, only to {', '.join(_ONLY_OF[name])}: "
+                "leave it out"
             )
     settings = replace(Settings(recipe, schedule), **{**values, **typed})
     if settings.warm_up + settings.epochs == 0:

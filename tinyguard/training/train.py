@@ -20,11 +20,12 @@ from tinyguard.files import write_atomically
 from tinyguard.tflite.metadata import Normalization
 from tinyguard.training.augmentation import Images
 from tinyguard.training.auxiliary import auxiliary_networks
+from tinyguard.training.exit_objective import TERMS, MultiExit
 from tinyguard.training.loop import train
 from tinyguard.training.objectives import Adversarial, Distillation, Ensemble, Objective, Sinkhorn, Trades
 from tinyguard.training.opened import Source, open_source
 from tinyguard.training.phases import ascent_of, fast_objective, phases_of
-from tinyguard.training.recipes import Settings
+from tinyguard.training.recipes import RECIPES, Settings
 from tinyguard.training.trainable_network import TrainableNetwork
 
 _HELD_OUT = 1000
@@ -76,7 +77,7 @@ def run(job: Job, watcher: Watcher | None = None) -> dict[str, Any]:
     network, objective = _prepare(job, source, data, watcher)
     progress = train(
         network,
-        phases_of(job.settings, objective),
+        phases_of(job.settings, objective, len(data)),
         data,
         held_out,
         job.settings,
@@ -117,6 +118,9 @@ def _prepare(job: Job, source: Source, data: Images, watcher: Watcher) -> tuple[
     """The network to train and the recipe's objective."""
     settings, network = job.settings, source.network
     ascent = ascent_of(settings)
+    if RECIPES[settings.recipe].exits:
+        term = TERMS.get(settings.recipe)
+        return network, MultiExit(ascent, settings.exit_attack, settings.adversarial_weight, term)
     match settings.recipe:
         case "fast":
             return network, fast_objective(settings)

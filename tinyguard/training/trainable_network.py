@@ -16,7 +16,7 @@ State = dict[str, torch.Tensor]
 
 class TrainableNetwork(Protocol):
     """A classifier in training. Inputs `x` are float32 [0, 1] pixels in the network's own layout,
-    logits float32 (N, classes)."""
+    logits float32 (N, classes), of a `MultiExitNetwork` (N, exits, classes)."""
 
     @property
     def space(self) -> Space:
@@ -52,6 +52,21 @@ class TrainableNetwork(Protocol):
 
     def load(self, state: State) -> None:
         """Fill the network with copies of `state`."""
+        ...
+
+
+class MultiExitNetwork(TrainableNetwork, Protocol):
+    """A classifier with several exits, shallowest first."""
+
+    @property
+    def exits(self) -> int: ...
+
+    def attacked_at(self, place: int) -> Callable[[torch.Tensor], torch.Tensor]:
+        """`attacked` of one exit alone: logits (N, classes)."""
+        ...
+
+    def last_matrices(self) -> list[torch.Tensor]:
+        """The matrix that makes each exit's logits, with a gradient."""
         ...
 
 
