@@ -248,6 +248,13 @@ def test_without_weight_nothing_is_attacked() -> None:
     torch.testing.assert_close(loss, label_cross_entropy(network.logits(x), y).sum())
 
 
+def test_a_run_without_an_attack_keeps_its_most_accurate_epoch() -> None:
+    given = {"epochs": 3, "images": 256, "batch": 32, "adversarial_weight": 0.0, "average": 0.5}
+    settings = settings_for("exits-at", "cpu", given)
+    record = run(Job("net.py:network", settings, digits("train", 600), Path("clean.npz")))
+    assert record["clean_accuracy"] == max(epoch["clean_accuracy"] for epoch in record["epochs"])
+
+
 def test_the_schedules_are_those_of_the_card() -> None:
     cpu = settings_for("neo-kd", "cpu", {})
     (phase,) = phases_of(cpu, MultiExit(Ascent(0.3, 0.1, 5)), 54_000)

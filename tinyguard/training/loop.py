@@ -154,7 +154,7 @@ class _Run:
     def _rank(self, score: Score) -> tuple[float, float]:
         """Robust accuracy first; clean accuracy where the recipe shows the network no attack."""
         pair = score.robust, score.clean
-        return pair if self.settings.recipe != "distill" else (pair[1], pair[0])
+        return pair if self.settings.attacks else (pair[1], pair[0])
 
     def _go_back(self) -> None:
         """Take up the best epoch again, with an optimizer that has forgotten the way from there."""

@@ -102,6 +102,11 @@ class Settings:
     drops: tuple[tuple[float, float], ...] = ()
 
     @property
+    def attacks(self) -> bool:
+        """Whether the recipe shows the network attacked images."""
+        return self.recipe != "distill" and (self.recipe != "exits-at" or self.adversarial_weight > 0)
+
+    @property
     def ascent_step(self) -> float:
         """The paper's eps / 10 where its recipes take its 10 steps, otherwise 2.5 eps / steps (Madry et al.),
         so that fewer steps reach the edge of the ball too."""
