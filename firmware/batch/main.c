@@ -6,12 +6,13 @@
 
 #include "stream.h"
 #include "tinyguard/settings.h"
+#include "tinyguard/stages.h"
 
 static void run(const tg_model *model)
 {
     tg_settings_to_file(model); /* models share the arena */
-    for (uint32_t i = 0; i < model->layer_count; i++) {
-        model->layers[i].run();
+    for (uint32_t layer = 0; layer < model->layer_count;) {
+        layer = tg_run_stage(model, layer);
     }
 }
 

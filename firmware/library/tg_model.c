@@ -2,11 +2,15 @@
 #include "tg_model.h"
 
 #include "tinyguard/settings.h"
+#include "tinyguard/stages.h"
+
+static uint32_t next_layer;
 
 void tg_model_init(void)
 {
     /* Weights are constant and every layer writes before it reads: there are settings, at most. */
     tg_settings_to_file(&tg_the_model);
+    next_layer = 0;
 }
 
 int tg_model_set(uint32_t setting, const uint32_t *value, uint32_t words)
@@ -49,11 +53,31 @@ void tg_model_seed(uint32_t low, uint32_t high)
 #endif
 }
 
+void tg_model_begin(void)
+{
+    next_layer = 0;
+}
+
+int tg_model_next(void)
+{
+    next_layer = tg_run_stage(&tg_the_model, next_layer);
+    if (next_layer == tg_the_model.layer_count) {
+        next_layer = 0;
+        return 0;
+    }
+    return 1;
+}
+
 void tg_model_invoke(void)
 {
-    for (uint32_t i = 0; i < tg_the_model.layer_count; i++) {
-        tg_the_model.layers[i].run();
+    tg_model_begin();
+    while (tg_model_next()) {
     }
+}
+
+const int32_t *tg_model_decision(void)
+{
+    return tg_the_model.taken;
 }
 
 void *tg_model_input(uint32_t index)

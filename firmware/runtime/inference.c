@@ -8,6 +8,9 @@
 #include "settings.h"
 #include "stack.h"
 #include "tinyguard/port.h"
+#ifdef TG_STAGES
+#include "tinyguard/stages.h"
+#endif
 
 void tg_inference_forget(void)
 {
@@ -112,6 +115,16 @@ uint32_t tg_inference_used(uint16_t output)
     return used < size ? used : size;
 }
 
+#ifdef TG_STAGES
+/* Cold code is compiled for size. */
+static __attribute__((noinline, cold)) void run_stages(void)
+{
+    for (uint32_t layer = 0; layer < tg_the_model.layer_count;) {
+        layer = tg_run_stage(&tg_the_model, layer);
+    }
+}
+#endif
+
 tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end)
 {
     bool disturbed = tg_frame_pending();
@@ -126,6 +139,12 @@ tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end)
     }
 
     const uint64_t start = tg_port_counter_read();
+#ifdef TG_STAGES
+    if (first == 0 && end == tg_the_model.layer_count) {
+        run_stages();
+        first = end;
+    }
+#endif
     for (uint16_t layer = first; layer < end; layer++) {
         tg_the_model.layers[layer].run();
     }

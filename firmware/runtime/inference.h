@@ -37,7 +37,8 @@ bool tg_inference_counts_used(uint16_t output);
 /* Bytes of an output that mean something: never more than it has, whatever the network counted. */
 uint32_t tg_inference_used(uint16_t output);
 
-/* Run the layers first <= layer < end and measure them. The caller has checked the order. */
+/* Run the layers first <= layer < end and measure them; of all layers those up to the exit that is taken. The
+   caller has checked the order. */
 tg_invoke_reply tg_inference_run(uint16_t first, uint16_t end);
 
 /* The first `max` bytes of the outputs, one after the other; returns how many there were. Before one of variable

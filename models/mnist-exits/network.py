@@ -3,12 +3,15 @@
 
 Source: the network that Triple Wins (Hu et al. 2020, arXiv 2002.10025) released and NEO-KD (Ham et al. 2023,
 arXiv 2311.00428) took over; the widths are ours. The heads of exits 1 and 2 have no ReLU inside, so that
-their three layers are one matrix: `folded_half` takes the weights that `half` was trained to and multiplies
-them out.
+their three layers are one matrix: `folded_half` is `half` with these multiplied out, and `python network.py
+IN.npz OUT.npz` does so with the weights.
 """
 
-from typing import Any
+import sys
+from collections.abc import Mapping
+from pathlib import Path
 
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional as F
@@ -35,23 +38,23 @@ class Head(nn.Sequential):
 
 
 class FoldedHead(nn.Sequential):
-    """A head without ReLU as one matrix; a state of three layers is multiplied out when it is loaded."""
+    """A head without ReLU as one matrix."""
 
     def __init__(self, inputs: int) -> None:
         super().__init__(nn.Linear(inputs, CLASSES), nn.Softmax(1))
-        self.register_load_state_dict_pre_hook(_fold)
 
 
-def _fold(head: nn.Module, state: dict[str, torch.Tensor], prefix: str, *rest: Any) -> None:
-    """Replace the layers `0`, `2` and `3` of a Head, with dropout as `1`, by their product."""
-    del head, rest
-    if f"{prefix}3.weight" not in state:
-        return
-    weight, bias = state.pop(f"{prefix}0.weight").double(), state.pop(f"{prefix}0.bias").double()
-    for place in (2, 3):
-        matrix = state.pop(f"{prefix}{place}.weight").double()
-        weight, bias = matrix @ weight, matrix @ bias + state.pop(f"{prefix}{place}.bias").double()
-    state[f"{prefix}0.weight"], state[f"{prefix}0.bias"] = weight.float(), bias.float()
+def folded(state: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The state of a folded network from that of a trained one: of exits 1 and 2 the layers `0`, `2` and `3`,
+    with dropout as `1`, multiplied out in float64."""
+    result = {name: value for name, value in state.items() if not name.startswith(("exit1.", "exit2."))}
+    for head in ("exit1", "exit2"):
+        weight, bias = (state[f"{head}.0.{part}"].double() for part in ("weight", "bias"))
+        for place in (2, 3):
+            matrix = state[f"{head}.{place}.weight"].double()
+            weight, bias = matrix @ weight, matrix @ bias + state[f"{head}.{place}.bias"].double()
+        result[f"{head}.0.weight"], result[f"{head}.0.bias"] = weight.float(), bias.float()
+    return result
 
 
 class SmallCNN(nn.Module):
@@ -102,7 +105,7 @@ def quarter() -> nn.Module:
 
 
 def folded_full() -> nn.Module:
-    """`full` with exits 1 and 2 as one matrix each; takes the weights of `full` too."""
+    """`full` with exits 1 and 2 as one matrix each."""
     return _network(1, folded=True)
 
 
@@ -114,3 +117,13 @@ def folded_half() -> nn.Module:
 def folded_quarter() -> nn.Module:
     """The same of `quarter`."""
     return _network(0.25, folded=True)
+
+
+def _fold_file(source: Path, target: Path) -> None:
+    with np.load(source, allow_pickle=False) as arrays:
+        state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+    np.savez_compressed(target, **{name: value.numpy() for name, value in folded(state).items()})
+
+
+if __name__ == "__main__":
+    _fold_file(Path(sys.argv[1]), Path(sys.argv[2]))

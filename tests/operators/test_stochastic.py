@@ -12,6 +12,7 @@ from tests.codegen.networks import chain
 from tests.kernels.agreement import needs_emulator
 from tests.operators.builder import GraphBuilder
 from tinyguard import passes
+from tinyguard.arithmetic.entropy import entropy_table
 from tinyguard.backends.compiled import CompiledBackend
 from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.boards import load
@@ -21,9 +22,9 @@ from tinyguard.codegen.repeats import find_repeats
 from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import ENTROPY_UNITS as UNITS
 from tinyguard.operators import Target, resolve
 from tinyguard.operators.dropout import kept
-from tinyguard.operators.monte_carlo import UNITS, entropy_table
 from tinyguard.simulator.choose_layer import layer_of
 from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph

@@ -22,7 +22,7 @@ from tinyguard.tflite.metadata import (
 from tinyguard.tflite.record import RESERVED, registry
 
 PLAIN = Metadata.of(normalization=Normalization((0.0,), (255.0,)), class_names=("cat", "dög"))
-RECORD = replace(PLAIN, extra={"exits": [1, 2]})
+RECORD = replace(PLAIN, extra={"later": [1, 2]})
 EMPTY_FILE = encode(Table("Model", {"version": 3, "description": "a file", "buffers": (Table("Buffer"),)}))
 
 

@@ -28,7 +28,7 @@ SQUEEZING = Squeezing((MEDIAN,), 40)
 SITE = read_graph(DIGITS).node_name(site_layers(read_graph(DIGITS))[-1])
 STOCHASTIC = Stochastic((SITE,), 26, 3, 7, 512)
 FILTER = {"name": "median", "size": 3}
-NAMES = ("filters", "exits", "class_names", "version", "requires")
+NAMES = ("filters", "later", "class_names", "version", "requires")
 
 
 def two_outputs() -> bytes:
@@ -76,8 +76,8 @@ def test_a_section_that_is_mistyped_is_refused() -> None:
 
 @pytest.mark.parametrize("version", [1, 2])
 def test_earlier_records_require_what_is_there(version: int) -> None:
-    found = parse_metadata(record_of(version=version, filters=[FILTER], exits=[1]))
-    assert (found.filters, found.requires, found.extra) == ((MEDIAN,), ("filters",), {"exits": [1]})
+    found = parse_metadata(record_of(version=version, filters=[FILTER], later=[1]))
+    assert (found.filters, found.requires, found.extra) == ((MEDIAN,), ("filters",), {"later": [1]})
     assert json.loads(format_metadata(found))["version"] == 3
     assert parse_metadata(record_of(version=version, filters=[])) == Metadata()
 
@@ -92,10 +92,10 @@ def test_earlier_records_require_what_is_there(version: int) -> None:
         ({"requires": ["filters", "filters"], "filters": [FILTER]}, "different names"),
         ({"requires": [["filters"]], "filters": [FILTER]}, "requires is not a list"),
         (
-            {"requires": ["exits"], "exits": [1]},
-            "needs the section 'exits', which this tinyguard does not know",
+            {"requires": ["later"], "later": [1]},
+            "needs the section 'later', which this tinyguard does not know",
         ),
-        ({"requires": ["exits"]}, "needs the section 'exits', which is not there"),
+        ({"requires": ["later"]}, "needs the section 'later', which is not there"),
         ({"requires": ["filters"]}, "needs the section 'filters', which is not there"),
         ({"requires": ["version"]}, "needs the section 'version', which is not there"),
         ({"requires": []} | {"filters": [FILTER]}, "has the section 'filters' and does not require it"),
@@ -114,10 +114,10 @@ def test_what_it_requires_must_be_there_and_known(sections: dict[str, Any], word
 
 def test_a_file_whose_section_is_unknown_is_refused_only_where_it_is_required() -> None:
     kept = Metadata.of(filters=(MEDIAN,), class_names=("a",))
-    content = format_metadata(Metadata(kept.sections, MappingProxyType({"exits": {"at": [3]}})))
-    assert json.loads(format_metadata(parse_metadata(content)))["exits"] == {"at": [3]}
-    required = content.replace(b'"requires":["filters"]', b'"requires":["filters","exits"]')
-    with pytest.raises(TinyguardError, match=r"needs the section 'exits'.*update tinyguard"):
+    content = format_metadata(Metadata(kept.sections, MappingProxyType({"later": {"at": [3]}})))
+    assert json.loads(format_metadata(parse_metadata(content)))["later"] == {"at": [3]}
+    required = content.replace(b'"requires":["filters"]', b'"requires":["filters","later"]')
+    with pytest.raises(TinyguardError, match=r"needs the section 'later'.*update tinyguard"):
         parse_metadata(required)
 
 
@@ -153,7 +153,7 @@ JSON = st.recursive(
 @given(
     st.integers(1, 3),
     JSON | st.lists(st.sampled_from((*NAMES, "outputs", "stochastic", "toy")), max_size=3),
-    st.dictionaries(st.sampled_from([*registry(), "exits", "toy"]), JSON, max_size=4),
+    st.dictionaries(st.sampled_from([*registry(), "later", "toy"]), JSON, max_size=4),
 )
 def test_hostile_records_are_read_or_refused_in_one_line(
     version: int, requires: Any, sections: dict[str, Any]
@@ -169,7 +169,7 @@ def test_deep_nesting_is_read_or_refused(depth: int) -> None:
     nested = b"[" * depth + b"]" * depth
     for content in (
         b'{"version": 3, "requires": %b}' % nested,
-        b'{"version": 3, "requires": [], "exits": %b}' % nested,
+        b'{"version": 3, "requires": [], "later": %b}' % nested,
         b'{"version": 3, "requires": ["filters"], "filters": %b}' % nested,
     ):
         found = read_or_refused(content)

@@ -4,17 +4,21 @@
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 
 from tinyguard.codegen.batch import Batch
 from tinyguard.graph import Graph
+from tinyguard.graph.answer import DECISION
 
 
 def with_every_tensor_as_output(graph: Graph) -> Graph:
-    """The same network with each computed tensor an output, so that the plan keeps them all."""
+    """The same network with each computed tensor an output, so that the plan keeps them all, and computed
+    whole, whatever an exit decides."""
     every = tuple(index for node in graph.nodes for index in node.outputs)
-    return replace(graph, outputs=every)
+    roles = {index: role for index, role in graph.roles.items() if role != DECISION.name}
+    return replace(graph, outputs=every, roles=MappingProxyType(roles))
 
 
 class CompiledBackend:

@@ -22,10 +22,13 @@ def link_bytes(board: Board) -> int:
     return _up(port_state_bytes(board) + _runtime_state_bytes(board), _LINK_ALIGNMENT)
 
 
-def board_header(board: Board, runtime_state_bytes: int | None = None, build_id: str = VERSION) -> str:
+def board_header(
+    board: Board, runtime_state_bytes: int | None = None, build_id: str = VERSION, stages: bool = False
+) -> str:
     """Text of board.h. `runtime_state_bytes` replaces the runtime's own figure, for another main loop.
 
-    `build_id` is what the board tells of its build, 16 characters at most.
+    `build_id` is what the board tells of its build, 16 characters at most. `stages`: the network has exits,
+    and the runtime is one that stops at them.
     """
     runtime = _runtime_state_bytes(board) if runtime_state_bytes is None else runtime_state_bytes
     interrupts = [board.uart.irq] + ([board.counter.irq] if board.counter else [])
@@ -57,6 +60,8 @@ def board_header(board: Board, runtime_state_bytes: int | None = None, build_id:
         f'#define TG_BUILD_ID "{build_id[:BUILD_ID_LENGTH]}"',
         "#endif",
     ]
+    if stages:
+        lines += ["", "#define TG_STAGES 1"]
     body = "\n".join(lines)
     return (
         f"{C_HEAD}/* {board.title}, generated from boards/{board.name}.toml. */\n"

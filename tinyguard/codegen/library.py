@@ -15,12 +15,13 @@ from tinyguard.codegen.readme import library_readme
 from tinyguard.codegen.settings_tables import macro_name
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Setting, Tensor
+from tinyguard.graph.multi_exit import stages_of
 from tinyguard.graph.settings import to_words
 from tinyguard.license import C_HEAD, MAKE_HEAD, license_text
 from tinyguard.operators import PORTABLE, Target
 from tinyguard.paths import data_folder
 
-_TYPES = ("/model.h", "/settings.h")
+_TYPES = ("/model.h", "/settings.h", "/stages.h")
 # One rounding per float operation, as the reference has it; kernels read codes a word at a time.
 _FLAGS = "-ffp-contract=off -fno-strict-aliasing"
 
@@ -50,6 +51,18 @@ extern "C" {{
 {settings}
 void tg_model_init(void);
 void tg_model_invoke(void);
+
+/* A network with exits stage by stage, for an application that stops when its time or energy is up. After an
+   input is written, tg_model_begin and then tg_model_next until it returns 0: the answer stands in output 0.
+   While it returns 1, output 0 holds no answer, and the scores of exit i, from 1, stand in output 1 + i
+   once stage i has run. Without exits there is one stage. tg_model_invoke does all of it. */
+#define TG_MODEL_STAGES {stages}u
+void tg_model_begin(void);
+int tg_model_next(void);
+
+/* Exit taken, from 1 (0: none yet), its largest probability in 1/256, its entropy in 1/1024 bit, the margin
+   of its two largest logits in codes; null for a network without exits. */
+const int32_t *tg_model_decision(void);
 
 /* Settings are numbers that layers read when they run. They hold until set again; tg_model_init puts them
    back to the file's. A value is one 32-bit word for each entry, of a 64-bit one two, the low word first;
@@ -159,6 +172,7 @@ def _header(model: ModelSource, prefix: str | None) -> str:
         inputs=len(graph.inputs),
         outputs=len(graph.outputs),
         setting_count=len(graph.settings),
+        stages=max(1, len(stages_of(graph))),
         tensors="\n\n".join(tensors),
         settings="".join(_setting_lines(i, setting) for i, setting in enumerate(graph.settings)),
     )

@@ -2,7 +2,8 @@
 """The static memory plan: every activation at a fixed offset of one arena.
 
 Tensors that are views of each other or computed in place share a buffer; buffers that are never
-alive together share bytes.
+alive together share bytes. An output that its layer carries on from an input has the input's buffer whatever
+else would be smaller.
 """
 
 from collections.abc import Mapping, Sequence
@@ -80,6 +81,8 @@ class _Grouping:
         """Output 0 joins the buffer it is a view of or overwrites; otherwise it gets its own."""
         node = operator.node
         target = node.outputs[0]
+        if self.carry(operator, 0):
+            return
         if operator.is_view:
             source = node.inputs[0]
             constant = self.constants.get(source, source)
@@ -97,6 +100,15 @@ class _Grouping:
                 self.join(target, group)
                 return
         self.start(target, step)
+
+    def carry(self, operator: Operator, output: int) -> bool:
+        """Whether this output lies in the memory of an input that it carries on."""
+        place = operator.carried.get(output)
+        source = None if place is None else operator.node.inputs[place]
+        if source is None or source in self.graph.outputs:
+            return False
+        self.join(operator.node.outputs[output], self.group_of[source])
+        return True
 
     def requests(self) -> list[Request]:
         groups = {id(group): group for group in self.group_of.values()}.values()
@@ -192,8 +204,9 @@ def _grouped(
         grouping.start(tensor, -1)
     for step, (operator, kernel) in enumerate(zip(operators, kernels, strict=True)):
         grouping.place_output(operator, step, kernel.in_place(operator) if in_place else ())
-        for tensor in operator.node.outputs[1:]:
-            grouping.start(tensor, step)
+        for number, tensor in enumerate(operator.node.outputs[1:], start=1):
+            if not grouping.carry(operator, number):
+                grouping.start(tensor, step)
     fixed = [graph.tensors[index].name for index in graph.outputs if index in grouping.constants]
     if fixed:
         raise TinyguardError(f"output '{fixed[0]}' is a constant that no input reaches; leave it out")

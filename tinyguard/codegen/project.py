@@ -17,12 +17,14 @@ from tinyguard.codegen.readme import firmware_readme
 from tinyguard.codegen.source import ModelSource
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
+from tinyguard.graph.multi_exit import stages_of
 from tinyguard.license import MAKE_HEAD, license_text
 from tinyguard.paths import data_folder
 from tinyguard.toolchain.cmsis_nn import find_cmsis_nn
 from tinyguard.toolchain.makefile import makefile
 
 _OURS = "Makefile"  # a folder without it is not one of ours, and is not overwritten
+_SELDOM_RUN = ("runtime/settings.c",)  # compiled for size
 _CMSIS_NN_HEADER = "cmsis_nn.h"
 
 
@@ -50,7 +52,7 @@ def write_firmware(model: ModelSource, board: Board, directory: Path, cmsis_nn: 
     printed = model_files([model])
     texts = {
         **printed,
-        "board.h": board_header(board, build_id=build_id(printed)),
+        "board.h": board_header(board, build_id=build_id(printed), stages=bool(stages_of(model.graph))),
         "board.ld": linker_script(board),
         "Makefile": makefile_for(
             [model],
@@ -84,14 +86,15 @@ def makefile_for(
     cmsis_nn: Path | None = None,
 ) -> str:
     """The Makefile of a project of `models`: with CMSIS-NN where they call it."""
+    flags = {name: ("-Os",) for name in sources if name in _SELDOM_RUN}
     if not _calls_cmsis_nn(models):
-        return makefile(board, sources, includes=includes)
+        return makefile(board, sources, includes=includes, file_flags=flags)
     library = find_cmsis_nn(board.core, cmsis_nn)
     text = makefile(
         board,
         sources,
         includes=includes,
-        file_flags={"model.c": ("-isystem", "$(CMSIS_NN)/Include")},
+        file_flags={**flags, "model.c": ("-isystem", "$(CMSIS_NN)/Include")},
         libraries=(f"$(CMSIS_NN)/{library.archive}",),
     )
     where = f"# Your own CMSIS-NN; elsewhere: make CMSIS_NN=DIR\nCMSIS_NN := {library.root}\n"

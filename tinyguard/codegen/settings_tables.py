@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Settings in generated C: where each lies in the arena, and the tables that the runtime checks them by."""
+"""Settings in generated C: where each lies in the arena, and the tables that the runtime checks them by; the
+tables of output lengths and of stages."""
 
 from __future__ import annotations
 
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Setting
+from tinyguard.graph.multi_exit import stages_of
 from tinyguard.graph.settings import to_words
 
 SETTINGS_MAX = 32  # the runtime keeps a bit for each
@@ -79,3 +81,11 @@ def lengths_table(graph: Graph, arena: str, tensor_offset: dict[int, int], prefi
         for index in graph.outputs
     ]
     return "\n".join([f"static const uint32_t *const {prefix}_output_used[] = {{", *rows, "};", ""])
+
+
+def stages_table(graph: Graph, prefix: str) -> str:
+    """C of the array of the layers after which stages end; empty for a network without exits."""
+    ends = [stage.end for stage in stages_of(graph)]
+    if not ends:
+        return ""
+    return f"static const uint16_t {prefix}_stage_ends[] = {{{', '.join(map(str, ends))}}};\n"

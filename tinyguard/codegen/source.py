@@ -1,15 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Graph -> C text: one function per layer, every constant array with its name, shape and layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from tinyguard.codegen.comments import comment, constant_comment, extents, layer_comment
 from tinyguard.codegen.memory import MemoryPlan
-from tinyguard.codegen.settings_tables import lengths_table, settings_table
+from tinyguard.codegen.settings_tables import lengths_table, settings_table, stages_table
 from tinyguard.graph import Graph, Tensor
+from tinyguard.graph.answer import DECISION, tensors_of
+from tinyguard.graph.multi_exit import stages_of
 from tinyguard.kernels import Kernel, choose
 from tinyguard.operators import PORTABLE, Operator, Target
 from tinyguard.operators.base import C_TYPE
@@ -100,7 +102,7 @@ def emit_model(
             parts.append(_tensor_table(tensors[rows], rows))
         table.append(f"    {{{function.name}, {tensors[rows]}, {len(operator.outputs)}}},")
     texts = [part.text if isinstance(part, _Function) else part for part in parts]
-    source.functions = "\n".join(texts) + "\n" + _description(source, table)
+    source.functions = "\n".join(texts) + "\n" + _description(source, table, tensors)
     return source
 
 
@@ -193,26 +195,33 @@ def _tensor_rows(source: ModelSource, tensors: Sequence[Tensor]) -> str:
     return "\n".join(rows)
 
 
-def _description(source: ModelSource, table: list[str]) -> str:
+def _description(source: ModelSource, table: list[str], tables: Mapping[str, str]) -> str:
+    """`tables`: names of tables of tensors by their rows, of which the outputs may be a beginning."""
     graph, prefix = source.graph, source.prefix
     tensors = graph.tensors
     digest = ", ".join(f"0x{byte:02x}" for byte in bytes.fromhex(graph.sha256 or "00" * 32))
     digest = digest[: 6 * 16 - 1] + "\n     " + digest[6 * 16 - 1 :]
     inputs = _tensor_table(f"{prefix}_inputs", _tensor_rows(source, [tensors[i] for i in graph.inputs]))
-    outputs = _tensor_table(f"{prefix}_outputs", _tensor_rows(source, [tensors[i] for i in graph.outputs]))
+    rows = _tensor_rows(source, [tensors[i] for i in graph.outputs])
+    known = next((name for more, name in tables.items() if f"{more}\n".startswith(f"{rows}\n")), None)
+    outputs = "" if known else _tensor_table(f"{prefix}_outputs", rows)
     layers = f"static const tg_layer {prefix}_layers[] = {{\n" + "\n".join(table) + "\n};\n"
     settings = settings_table(graph.settings, source.arena, source.plan.setting_offset, prefix)
     lengths = lengths_table(graph, source.arena, source.plan.tensor_offset, prefix)
-    more = "".join(f"{table}\n" for table in (settings, lengths) if table)
+    stages = stages_table(graph, prefix)
+    more = "".join(f"{table}\n" for table in (settings, lengths, stages) if table)
+    decision = tensors_of(graph, DECISION)[-1:]
+    taken = f"(const int32_t *)(void *)({expression(source, decision[0])})" if stages else "0"
     return f"""{inputs}
 {outputs}
 {layers}
 {more}const tg_model {prefix}_the_model = {{
     {{{digest}}},
-    {prefix}_inputs, {prefix}_outputs, {prefix}_layers,
+    {prefix}_inputs, {known or f"{prefix}_outputs"}, {prefix}_layers,
     {f"{prefix}_settings" if settings else 0}, {f"{prefix}_output_used" if lengths else 0},
+    {f"{prefix}_stage_ends" if stages else 0}, {taken},
     {source.plan.arena_bytes}, {len(graph.inputs)}, {len(graph.outputs)}, {len(source.operators)},
-    {len(graph.settings)},
+    {len(graph.settings)}, {len(stages_of(graph))},
 }};
 """
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node
-from tinyguard.operators.monte_carlo import UNITS
+from tinyguard.graph.answer import ENTROPY_UNITS as UNITS
 from tinyguard.tflite import Metadata, read_graph, read_metadata, with_metadata
 from tinyguard.tflite.record.stochastic import RATES, Stochastic, site_layers
 

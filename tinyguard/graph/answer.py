@@ -99,6 +99,9 @@ UNCERTAINTY = Role(
 )
 PASS = Role("pass", "what one of several passes comes to", beside=True)
 VERSION = Role("version", "the answer to one version of the input", beside=True)
+DECISION = Role("decision", "which exit was taken, and how sure it was", beside=True)
+EXIT = Role("exit", "what one of several exits says, taken or not", beside=True)
+EXIT_SCORES = Role("exit scores", "what an exit said that was reached", beside=True)
 
 
 @functools.cache
@@ -108,7 +111,20 @@ def roles() -> Mapping[str, Role]:
     Raises TinyguardError for a package that brings one whose name is taken.
     """
     by_name = {
-        role.name: role for role in (SCORES, PROBABILITY, VALUES, MAP, MARK, UNCERTAINTY, PASS, VERSION)
+        role.name: role
+        for role in (
+            SCORES,
+            PROBABILITY,
+            VALUES,
+            MAP,
+            MARK,
+            UNCERTAINTY,
+            PASS,
+            VERSION,
+            DECISION,
+            EXIT,
+            EXIT_SCORES,
+        )
     }
     for extension in brought():
         if (

@@ -137,6 +137,13 @@ class Operator(ABC):
         return ()
 
     @property
+    def carried(self) -> dict[int, int]:
+        """Outputs that always lie in the memory of an input, output -> input: what the runtime leaves there
+        when it stops before this layer is what the layer would have left. Only a graph that has the input
+        among its outputs keeps both."""
+        return {}
+
+    @property
     def is_view(self) -> bool:
         """True when output 0 is input 0's bytes under another shape: no code, shared memory."""
         return False

@@ -14,18 +14,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from tinyguard.graph.answer import ENTROPY_UNITS as UNITS
+from tinyguard.arithmetic.entropy import LEVELS, entropy_table, mean_of
 from tinyguard.operators.base import Emission, Operator, c_shape
 
-LEVELS = 256  # of a probability
 UNCERTAINTY = ("predictive entropy", "expected entropy", "mutual information", "abstains")
 _MOST = 2**24  # sums are carried in float32
-
-
-def entropy_table() -> np.ndarray:
-    """int16 (257,): h of 0 to 256."""
-    p = np.arange(LEVELS + 1) / LEVELS
-    return np.rint(-p * np.log2(np.maximum(p, 1e-300)) * UNITS).astype(np.int16)
 
 
 class MonteCarloSum(Operator):
@@ -89,12 +82,11 @@ class MonteCarloMean(Operator):
         assert total is not None
         flat = total.reshape(len(total), -1).astype(np.int64)
         sums, expected = flat[:, :-1], flat[:, -1]
-        mean = (sums + self.passes // 2) // self.passes - LEVELS // 2
+        mean = mean_of(sums, self.passes) - LEVELS // 2
         table = np.append(entropy_table(), 0).astype(np.int64)
         whole, rest = sums // self.passes, sums % self.passes
         predictive = (table[whole] * (self.passes - rest) + table[whole + 1] * rest).sum(axis=1)
-        half = self.passes // 2
-        figures = [(v + half) // self.passes for v in (predictive, expected, predictive - expected)]
+        figures = [mean_of(v, self.passes) for v in (predictive, expected, predictive - expected)]
         abstains = (figures[0] > self.abstain_above) & (self.abstain_above >= 0)
         return (
             mean.astype(np.int8).reshape(len(total), *self.outputs[0].shape),

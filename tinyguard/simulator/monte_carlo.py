@@ -7,7 +7,8 @@ from typing import ClassVar
 
 import torch
 
-from tinyguard.operators.monte_carlo import LEVELS, UNCERTAINTY, MonteCarloMean, MonteCarloSum
+from tinyguard.arithmetic.entropy import LEVELS
+from tinyguard.operators.monte_carlo import UNCERTAINTY, MonteCarloMean, MonteCarloSum
 from tinyguard.simulator.layer import Layer, present
 
 

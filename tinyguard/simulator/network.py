@@ -213,6 +213,21 @@ class Simulator(torch.nn.Module):
                 for index, result in zip(node.outputs, results, strict=True)
             }
 
+    def read(self, indices: Sequence[int], *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Some computed tensors by their indices, as `tensors` gives them, a batch at a time."""
+        check_inputs(self.graph, inputs)
+        wanted = set(indices)
+        parts: dict[int, list[np.ndarray]] = {index: [] for index in indices}
+        for start, end in self._batches(inputs):
+            codes = [torch.from_numpy(np.ascontiguousarray(x[start:end], np.float32)) for x in inputs]
+            with torch.no_grad():
+                for node, results in self._walk(codes):
+                    for index, result in zip(node.outputs, results, strict=True):
+                        if index in wanted:
+                            dtype = self.graph.tensors[index].dtype
+                            parts[index].append(as_floats(result).numpy().astype(dtype))
+        return {index: np.concatenate(pieces) for index, pieces in parts.items()}
+
     def _twin(self, **changes: Any) -> Self:
         """The same network but for some of its attributes. What the layers have prepared serves both."""
         twin = copy.copy(self)

@@ -22,6 +22,7 @@ from tinyguard.errors import TinyguardError, unknown
 from tinyguard.tflite.content import read_bytes
 from tinyguard.tflite.flatbuffer import Table, decode, encode
 from tinyguard.tflite.record import RESERVED, in_order, registry
+from tinyguard.tflite.record.exits import Exits
 from tinyguard.tflite.record.filters import InputFilter
 from tinyguard.tflite.record.normalization import Normalization
 from tinyguard.tflite.record.outputs import Roles
@@ -90,6 +91,10 @@ class Metadata:
     @property
     def squeezing(self) -> Squeezing | None:
         return self.sections.get("squeezing")
+
+    @property
+    def exits(self) -> Exits | None:
+        return self.sections.get("exits")
 
     @property
     def outputs(self) -> Roles | None:
