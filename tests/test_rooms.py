@@ -90,6 +90,7 @@ PERMITTED = {
     "device": Permission(("backends", "device"), "the board as a back end; the protocol that it calls"),
     "dropout": Permission(FORMS, "DROPOUT: its arithmetic; in torch"),
     "elementwise": Permission(FORMS, "operators of each element: what they share; C for DSP cores; for MVE"),
+    "exit_gate": Permission(FORMS, "EXIT_GATE: its arithmetic; in torch"),
     "exits": Permission((*FORMS, "cli", "exits"), "the record's section; the command and its room"),
     "filter": Permission(FORMS, "input filters: what they share; in torch"),
     "filter_bit_depth": Permission(FORMS, "FILTER_BIT_DEPTH: its arithmetic; in torch"),

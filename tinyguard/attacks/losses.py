@@ -8,12 +8,13 @@ comes closer.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch.nn import functional
 
 from tinyguard.attacks.problem import Problem
-from tinyguard.attacks.victim import Objective, Victim
+from tinyguard.attacks.victim import Victim
 from tinyguard.errors import TinyguardError
 
 Loss = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None, float], torch.Tensor]
@@ -74,16 +75,24 @@ def find_loss(name: str, victim: Victim, targeted: bool) -> Loss:
     return LOSSES[name]
 
 
-def objective(problem: Problem, rows: torch.Tensor, loss: Loss) -> Objective:
+@dataclass(frozen=True, eq=False)
+class Climbed:
+    """An `Objective` that is a loss of samples with labels `y` and `targets`, int64 (n,)."""
+
+    loss: Loss
+    y: torch.Tensor
+    targets: torch.Tensor | None
+    step: float
+
+    def __call__(self, logits: torch.Tensor, part: slice) -> torch.Tensor:
+        wanted = None if self.targets is None else self.targets[part]
+        return self.loss(logits, self.y[part], wanted, self.step)
+
+
+def objective(problem: Problem, rows: torch.Tensor, loss: Loss) -> Climbed:
     """`loss` for the samples `rows` of a problem, as `Victim.slope` takes it."""
-    y = problem.y[rows]
     targets = None if problem.targets is None else problem.targets[rows]
-
-    def of(logits: torch.Tensor, part: slice) -> torch.Tensor:
-        wanted = None if targets is None else targets[part]
-        return loss(logits, y[part], wanted, problem.victim.logit_step)
-
-    return of
+    return Climbed(loss, problem.y[rows], targets, problem.victim.logit_step)
 
 
 def score_margin(problem: Problem, scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:

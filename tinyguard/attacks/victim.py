@@ -112,13 +112,15 @@ class IntegerVictim:
                 ]
             logits, decided = zip(*((z, decide(self.graph, y).decided) for y, z in parts), strict=True)
             return Answer(torch.cat(logits), torch.cat(decided))
-        if self.backend is self.simulator:
-            outputs = self.simulator.in_batches(self.space.rounded_codes(x))
-        else:
-            codes = self.backend.run(self.space.code_array(self.space.round(x)))
-            outputs = tuple(torch.from_numpy(y.astype(np.float32)) for y in codes)
-        found = decide(self.graph, outputs)
+        found = decide(self.graph, self.answered(x))
         return Answer(self._shown(found.scores), found.decided)
+
+    def answered(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs (N, ...) of the back end, as float32."""
+        if self.backend is self.simulator:
+            return self.simulator.in_batches(self.space.rounded_codes(x))
+        codes = self.backend.run(self.space.code_array(self.space.round(x)))
+        return tuple(torch.from_numpy(y.astype(np.float32)) for y in codes)
 
     def slope(self, x: torch.Tensor, objective: Objective, backward: bool = True) -> Slope:
         def network(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

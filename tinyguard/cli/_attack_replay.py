@@ -63,6 +63,12 @@ def show_replay(result: Replay) -> None:
     table.add_row("differing bytes", f"[{style}]{result.agreement.differing_bytes:,}[/]")
     table.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
     table.add_row("successes that hold", f"{result.survived:,} of {result.successes:,}")
+    if result.mean_exit is not None:
+        table.add_row(
+            "mean exit", f"{result.mean_exit:.3f}, elsewhere than on the host {result.differing_exits:,}"
+        )
+    if result.per_inference is not None:
+        table.add_row(f"{result.unit} per inference", f"{result.per_inference:,.0f} in the mean")
     console.print(table)
     if result.same_model is False:
         console.print("the inputs were found on another network; the host is this one")

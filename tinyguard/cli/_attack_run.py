@@ -40,11 +40,19 @@ OPTIONS = (
     ),
     click.Option(
         ["--scores"],
-        type=click.Choice(["output", "logits"]),
+        type=click.Choice(["output", "logits", "exit", "decision"]),
         default="output",
         show_default=True,
-        help="What score attacks see; logits are a separate threat model.",
+        help="What score attacks see; logits are a separate threat model. Of a slowdown: the number of the "
+        "exit, or all of the decision.",
     ),
+    click.Option(
+        ["--on"],
+        metavar="GOAL",
+        help="A network with exits: answer (the default), average, max-average, exit:N, slowdown or "
+        "early-wrong.",
+    ),
+    click.Option(["--keep-answer"], is_flag=True, help="A slowdown that keeps the last exit right."),
     click.Option(
         ["--grid"],
         type=click.Choice(["codes", "pixels"]),

@@ -58,6 +58,8 @@ class AttackOptions:
     surface: Path | None
     output: Path | None
     answer: str | None = None
+    on: str | None = None
+    keep_answer: bool = False
 
 
 def run_attack(model: Path, options: AttackOptions) -> AttackRun:
@@ -81,6 +83,8 @@ def run_attack(model: Path, options: AttackOptions) -> AttackRun:
         filter_gradient=options.filter_gradient,
         detector=options.detector,
         output=options.answer,
+        on=options.on,
+        keep_answer=options.keep_answer,
     )
     try:
         return _run(target, cls, setting, options)

@@ -10,6 +10,8 @@ from rich.table import Table
 from tinyguard.cli._options import console
 from tinyguard.robustness.attack_run import AttackRun
 
+_TIMED = {"slowdown": "answered before the last exit", "early-wrong": "answered right"}
+
 
 def show_attack(run: AttackRun, output: Path | None) -> None:
     """A run's figures as a table."""
@@ -21,15 +23,22 @@ def show_attack(run: AttackRun, output: Path | None) -> None:
     table.add_row("back end", figures["backend"])
     if "output" in figures:
         table.add_row("output", figures["output"])
+    if "on" in figures:
+        table.add_row("on", figures["on"] + (", keeps the answer" if figures["keep_answer"] else ""))
+        table.add_row("exit policy", figures["policy"])
     table.add_row("samples", f"{figures['samples']:,}")
     for label, key in (
         ("accuracy before", "clean_accuracy"),
         ("accuracy under attack", "accuracy_under_attack"),
         ("of those right before", "robust_share_of_correct"),
     ):
-        low, high = figures["ci95"][key]
-        table.add_row(label, f"{100 * figures[key]:.2f} %  [dim]95 %: {100 * low:.1f} to {100 * high:.1f}[/]")
-    table.add_row("successes", f"{figures['successes']:,}, of them only ties {figures['ties']:,}")
+        table.add_row(label, _with_interval(figures[key], figures["ci95"][key]))
+    if figures.get("on") in _TIMED:
+        share = _with_interval(figures["success_share"], figures["success_share_ci95"])
+        table.add_row("successes", f"{figures['successes']:,} of {figures['base']:,} {_TIMED[figures['on']]}")
+        table.add_row("of these", share)
+    else:
+        table.add_row("successes", f"{figures['successes']:,}, of them only ties {figures['ties']:,}")
     table.add_row("network runs per sample", f"{figures['queries_mean']:,.1f}")
     for norm, label in (("linf", "Linf"), ("l2", "L2"), ("l1", "L1"), ("l0", "L0")):
         spread, middle = figures["distortion"][norm], figures["distortion_median"][norm]
@@ -38,6 +47,8 @@ def show_attack(run: AttackRun, output: Path | None) -> None:
             table.add_row(f"{label} of successes", text)
     table.add_row("seconds", f"{figures['seconds']:,.1f} on {figures['threads']} threads")
     console.print(table)
+    if "exits" in figures:
+        _show_exits(figures["exits"])
     for note in _notes(run, figures):
         console.print(note)
     if run.checks:
@@ -45,6 +56,29 @@ def show_attack(run: AttackRun, output: Path | None) -> None:
     if output is not None:
         again = f"; `tinyguard attack MODEL --replay {output}` scores them again"
         console.print(f"inputs in {output}{'' if run.conditions.grid == 'none' else again}", soft_wrap=True)
+
+
+def _with_interval(share: float, interval: list[float]) -> str:
+    low, high = interval
+    return f"{100 * share:.2f} %  [dim]95 %: {100 * low:.1f} to {100 * high:.1f}[/]"
+
+
+def _show_exits(exits: dict) -> None:
+    """Each exit on all samples, and where they leave."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("exit", "accuracy before", "under attack", "leave here"):
+        table.add_column(name, justify="right")
+    rows = zip(exits["clean_accuracy"], exits["accuracy_under_attack"], exits["left_at"], strict=True)
+    for number, (before, after, left) in enumerate(rows, start=1):
+        table.add_row(f"{number}", f"{100 * before:.2f} %", f"{100 * after:.2f} %", f"{left:,}")
+    mean = f"{100 * exits['mean_accuracy_under_attack']:.2f} %"
+    table.add_row("mean", "", mean, f"exit {exits['mean_exit']:.3f}, before {exits['mean_exit_before']:.3f}")
+    console.print(table)
+    if "transfer" in exits:
+        moved = exits["transfer"]
+        of_all = ", ".join(f"{100 * share:.1f}" for share in moved["of_all"])
+        of_fooled = ", ".join("-" if s is None else f"{100 * s:.1f}" for s in moved["of_fooled"])
+        console.print(f"wrong at each exit, % of all samples: {of_all}; of those fooled here: {of_fooled}")
 
 
 def _show_checks(run: AttackRun) -> None:

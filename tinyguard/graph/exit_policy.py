@@ -64,6 +64,17 @@ class Policy:
         return values
 
 
+def only_exit(number: int, exits: int) -> Policy:
+    """The policy by which exit `number`, from 1, answers whatever it says. Raises TinyguardError for an exit
+    that is not there."""
+    if not 1 <= number <= exits:
+        raise TinyguardError(f"no exit {number}: the network has exits 1 to {exits}")
+    if number == exits:
+        return Policy("never")
+    never = (_LEVELS,) * (number - 1)
+    return Policy("confidence", (*never, 0, *(0,) * (exits - number - 1)))
+
+
 def threshold_count(kind: str, exits: int) -> int:
     """How many thresholds a policy has on a network of so many exits."""
     return {"never": 0, "patience": 1}.get(kind, exits - 1)

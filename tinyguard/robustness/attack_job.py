@@ -42,6 +42,8 @@ class Job:
     def check(self) -> None:
         """Raise TinyguardError for a setting, a budget, samples or classes that do not fit."""
         check_setting(self.target, self.attack, self.setting)
+        if self.target.goal is not None:
+            self.target.goal.check(self.attack, self.target.show)
         if self.eps is not None:
             check_eps(self.eps, norm_of(self.attack))
             if self.setting != "transfer" and norm_of(self.attack) in ("linf", "l2"):

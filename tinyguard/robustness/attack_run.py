@@ -31,7 +31,8 @@ class Conditions:
 
     `eps` in fractions of the pixel range (L0: in elements), None without a budget; `eps_codes` the
     whole codes in it. `parameters` are the attack's own. `output`: the name of the one that was judged, where
-    the network has several.
+    the network has several. Of a network with exits: what the attack was `on`, whether a slowdown was to
+    `keep_answer`, the `policy` in force.
     """
 
     attack: str
@@ -52,6 +53,9 @@ class Conditions:
     filter_gradient: str = "smooth"
     against_detector: bool = False
     output: str | None = None
+    on: str | None = None
+    keep_answer: bool = False
+    policy: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +66,8 @@ class AttackRun:
     `claimed` what the attack found where it searched, `queries` network runs, `decided` classes, `targets`
     of a targeted attack. `nearest`: inputs like `x`, as `Outcome` has them, for the same attack under a
     larger budget. `under_seeds`: figures of a stochastic network whose masks the attack did not know; all
-    others are then those of the file's seed."""
+    others are then those of the file's seed. `base`: the samples that the attack is about, None for those
+    right before; `taken`: the exit that each clean input took, from 1, in a network with exits."""
 
     conditions: Conditions
     x: np.ndarray
@@ -83,6 +88,8 @@ class AttackRun:
     extra: Mapping[str, Any] = field(default_factory=dict)
     under_seeds: UnderSeeds | None = None
     nearest: np.ndarray | None = None
+    base: np.ndarray | None = None
+    taken: np.ndarray | None = None
 
     @property
     def samples(self) -> int:
@@ -91,7 +98,17 @@ class AttackRun:
     @property
     def left(self) -> int:
         """Samples that were right and still are."""
-        return int((self.correct & ~self.success).sum())
+        return int((self.correct & ~self.wrong).sum())
+
+    @property
+    def wrong(self) -> np.ndarray:
+        """bool (N,): where the attack made the answer wrong; a slowdown's success need not."""
+        return self.success if self.conditions.on != "slowdown" else self.decided != self.y
+
+    @property
+    def attacked(self) -> np.ndarray:
+        """bool (N,): the samples that the attack is about."""
+        return self.correct if self.base is None else self.base
 
     @property
     def ties(self) -> int:
@@ -112,7 +129,7 @@ class AttackRun:
     def as_dict(self) -> dict[str, Any]:
         """For --json: the promised keys first, useful ones after them."""
         c, count, correct, won = self.conditions, self.samples, int(self.correct.sum()), self.success
-        attacked = self.queries[self.correct]
+        attacked = self.queries[self.attacked]
         return {
             "attack": c.attack,
             "norm": c.norm,
@@ -160,8 +177,21 @@ class AttackRun:
             "source": c.source,
             "tinyguard": c.version,
             **({} if c.output is None else {"output": c.output}),
+            **({} if c.on is None else self._on()),
             **({} if self.under_seeds is None else {"under_seeds": self.under_seeds.as_dict()}),
             **self.extra,
+        }
+
+    def _on(self) -> dict[str, Any]:
+        """Of a network with exits; `base` counts the samples that the attack is about."""
+        c, base, won = self.conditions, int(self.attacked.sum()), int(self.success.sum())
+        return {
+            "on": c.on,
+            "keep_answer": c.keep_answer,
+            "policy": c.policy,
+            "base": base,
+            "success_share": _share(won, base),
+            "success_share_ci95": list(wilson(won, base)),
         }
 
 

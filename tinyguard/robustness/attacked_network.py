@@ -14,20 +14,23 @@ import numpy as np
 from tinyguard.backends import Backend
 from tinyguard.backends.choose import HOST_BACKENDS, open_backend
 from tinyguard.errors import TinyguardError
-from tinyguard.graph import Graph
+from tinyguard.graph import Graph, with_settings
 from tinyguard.graph.answer import class_count
+from tinyguard.graph.exit_policy import only_exit
+from tinyguard.graph.multi_exit import check_exits, exit_tensors
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.metadata import Metadata, Normalization
 
 if TYPE_CHECKING:
     from tinyguard.attacks.eot import EOTVictim
+    from tinyguard.attacks.exit_goals import Goal
     from tinyguard.attacks.fresh_masks import FreshMasks
     from tinyguard.attacks.space import Space
     from tinyguard.attacks.victim import IntegerVictim
     from tinyguard.robustness.transfer import Source
     from tinyguard.simulator.network import Simulator
 
-SHOWS = ("output", "logits")
+SHOWS = ("output", "logits", "exit", "decision")
 DETECTORS = ("aware", "ignored")
 TARGET_BACKENDS = (*HOST_BACKENDS, "xnnpack", "float")
 
@@ -35,11 +38,12 @@ TARGET_BACKENDS = (*HOST_BACKENDS, "xnnpack", "float")
 @dataclass(frozen=True, eq=False)
 class Target:
     """`backend` gives every final figure; `simulator` the gradients. `space` is where the attacker may put
-    inputs of `backend`. `show`: what score attacks see, "output" or "logits".
+    inputs of `backend`. `show`: what score attacks see, one of SHOWS.
 
     `float_victim` is the float source, off the grid (the mean of several), or None where none was given;
     `source` is what was typed for it. `masks`: how an attacker draws the masks of a stochastic network that
-    he does not know; None where he knows those of the file's seed.
+    he does not know; None where he knows those of the file's seed. `goal`: what attacks on a network with
+    exits are after, None where its answer is all that counts; `on` says it as it is typed.
     """
 
     path: Path
@@ -53,6 +57,8 @@ class Target:
     show: str = "output"
     batch_size: int = 128
     masks: FreshMasks | None = None
+    goal: Goal | None = None
+    on: str | None = None
 
     @property
     def normalization(self) -> Normalization | None:
@@ -125,6 +131,8 @@ def open_target(
     masks: FreshMasks | None = None,
     purify: Callable[[np.ndarray], np.ndarray] | None = None,
     output: str | int | None = None,
+    on: str | None = None,
+    keep_answer: bool = False,
 ) -> Target:
     """The network at `path` on a back end of TARGET_BACKENDS or at a serial port.
 
@@ -135,11 +143,13 @@ def open_target(
     feature squeezing are "aware" of the squeezed versions, or those of the raw input alone ("ignored").
     `masks`: the attacker of a stochastic network does not know the seed of its masks. `purify`: codes to the
     codes that the simulator is given instead, with a gradient as if it were not there (BPDA). `output`: the
-    name or number of the output that is the answer, where there are several. Raises TinyguardError for what
-    is missing or does not fit.
+    name or number of the output that is the answer, where there are several. `on`: what attacks on a network
+    with exits are after, a goal of `attacks.exit_goals` or exit:N, which answers at that exit alone; the
+    answer where None. Raises TinyguardError for what is missing or does not fit.
     """
     require_torch()
     graph, metadata = read_graph(path, output=output), read_metadata(path)
+    graph, goal = _aimed(graph, on, keep_answer)
     if show not in SHOWS:
         raise TinyguardError(f"no scores named {show!r}; known: {', '.join(SHOWS)}")
     from tinyguard.attacks.space import space_of
@@ -183,7 +193,21 @@ def open_target(
         show=show,
         batch_size=batch_size,
         masks=masks,
+        goal=goal,
+        on=(on or goal.kind) if goal else on,
     )
+
+
+def _aimed(graph: Graph, on: str | None, keep_answer: bool) -> tuple[Graph, Goal | None]:
+    """The network as it is attacked, and what for."""
+    from tinyguard.attacks.exit_goals import parse_goal
+
+    if on is None and not keep_answer and not exit_tensors(graph):
+        return graph, None
+    exits, goal = check_exits(graph), parse_goal(on or "answer", keep_answer)
+    if isinstance(goal, int):
+        return with_settings(graph, only_exit(goal, exits).values()), None
+    return graph, goal
 
 
 def _check_masks(masks: FreshMasks | None, graph: Graph, backend: str) -> None:

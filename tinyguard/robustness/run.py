@@ -15,15 +15,20 @@ from typing import Any
 import numpy as np
 import torch
 
+from tinyguard.attacks.exit_goals import run_on
 from tinyguard.attacks.problem import Attack, Outcome, Problem
 from tinyguard.attacks.victim import Victim
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import answer_name
+from tinyguard.graph.exit_policy import policy_of
+from tinyguard.graph.multi_exit import exit_tensors
 from tinyguard.robustness.attack_job import Job, whole_numbers
 from tinyguard.robustness.attack_run import AttackRun, Conditions
 from tinyguard.robustness.attacked_network import FloatBackend, Target
 from tinyguard.robustness.budget import eps_codes, inside
 from tinyguard.robustness.distortion import Distances, distances
+from tinyguard.robustness.exit_run import exit_run
+from tinyguard.robustness.exit_success import base_of, won
 from tinyguard.robustness.scoring import Scores, score
 from tinyguard.robustness.threat_model import hides_from_source, norm_of, parameters_of
 from tinyguard.robustness.under_seeds import UnderSeeds, under_seeds
@@ -62,6 +67,8 @@ def attack_samples(
 
     Where the attacker does not know the masks of a stochastic target, all samples are attacked, up to the
     largest loss or the edge of `eps`, and the run has figures `under_seeds` besides.
+
+    Of a network with exits, `target.goal` says what the attack is after and which samples it is about.
 
     Raises TinyguardError for a setting that does not fit the attack or the target, for a budget under
     one code, and for labels that do not fit.
@@ -152,7 +159,8 @@ def _search(job: Job, progress: Progress) -> _Found:
     target, started = job.target, time.monotonic()
     clean = score(target.backend, job.codes, job.labels, graph=_meaning(target))
     # Which samples are right depends on masks that this attacker does not know.
-    attacked = np.flatnonzero((clean.decided == job.labels) | (target.masks is not None))
+    base = base_of(target.on, clean, job.labels, len(exit_tensors(target.graph)))
+    attacked = np.flatnonzero(base | (target.masks is not None))
     given = job.codes if target.space.on_grid else target.space.shares(job.codes).numpy()
     inputs, claimed = given.copy(), np.zeros(len(given), bool)
     nearest: np.ndarray | None = None
@@ -191,6 +199,8 @@ def _run(job: Job, progress: Callable[[int], None]) -> Outcome:
     # The first success may be one of these masks alone; the largest mean loss is the best guess about others.
     named |= {"stop_early": target.masks is None, "nearest": job.nearest}
     problem = _problem(target, victim, clean, job.labels, **named)
+    if target.goal is not None:
+        return run_on(job.attack, problem, target.goal)
     found = job.attack.run(problem)
     return found if target.masks is None else replace(found, x=_at_the_edge(job, problem.x, found.x))
 
@@ -208,13 +218,14 @@ def _at_the_edge(job: Job, clean: torch.Tensor, x: torch.Tensor) -> torch.Tensor
 def _measured(job: Job, found: _Found) -> AttackRun:
     final = score(job.target.backend, found.inputs, job.labels, graph=_meaning(job.target))
     correct = found.clean.decided == job.labels
-    fooled = final.fooled(job.labels, job.targets)
+    base = base_of(job.target.on, found.clean, job.labels, len(exit_tensors(job.target.graph)))
+    fooled = won(job.target.on, found.clean.exit, final, job.labels, job.targets)
     hides = hides_from_source(job.attack)
     unnoticed = _unnoticed(job, found.inputs) if hides else np.ones(len(fooled), bool)
     fooled &= unnoticed
     distance = measured_distances(job.target, job.codes, found.inputs)
     within = _within(job, distance)
-    success = correct & fooled & within
+    success = base & fooled & within
     return AttackRun(
         conditions=_conditions(job),
         x=found.inputs,
@@ -229,10 +240,22 @@ def _measured(job: Job, found: _Found) -> AttackRun:
         distances=distance,
         seconds=time.monotonic() - found.started,
         targets=job.targets,
-        outside_budget=int((correct & fooled & ~within).sum()),
+        outside_budget=int((base & fooled & ~within).sum()),
+        base=base,
+        taken=found.clean.exit,
+        extra=_exits(job, found.inputs),
         under_seeds=_under_seeds(job, found.inputs, within & unnoticed),
         nearest=found.nearest,
     )
+
+
+def _exits(job: Job, inputs: np.ndarray) -> dict[str, Any]:
+    run = exit_run(job.target, job.codes, inputs)
+    if run is None:
+        return {}
+    on = job.target.on or ""
+    made_on = int(on.removeprefix("exit:")) if on.startswith("exit:") else None
+    return {"exits": run.as_dict(job.labels, made_on)}
 
 
 def _meaning(target: Target) -> Graph | None:
@@ -292,4 +315,7 @@ def _conditions(job: Job) -> Conditions:
         filter_gradient=target.simulator.filter_gradient,
         against_detector=target.simulator.aware,
         output=answer_name(target.graph),
+        on=target.on,
+        keep_answer=bool(target.goal and target.goal.keep_answer),
+        policy=None if (policy := policy_of(target.graph)) is None else str(policy),
     )

@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from tinyguard.backends import Backend
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import UNDECIDED, Answer, decide
+from tinyguard.graph.multi_exit import TAKEN, decision_of, exit_tensors
 
 _BATCH = 64
 
@@ -19,11 +20,12 @@ _BATCH = 64
 class Scores:
     """`decided` int64 (N,): the lowest index among the maxima of `scores`, UNDECIDED where the network marks
     its answer. `tied` bool (N,): the label's own score is one of the maxima, and another class is decided.
-    `scores` (N, classes)."""
+    `scores` (N, classes). `exit` int64 (N,): the exit that was taken, from 1, in a network with exits."""
 
     decided: np.ndarray
     tied: np.ndarray
     scores: np.ndarray
+    exit: np.ndarray | None = None
 
     def fooled(self, labels: np.ndarray, targets: np.ndarray | None) -> np.ndarray:
         """bool (N,): whether that is what an attacker wants; `targets` int64 (N,) or None."""
@@ -63,7 +65,10 @@ def outputs_of(
 
 def scores_of(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray) -> Scores:
     """`Scores` of outputs (N, ...) of the network of `graph` that are there already."""
-    return _judged(decide(graph, outputs), labels)
+    scores = _judged(decide(graph, outputs), labels)
+    if not exit_tensors(graph):
+        return scores
+    return replace(scores, exit=decision_of(graph, outputs)[:, TAKEN].astype(np.int64))
 
 
 def _judged(answer: Answer, labels: np.ndarray) -> Scores:

@@ -20,15 +20,16 @@ from tinyguard.files import write_atomically
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import class_count
 from tinyguard.robustness.attack_run import AttackRun
+from tinyguard.robustness.exit_success import won
 from tinyguard.robustness.scoring import outputs_of, scores_of
 
 
 @dataclass(frozen=True, eq=False)
 class Adversarial:
     """Stored inputs: `x` codes (N, *shape), or float32 [0, 1] pixels found on a float network, labels `y`
-    int64 (N,), `success` bool (N,), `ids` int64 (N,), `targets` int64 (N,) or None, the network's
-    `model_sha256` and the `record` that `tinyguard attack --json` printed. Files of others may lack all
-    but the first three."""
+    int64 (N,), `success` bool (N,), `ids` int64 (N,), `targets` int64 (N,) or None, `taken` int64 (N,) or
+    None, the exit that the clean input took, the network's `model_sha256` and the `record` that `tinyguard
+    attack --json` printed. Files of others may lack all but the first three."""
 
     x: np.ndarray
     y: np.ndarray
@@ -37,11 +38,17 @@ class Adversarial:
     targets: np.ndarray | None = None
     model_sha256: str | None = None
     record: dict[str, Any] | None = None
+    taken: np.ndarray | None = None
+
+    @property
+    def on(self) -> str | None:
+        """What the attack on a network with exits was after."""
+        return (self.record or {}).get("on")
 
 
 def save_adversarial(path: Path, run: AttackRun) -> None:
     """Write `run`'s inputs as .npz: arrays x, y, success, ids, correct, decided, queries, model_sha256,
-    record (JSON), and targets where there are some."""
+    record (JSON), targets where there are some, and of a network with exits taken."""
     arrays: dict[str, Any] = {
         "x": run.x,
         "y": run.y,
@@ -55,6 +62,8 @@ def save_adversarial(path: Path, run: AttackRun) -> None:
     }
     if run.targets is not None:
         arrays["targets"] = run.targets
+    if run.taken is not None:
+        arrays["taken"] = run.taken
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     write_atomically(path, stream.getvalue())
@@ -76,14 +85,15 @@ def load_adversarial(path: Path) -> Adversarial:
             targets = arrays.get("targets")
             sha = str(arrays["model_sha256"]) if "model_sha256" in arrays else None
             record = json.loads(str(arrays["record"])) if "record" in arrays else None
+            taken = arrays.get("taken")
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise TinyguardError(
             f"{path} cannot be read ({type(error).__name__}): give a file that tinyguard attack -o wrote"
         ) from None
-    rows = (y, success, ids) if targets is None else (y, success, ids, targets)
+    rows = [array for array in (y, success, ids, targets, taken) if array is not None]
     if any(array.shape != x.shape[:1] for array in rows) or x.ndim == 0 or y.dtype.kind not in "iu":
         raise TinyguardError(f"{path}: x, y and success do not have one entry per sample: write it anew")
-    return Adversarial(x, y.astype(np.int64), success.astype(bool), ids, targets, sha, record)
+    return Adversarial(x, y.astype(np.int64), success.astype(bool), ids, targets, sha, record, taken)
 
 
 @dataclass(frozen=True)
@@ -92,6 +102,8 @@ class Replay:
 
     `accuracy` counts right answers on the back end; `successes` are the stored ones, `survived` those of
     them that fool the back end. `same_model`: the inputs were found on this very file, None where unknown.
+    Of a network with exits: `mean_exit`, from 1, on the back end, and `differing_exits`, samples that leave
+    elsewhere than on the host. `per_inference`: mean count of a board, in `unit`.
     """
 
     samples: int
@@ -101,6 +113,10 @@ class Replay:
     successes: int
     survived: int
     same_model: bool | None
+    mean_exit: float | None = None
+    differing_exits: int | None = None
+    per_inference: float | None = None
+    unit: str | None = None
 
     @property
     def differing_predictions(self) -> int:
@@ -119,6 +135,11 @@ class Replay:
             "successes": self.successes,
             "survived": self.survived,
             "same_model": self.same_model,
+            **({} if self.mean_exit is None else {"mean_exit": self.mean_exit}),
+            **({} if self.differing_exits is None else {"differing_exits": self.differing_exits}),
+            **(
+                {} if self.per_inference is None else {"per_inference": self.per_inference, "unit": self.unit}
+            ),
         }
 
 
@@ -134,10 +155,21 @@ def replay(
     Raises TinyguardError for inputs of another shape or dtype, real ones, and labels out of range.
     """
     check_stored(stored, graph)
-    outputs = outputs_of(backend, stored.x, progress)
+    counts: list[np.ndarray] = []
+
+    def note(done: int) -> None:
+        if hasattr(backend, "counts"):
+            counts.append(backend.counts[~backend.disturbed])  # type: ignore[attr-defined]
+        progress(done)
+
+    outputs = outputs_of(backend, stored.x, note)
     final = scores_of(graph, outputs, stored.y)
     host = outputs if backend is exact else exact.run(stored.x)
     fooled = final.fooled(stored.y, stored.targets)
+    if stored.taken is not None and final.exit is not None:
+        fooled = won(stored.on, stored.taken, final, stored.y, stored.targets)
+    measured = np.concatenate(counts) if counts else np.zeros(0)
+    apart = None if final.exit is None else final.exit != scores_of(graph, host, stored.y).exit
     return Replay(
         samples=len(stored.y),
         backend=backend.name,
@@ -146,6 +178,10 @@ def replay(
         successes=int(stored.success.sum()),
         survived=int((stored.success & fooled).sum()),
         same_model=None if stored.model_sha256 is None else stored.model_sha256 == graph.sha256,
+        mean_exit=None if final.exit is None else float(final.exit.mean()),
+        differing_exits=None if apart is None else int(apart.sum()),
+        per_inference=float(measured.mean()) if len(measured) else None,
+        unit=getattr(backend, "unit", None),
     )
 
 

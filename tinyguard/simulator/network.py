@@ -18,6 +18,7 @@ from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor, with_settings
 from tinyguard.graph.answer import VERSION, tensors_of
 from tinyguard.graph.execute import Step, Steps, check_inputs, execute, outputs_of, resume, values_of
+from tinyguard.graph.multi_exit import check_exits
 from tinyguard.native.loops import as_floats
 from tinyguard.operators import resolve
 from tinyguard.operators.dropout import SEED
@@ -59,7 +60,8 @@ class Simulator(torch.nn.Module):
 
     def logits(self, *codes: torch.Tensor) -> torch.Tensor:
         """Real-valued logits (N, classes): the dequantized input of the answer's final SOFTMAX or LOGISTIC,
-        or the dequantized answer where it ends otherwise. Of one probability they are (0, x)."""
+        or the dequantized answer where it ends otherwise. Of one probability they are (0, x), of exits those
+        of the one that is taken."""
         check_inputs(self.graph, codes)
         return run_in_parts(self._logits, codes, exact=True)[0]
 
@@ -131,7 +133,7 @@ class Simulator(torch.nn.Module):
         return self._twin(
             graph=graph,
             layers=[layer.under(self.rules) for layer in layers],
-            tap=LogitsTap(graph, self.tap.aware),
+            tap=replace(self.tap, graph=graph),
             _constants={},
             _in_bytes=None,
         )
@@ -145,6 +147,12 @@ class Simulator(torch.nn.Module):
         if not tensors_of(self.graph, VERSION):
             return self
         return self._twin(tap=LogitsTap(self.graph, aware=True))
+
+    def at_every_exit(self) -> Self:
+        """The same network with exits, whose `logits` and `taps` are those of all exits, (N, exits, classes),
+        and not of the one that is taken. Raises TinyguardError for a network without exits."""
+        check_exits(self.graph)
+        return self._twin(tap=replace(self.tap, every_exit=True))
 
     def after(self, transform: Callable[[np.ndarray], np.ndarray]) -> Self:
         """The same network, given `transform` of its input codes (N, *shape) in their dtype: a defense that
@@ -305,7 +313,7 @@ class Simulator(torch.nn.Module):
         for node, results in steps:
             for index, result in zip(node.outputs, results, strict=True):
                 if index in self.tap.indices:
-                    logits.append(self.tap.real(result))
+                    logits.append(self.tap.real(result, index))
             yield node, results
 
     def _answers(self, *codes: torch.Tensor) -> tuple[torch.Tensor, ...]:
