@@ -55,3 +55,10 @@ def number(value: Any, where: str, least: int = 1) -> int:
 def listed(value: Any) -> list[Any]:
     """Itself, or a list of the one value."""
     return value if isinstance(value, list) else [value]
+
+
+def flag(value: Any, where: str) -> bool:
+    """`value`, which must be true or false."""
+    if not isinstance(value, bool):
+        raise TinyguardError(f"{where} is {value!r}, and true or false is needed")
+    return value

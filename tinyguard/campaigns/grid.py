@@ -39,7 +39,8 @@ def cells_of(study: Study, views: Views = as_it_is) -> tuple[Cell, ...]:
             try:
                 for setting in _settings(entry, network):
                     for view in views(network, setting):
-                        cells.extend(_chain(len(cells), view, entry, setting))
+                        for aimed in _aimed(view, entry):
+                            cells.extend(_chain(len(cells), aimed, entry, setting))
             except TinyguardError as error:
                 raise TinyguardError(f"{study.path}: {entry.label} on {network.name}: {error}") from None
     return tuple(cells)
@@ -67,6 +68,18 @@ def _settings(entry: AttackEntry, network: NetworkEntry) -> Iterator[str]:
         check_access(attack, setting)
         if not (setting == "transfer" and network.backend == "float"):
             yield setting
+
+
+def _aimed(network: NetworkEntry, entry: AttackEntry) -> Iterator[NetworkEntry]:
+    """The network as each goal of the attack has it; one without exits has no goal."""
+    from tinyguard.graph.multi_exit import exit_tensors
+    from tinyguard.tflite import read_graph
+
+    exits = bool(exit_tensors(read_graph(Path(network.model), output=network.output)))
+    shown = entry.scores or network.scores
+    for on in entry.on:
+        goal = on or ("answer" if exits else None)
+        yield replace(network, on=goal, keep_answer=entry.keep_answer, scores=shown)
 
 
 def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) -> list[Cell]:
@@ -105,7 +118,8 @@ def _chain(first: int, network: NetworkEntry, entry: AttackEntry, setting: str) 
         under = direct and codes is not None and np.max(codes) < 1
         same = None if under or equal[eps] == eps else next(c.index for c in cells if c.eps == equal[eps])
         # An input that fools some masks at a smaller budget fools more of them at a larger one.
-        grows = base.budgeted and setting != "transfer" and network.masks is None
+        settled = network.on in (None, "answer") or str(network.on).startswith("exit:")
+        grows = base.budgeted and setting != "transfer" and network.masks is None and settled
         inherits = last if grows and same is None and not under else None
         cells.append(Cell(index, network, entry, setting, norm, eps, codes, inherits, same, under))
         if cells[-1].runs:

@@ -76,6 +76,8 @@ def _conditions(network: NetworkEntry) -> dict[str, Any]:
         "detector": "aware",
         "purifier": None,
         "output": None,
+        "on": None,
+        "keep_answer": False,
     }
     if network.purifier is not None:
         said["purifier"]["pixel_cnn"] = _digest(Path(network.purifier.pixel_cnn))

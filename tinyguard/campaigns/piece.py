@@ -144,6 +144,8 @@ def _opened(network: NetworkEntry) -> Target:
         detector=network.detector,
         masks=network.masks,
         output=network.output,
+        on=network.on,
+        keep_answer=network.keep_answer,
         purify=None if network.purifier is None else network.purifier.transform(),
     )
     return replace(target, source=network.source)

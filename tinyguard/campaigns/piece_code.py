@@ -26,6 +26,7 @@ JUDGES = (
     "tinyguard.robustness.attacked_network",
     "tinyguard.robustness.budget",
     "tinyguard.robustness.distortion",
+    "tinyguard.robustness.exit_success",
     "tinyguard.robustness.run",
     "tinyguard.robustness.scoring",
 )
@@ -44,6 +45,7 @@ BACKWARD = (
 )
 TRANSFER = ("tinyguard.robustness.transfer", "tinyguard.sources.float_source")
 MASKS = ("tinyguard.attacks.eot", "tinyguard.robustness.under_seeds")
+EXITS = ("tinyguard.attacks.exit_goals", "tinyguard.robustness.exit_run")
 CHECKS = ("tinyguard.robustness.trust.checks", "tinyguard.robustness.trust.trials")
 PURIFIER = (
     "tinyguard.campaigns.purifier",
@@ -61,6 +63,7 @@ def piece_code(cell: Cell) -> str:
     followed += TRANSFER if cell.setting == "transfer" else ()
     followed += MASKS if cell.network.masks is not None else ()
     followed += CHECKS if cell.check else ()
+    followed += EXITS if cell.network.on is not None else ()
     alone = [*JUDGES, *BACKWARD]
     alone += PURIFIER if cell.network.purifier is not None else ()
     alone += TARGETED if cell.entry.targeted is not None else ()

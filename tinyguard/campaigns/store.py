@@ -15,12 +15,14 @@ import numpy as np
 from tinyguard.files import write_atomically
 from tinyguard.robustness.attack_run import AttackRun, Check, Conditions
 from tinyguard.robustness.distortion import Distances
+from tinyguard.robustness.exit_run import ExitRun
 from tinyguard.robustness.under_seeds import UnderSeeds
 
 _ARRAYS = ("x", "y", "ids", "correct", "success", "tied", "claimed", "decided", "queries")
-_OPTIONAL = ("targets", "nearest")
+_OPTIONAL = ("targets", "nearest", "base")
 _DISTANCES = tuple(field.name for field in fields(Distances))
 _SEEDS = tuple(field.name for field in fields(UnderSeeds))
+_EXITS = tuple(field.name for field in fields(ExitRun))
 
 
 class Store:
@@ -61,6 +63,8 @@ def pack(run: AttackRun) -> bytes:
     arrays |= {name: getattr(run, name) for name in _OPTIONAL if getattr(run, name) is not None}
     if run.under_seeds is not None:
         arrays |= {f"seeds_{name}": getattr(run.under_seeds, name) for name in _SEEDS}
+    if run.exits is not None:
+        arrays |= {f"exits_{name}": getattr(run.exits, name) for name in _EXITS}
     rest = {"seconds": run.seconds, "outside_budget": run.outside_budget, "extra": dict(run.extra)}
     rest["checks"] = [asdict(check) for check in run.checks]
     arrays["run"] = np.array(json.dumps({"conditions": asdict(run.conditions), **rest}))
@@ -75,6 +79,7 @@ def unpack(content: bytes) -> AttackRun:
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         rest = json.loads(str(arrays["run"]))
         seeds = {name: arrays[f"seeds_{name}"] for name in _SEEDS if f"seeds_{name}" in arrays}
+        exits = {name: arrays[f"exits_{name}"] for name in _EXITS if f"exits_{name}" in arrays}
         return AttackRun(
             conditions=Conditions(**rest["conditions"]),
             distances=Distances(**{name: arrays[f"distance_{name}"] for name in _DISTANCES}),
@@ -84,6 +89,7 @@ def unpack(content: bytes) -> AttackRun:
             **{name: arrays.get(name) for name in _OPTIONAL},
             checks=tuple(Check(**check) for check in rest.get("checks", ())),
             under_seeds=UnderSeeds(**seeds) if seeds else None,
+            exits=ExitRun(**exits) if exits else None,
             **{name: arrays[name] for name in _ARRAYS},
         )
 
@@ -100,6 +106,8 @@ def joined(runs: list[AttackRun]) -> AttackRun:
         extra={"inherited": sum(run.extra.get("inherited", 0) for run in runs)},
         checks=first.checks,
         under_seeds=None if first.under_seeds is None else _side_by_side(runs),
+        base=None if first.base is None else np.concatenate([run.attacked for run in runs]),
+        exits=None if first.exits is None else _exits_joined([run.exits for run in runs if run.exits]),
         **{name: np.concatenate([getattr(run, name) for run in runs]) for name in _ARRAYS},
     )
 
@@ -117,6 +125,12 @@ def overlaid(earlier: AttackRun, later: AttackRun, rows: np.ndarray) -> AttackRu
     arrays["nearest"] = None
     if earlier.nearest is not None and later.nearest is not None:
         arrays["nearest"] = over(earlier.nearest, later.nearest)
+    if earlier.base is not None and later.base is not None:
+        arrays["base"] = over(earlier.base, later.base)
+    if earlier.exits is not None and later.exits is not None:
+        one, two = earlier.exits, later.exits
+        parts = {name: over(getattr(one, name), getattr(two, name)) for name in _EXITS if name != "cost"}
+        arrays["exits"] = replace(one, **parts)
     return replace(
         later,
         distances=Distances(**distances),
@@ -124,6 +138,11 @@ def overlaid(earlier: AttackRun, later: AttackRun, rows: np.ndarray) -> AttackRu
         extra={"inherited": int(earlier.success.sum())},
         **arrays,
     )
+
+
+def _exits_joined(runs: list[ExitRun]) -> ExitRun:
+    parts = {name: np.concatenate([getattr(run, name) for run in runs]) for name in _EXITS if name != "cost"}
+    return replace(runs[0], **parts)
 
 
 def _targets(run: AttackRun) -> np.ndarray:

@@ -28,6 +28,8 @@ eps = ["1codes", "2/255", 0.008]
 steps = 20                        # every other key is a parameter of the attack
 networks = ["int8"]               # all where it is missing
 label = "PGD-20"                  # its name in the tables
+on = ["exit:1", "average"]        # a network with exits: what the attack is on; "answer" where it is missing
+keep_answer = true                # a slowdown that keeps the last exit right
 """
 
 from __future__ import annotations
@@ -37,9 +39,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinyguard.attacks.exit_goals import parse_goal
 from tinyguard.attacks.fresh_masks import FreshMasks
 from tinyguard.backends.choose import is_port
-from tinyguard.campaigns.fields import known, listed, number, one_of, tables, text
+from tinyguard.campaigns.fields import flag, known, listed, number, one_of, tables, text
 from tinyguard.campaigns.hardening import Hardening, hardening_of
 from tinyguard.campaigns.purifier import Purifier, purifier_of
 from tinyguard.errors import TinyguardError
@@ -52,7 +55,9 @@ _NETWORK_KEYS = {
     *("name", "model", "source", "backend", "scores", "grid", "filter_gradient"),
     *("filters", "stochastic", "squeezing", "purify", "detector", "undefended", "output"),
 }
-_ATTACK_KEYS = {"attack", "label", "setting", "eps", "networks", "limit", "targeted"}
+_ATTACK_KEYS = {
+    *("attack", "label", "setting", "eps", "networks", "limit", "targeted", "on", "keep_answer", "scores"),
+}
 _GRIDS = ("codes", "pixels")
 _LIMIT = 1000
 _SHARD = 250
@@ -64,7 +69,8 @@ class NetworkEntry:
     """A network under attack. `model` is a path, `source` as `tinyguard attack --source` takes it.
 
     `output`: of several the one that is the answer. `hardening` is still to be written into a file of its
-    own. `masks`: the attacker of a stochastic network does not know the file's seed.
+    own. `masks`: the attacker of a stochastic network does not know the file's seed. `on` and `keep_answer`:
+    what one attack on a network with exits is after.
     """
 
     name: str
@@ -80,11 +86,14 @@ class NetworkEntry:
     detector: str = DETECTORS[0]
     purifier: Purifier | None = None
     output: str | None = None
+    on: str | None = None
+    keep_answer: bool = False
 
 
 @dataclass(frozen=True)
 class AttackEntry:
-    """An attack with its parameters, budgets (None: the attack has none) and settings."""
+    """An attack with its parameters, budgets (None: the attack has none) and settings; `on`: of networks with
+    exits, None for the answer; `scores`: what queries see, in place of what the network says."""
 
     attack: str
     label: str
@@ -94,6 +103,9 @@ class AttackEntry:
     limit: int
     targeted: str | None
     parameters: tuple[tuple[str, Any], ...]
+    on: tuple[str | None, ...] = (None,)
+    keep_answer: bool = False
+    scores: str | None = None
 
 
 @dataclass(frozen=True)
@@ -190,9 +202,7 @@ def _network(folder: Path, entry: dict[str, Any]) -> NetworkEntry:
     gradient = entry.get("filter_gradient", GRADIENTS[0])
     gradient = one_of(gradient, GRADIENTS, f"[[network]] {name}: filter_gradient")
     detector = one_of(entry.get("detector", DETECTORS[0]), DETECTORS, f"[[network]] {name}: detector")
-    undefended = entry.get("undefended", False)
-    if not isinstance(undefended, bool):
-        raise TinyguardError(f"[[network]] {name}: undefended is {undefended!r}, and true or false is needed")
+    undefended = flag(entry.get("undefended", False), f"[[network]] {name}: undefended")
     hardening = hardening_of(entry, f"[[network]] {name}")
     purifier = None
     if "purify" in entry:
@@ -248,4 +258,16 @@ def _attack(entry: dict[str, Any], names: tuple[str, ...], limit: int) -> Attack
         min(limit, number(entry.get("limit", limit), f"{where}: limit")),
         str(entry["targeted"]) if "targeted" in entry else None,
         parameters,
+        tuple(_goal(on, where) for on in listed(entry.get("on", [None]))),
+        flag(entry.get("keep_answer", False), f"{where}: keep_answer"),
+        one_of(entry["scores"], SHOWS, f"{where}: scores") if "scores" in entry else None,
     )
+
+
+def _goal(on: Any, where: str) -> str | None:
+    if on is not None:
+        try:
+            parse_goal(text(on, f"{where}: on"))
+        except TinyguardError as error:
+            raise TinyguardError(f"{where}: {error}") from None
+    return on

@@ -11,6 +11,7 @@ import numpy as np
 
 from tinyguard.robustness.budget import inside
 from tinyguard.robustness.distortion import NORMS, Distances, median, spread
+from tinyguard.robustness.exit_run import ExitRun
 from tinyguard.robustness.intervals import wilson
 from tinyguard.robustness.under_seeds import UnderSeeds
 
@@ -67,7 +68,7 @@ class AttackRun:
     of a targeted attack. `nearest`: inputs like `x`, as `Outcome` has them, for the same attack under a
     larger budget. `under_seeds`: figures of a stochastic network whose masks the attack did not know; all
     others are then those of the file's seed. `base`: the samples that the attack is about, None for those
-    right before; `taken`: the exit that each clean input took, from 1, in a network with exits."""
+    right before; `exits`: what the exits say, in a network with exits."""
 
     conditions: Conditions
     x: np.ndarray
@@ -89,7 +90,7 @@ class AttackRun:
     under_seeds: UnderSeeds | None = None
     nearest: np.ndarray | None = None
     base: np.ndarray | None = None
-    taken: np.ndarray | None = None
+    exits: ExitRun | None = None
 
     @property
     def samples(self) -> int:
@@ -185,6 +186,8 @@ class AttackRun:
     def _on(self) -> dict[str, Any]:
         """Of a network with exits; `base` counts the samples that the attack is about."""
         c, base, won = self.conditions, int(self.attacked.sum()), int(self.success.sum())
+        name, _, number = (c.on or "").partition(":")
+        made_on = int(number) if name == "exit" else None
         return {
             "on": c.on,
             "keep_answer": c.keep_answer,
@@ -192,6 +195,7 @@ class AttackRun:
             "base": base,
             "success_share": _share(won, base),
             "success_share_ci95": list(wilson(won, base)),
+            **({} if self.exits is None else {"exits": self.exits.as_dict(self.y, made_on)}),
         }
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What every exit says of samples before and after an attack."""
+"""What every exit says of samples before and after an attack, and where they leave. No torch."""
 
 from __future__ import annotations
 
@@ -8,55 +8,46 @@ from typing import Any
 
 import numpy as np
 
-from tinyguard.exits.measured import Measured, measure
-from tinyguard.graph.exit_policy import policy_of
-from tinyguard.graph.multi_exit import exit_tensors
-from tinyguard.robustness.attacked_network import Target
-
 
 @dataclass(frozen=True, eq=False)
 class ExitRun:
-    """What every exit says of N samples before and after an attack, under the policy in force."""
+    """Of N samples and L exits, under the policy in force: the class that each exit names, int64 (N, L), and
+    the exit that is taken, int64 (N,), from 1, `before` and after; `cost` float64 (L,): multiply-accumulates
+    up to each exit, earlier heads included, as a fraction of all."""
 
-    before: Measured
-    after: Measured
+    labels_before: np.ndarray
+    labels: np.ndarray
     taken_before: np.ndarray
-    taken_after: np.ndarray
+    taken: np.ndarray
+    cost: np.ndarray
 
-    def as_dict(self, labels: np.ndarray, made_on: int | None) -> dict[str, Any]:
-        """For --json: per exit the accuracy on all samples before and after, and their means; the mean exit,
-        from 1; of an attack made on one exit, from 1, the two transfer figures to every exit."""
-        clean, attacked = (m.label == labels[:, None] for m in (self.before, self.after))
+    def as_dict(self, y: np.ndarray, made_on: int | None) -> dict[str, Any]:
+        """For --json, with labels `y`: per exit the accuracy on all samples before and after, and their mean;
+        the mean exit and cost; of an attack made on one exit, from 1, the transfer to every exit."""
+        before, after = (labels == y[:, None] for labels in (self.labels_before, self.labels))
+        exits = after.shape[1]
         figures: dict[str, Any] = {
-            "clean_accuracy": clean.mean(0).tolist(),
-            "accuracy_under_attack": attacked.mean(0).tolist(),
-            "mean_accuracy_under_attack": float(attacked.mean()),
-            "mean_exit_before": float(self.taken_before.mean()) + 1,
-            "mean_exit": float(self.taken_after.mean()) + 1,
-            "left_at": np.bincount(self.taken_after, minlength=self.after.exits).tolist(),
+            "clean_accuracy": before.mean(0).tolist(),
+            "accuracy_under_attack": after.mean(0).tolist(),
+            "mean_accuracy_under_attack": float(after.mean()),
+            "mean_exit_before": float(self.taken_before.mean()),
+            "mean_exit": float(self.taken.mean()),
+            "left_at_before": np.bincount(self.taken_before - 1, minlength=exits).tolist(),
+            "left_at": np.bincount(self.taken - 1, minlength=exits).tolist(),
+            "mean_cost_before": float(self.cost[self.taken_before - 1].mean()),
+            "mean_cost": float(self.cost[self.taken - 1].mean()),
         }
         if made_on is not None:
-            figures["transfer"] = _transfer(clean, attacked, made_on - 1)
+            figures["transfer"] = _transfer(before, after, made_on - 1)
         return figures
 
 
-def _transfer(clean: np.ndarray, attacked: np.ndarray, made_on: int) -> dict[str, list[float | None]]:
+def _transfer(before: np.ndarray, after: np.ndarray, made_on: int) -> dict[str, list[float | None]]:
     """`of_all`: samples that exit j gets wrong; `of_fooled`: the same, of those that the exit the attack was
     made on got right and gets wrong now, and that exit j got right. They need not agree."""
-    fooled = clean[:, made_on] & ~attacked[:, made_on]
+    fooled = before[:, made_on] & ~after[:, made_on]
     of_fooled: list[float | None] = []
-    for place in range(clean.shape[1]):
-        both = fooled & clean[:, place]
-        of_fooled.append(float((~attacked[both, place]).mean()) if both.any() else None)
-    return {"of_all": (~attacked).mean(0).tolist(), "of_fooled": of_fooled}
-
-
-def exit_run(target: Target, codes: np.ndarray, inputs: np.ndarray) -> ExitRun | None:
-    """Measured on the host, which equals the device in every byte; None for a network without exits, and for
-    inputs that no device can be given."""
-    if not exit_tensors(target.graph) or target.is_float or inputs.dtype == np.float32:
-        return None
-    before, after = (measure(target.graph, x, simulator=target.simulator) for x in (codes, inputs))
-    policy = policy_of(target.graph)
-    assert policy is not None
-    return ExitRun(before, after, before.taken(policy), after.taken(policy))
+    for place in range(before.shape[1]):
+        both = fooled & before[:, place]
+        of_fooled.append(float((~after[both, place]).mean()) if both.any() else None)
+    return {"of_all": (~after).mean(0).tolist(), "of_fooled": of_fooled}

@@ -18,16 +18,17 @@ import torch
 from tinyguard.attacks.exit_goals import run_on
 from tinyguard.attacks.problem import Attack, Outcome, Problem
 from tinyguard.attacks.victim import Victim
+from tinyguard.exits.measured import measure
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import answer_name
 from tinyguard.graph.exit_policy import policy_of
-from tinyguard.graph.multi_exit import exit_tensors
+from tinyguard.graph.multi_exit import exit_tensors, stages_of
 from tinyguard.robustness.attack_job import Job, whole_numbers
 from tinyguard.robustness.attack_run import AttackRun, Conditions
 from tinyguard.robustness.attacked_network import FloatBackend, Target
 from tinyguard.robustness.budget import eps_codes, inside
 from tinyguard.robustness.distortion import Distances, distances
-from tinyguard.robustness.exit_run import exit_run
+from tinyguard.robustness.exit_run import ExitRun
 from tinyguard.robustness.exit_success import base_of, won
 from tinyguard.robustness.scoring import Scores, score
 from tinyguard.robustness.threat_model import hides_from_source, norm_of, parameters_of
@@ -242,20 +243,22 @@ def _measured(job: Job, found: _Found) -> AttackRun:
         targets=job.targets,
         outside_budget=int((base & fooled & ~within).sum()),
         base=base,
-        taken=found.clean.exit,
-        extra=_exits(job, found.inputs),
+        exits=_exits(job, found.inputs),
         under_seeds=_under_seeds(job, found.inputs, within & unnoticed),
         nearest=found.nearest,
     )
 
 
-def _exits(job: Job, inputs: np.ndarray) -> dict[str, Any]:
-    run = exit_run(job.target, job.codes, inputs)
-    if run is None:
-        return {}
-    on = job.target.on or ""
-    made_on = int(on.removeprefix("exit:")) if on.startswith("exit:") else None
-    return {"exits": run.as_dict(job.labels, made_on)}
+def _exits(job: Job, inputs: np.ndarray) -> ExitRun | None:
+    """Measured on the host, which equals the device in every byte; None for a network without exits, and for
+    inputs that no device can be given."""
+    target, policy = job.target, policy_of(job.target.graph)
+    if policy is None or target.is_float or inputs.dtype == np.float32:
+        return None
+    before, after = (measure(target.graph, x, simulator=target.simulator) for x in (job.codes, inputs))
+    macs = np.array([layer.operator.macs for layer in target.simulator.layers])
+    cost = np.array([macs[: stage.end].sum() for stage in stages_of(target.graph)]) / macs.sum()
+    return ExitRun(before.label, after.label, before.taken(policy) + 1, after.taken(policy) + 1, cost)
 
 
 def _meaning(target: Target) -> Graph | None:

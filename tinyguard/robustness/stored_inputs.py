@@ -62,8 +62,8 @@ def save_adversarial(path: Path, run: AttackRun) -> None:
     }
     if run.targets is not None:
         arrays["targets"] = run.targets
-    if run.taken is not None:
-        arrays["taken"] = run.taken
+    if run.exits is not None:
+        arrays["taken"] = run.exits.taken_before
     stream = io.BytesIO()
     np.savez_compressed(stream, **arrays)
     write_atomically(path, stream.getvalue())

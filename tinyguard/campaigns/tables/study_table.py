@@ -34,6 +34,18 @@ _COLUMNS = (
     "queries_mean",
     *(f"{norm}_{kind}" for norm in NORMS for kind in ("median", "mean", "max")),
     "seconds",
+    "on",
+    "base",
+    "success_share",
+    "mean_exit_before",
+    "mean_exit",
+    "mean_cost_before",
+    "mean_cost",
+    "exits_clean",
+    "exits_under_attack",
+    "exits_mean",
+    "transfer_of_all",
+    "transfer_of_fooled",
     "note",
 )
 UNFINISHED = "not finished"
@@ -61,7 +73,8 @@ def rows(cells: Sequence[Cell], runs: dict[int, AttackRun]) -> list[dict[str, An
 
 
 def _row(cell: Cell, cells: Sequence[Cell], runs: dict[int, AttackRun]) -> dict[str, Any]:
-    head = {"network": cell.network.name, "label": cell.entry.label}
+    head: dict[str, Any] = {"network": cell.network.name, "label": cell.entry.label}
+    head |= {} if cell.network.on is None else {"on": cell.network.on}
     if cell.unreachable:
         return {**head, **_planned(cell), "note": "under one code: no other input is in reach"}
     if cell.equal_to is None:
@@ -88,6 +101,8 @@ def _worst_cases(cells: Sequence[Cell], runs: dict[int, AttackRun]) -> Iterator[
     """What all budgeted attacks of a network, norm, budget, number of samples and target leave together."""
     groups: dict[tuple[str, str, float, int, str | None], list[Cell]] = {}
     for cell in cells:
+        if cell.network.on not in (None, "answer"):
+            continue
         if cell.eps is not None and (cell.equal_to is not None or cell.index in runs):
             key = (cell.network.name, cell.norm, cell.eps, cell.entry.limit, cell.entry.targeted)
             groups.setdefault(key, []).append(cell)
@@ -126,10 +141,24 @@ def write_tables(folder: Path, records: list[dict[str, Any]]) -> list[Path]:
 def _flat(record: dict[str, Any]) -> dict[str, Any]:
     low, high = record.get("ci95", {}).get("accuracy_under_attack", ("", ""))
     flat = {**record, "ci95_low": low, "ci95_high": high}
+    flat |= _exits(record.get("exits"))
     for norm in NORMS:
         flat[f"{norm}_median"] = record.get("distortion_median", {}).get(norm)
         for kind in ("mean", "max"):
             flat[f"{norm}_{kind}"] = record.get("distortion", {}).get(norm, {}).get(kind)
+    return flat
+
+
+def _exits(exits: dict[str, Any] | None) -> dict[str, Any]:
+    """The columns of a network with exits; those of one figure an exit are joined by spaces."""
+    if exits is None:
+        return {}
+    flat = {name: exits[name] for name in ("mean_exit_before", "mean_exit", "mean_cost_before", "mean_cost")}
+    flat["exits_mean"] = exits["mean_accuracy_under_attack"]
+    lists = {"exits_clean": exits["clean_accuracy"], "exits_under_attack": exits["accuracy_under_attack"]}
+    lists |= {f"transfer_{name}": shares for name, shares in exits.get("transfer", {}).items()}
+    for name, shares in lists.items():
+        flat[name] = " ".join("-" if share is None else f"{share:.4f}" for share in shares)
     return flat
 
 
@@ -158,7 +187,7 @@ def _cells(record: dict[str, Any]) -> list[str]:
     shown = [medians.get(norm) for norm in NORMS]
     return [
         record["network"],
-        record["label"],
+        record["label"] + (f", on {record['on']}" if "on" in record else ""),
         record["setting"],
         "" if record["eps"] is None else f"{record['eps']:.4g}",
         "" if record["eps_codes"] is None else str(record["eps_codes"]),
