@@ -51,14 +51,19 @@ def settings_table(settings: Sequence[Setting], arena: str, offsets: dict[str, i
     if not settings:
         return ""
     parts, rows = [], []
+    named: dict[tuple[int, ...], str] = {}  # equal arrays are one
     for number, setting in enumerate(settings):
-        name = f"{prefix}_setting_{number:02d}"
         limits = [limit for pair in setting.ranges for limit in pair]
         parts.append(f"/* {macro_name(setting)} */")
-        parts.append(_words(f"{name}_value", to_words(setting.kind, setting.value)))
-        parts.append(_words(f"{name}_ranges", to_words(setting.kind, limits)))
+        names = []
+        for role, entries in (("value", setting.value), ("ranges", limits)):
+            words = tuple(to_words(setting.kind, entries))
+            if words not in named:
+                named[words] = f"{prefix}_setting_{number:02d}_{role}"
+                parts.append(_words(named[words], words))
+            names.append(named[words])
         rows.append(
-            f"    {{(uint32_t *)(void *)({arena} + {offsets[setting.name]}), {name}_value, {name}_ranges, "
+            f"    {{(uint32_t *)(void *)({arena} + {offsets[setting.name]}), {', '.join(names)}, "
             f"{len(setting.value)}, {C_KIND[setting.kind]}, {int(setting.drawn)}}},"
         )
     return "\n".join([*parts, f"static const tg_setting {prefix}_settings[] = {{", *rows, "};", ""])

@@ -96,7 +96,10 @@ def never_leaves(kind: str, exits: int) -> int:
 
 
 def settings_of(policy: Policy, exits: int, classes: int) -> tuple[Setting, ...]:
-    """What a network of so many exits declares, with `policy` in force. Raises as `Policy.check`."""
+    """What a network of so many exits declares, with `policy` in force. Raises as `Policy.check`.
+
+    All are int32 and lie in memory one after the other in this order, which the gates in C count on.
+    """
     policy.check(exits, classes)
     settings = [Setting(POLICY, "int32", (KINDS.index(policy.kind),), ((0, len(KINDS) - 1),))]
     for kind in KINDS[1:]:

@@ -16,9 +16,9 @@ from typing import ClassVar
 import numpy as np
 
 from tinyguard.arithmetic.entropy import LEVELS, entropy_table, mean_of
-from tinyguard.graph.exit_policy import SETTINGS, read_policy
+from tinyguard.graph.exit_policy import POLICY, SETTINGS, read_policy
 from tinyguard.graph.multi_exit import DECISION_ELEMENTS, TAKEN
-from tinyguard.operators.base import Emission, Operator, c_shape
+from tinyguard.operators.base import Emission, Operator
 from tinyguard.operators.monte_carlo import require_probabilities
 
 ANSWERS = ("taken", "mean")
@@ -27,11 +27,7 @@ NOTHING = -LEVELS // 2
 SCORES, LOGITS, STATE, ANSWER, DECIDED, SHOWN = range(6)
 """The inputs: softmax codes and logits of this exit; from the gate before, absent in the first, the state,
 the answer, the decision, and from `SHOWN` on what every exit shows."""
-_CLASS, _RUN, _SUMS = (
-    0,
-    1,
-    2,
-)  # elements of the state: class of the last exit, how many named it, sums of codes
+_CLASS, _RUN, _SUMS = 0, 1, 2  # in the state: class of the last exit, how many named it, sums of codes
 
 
 def state_elements(answer: str, classes: int) -> int:
@@ -134,31 +130,24 @@ class ExitGate(Operator):
 
     def emit(self, c: Emission) -> str:
         c.kernel("exit_gate.h")
-        table = c.constant("entropies", entropy_table(), "1/1024 bit, of probabilities in 1/256")
-        shape = c_shape(
-            "tg_exit_gate_shape",
-            classes=self.classes,
-            exit=self.exit,
-            last=int(self.last),
-        )
         before = ["0", "0", "0"] if self.first else [c.input(place) for place in (ANSWER, DECIDED, STATE)]
-        after = [c.output(place) for place in (0, 1, 1 + self.exit, self.exits + 2)]
-        settings = ",\n    ".join(c.setting(name) for name in SETTINGS)
-        lines = [shape, f"static const int32_t *const settings[] = {{\n    {settings},\n}};"]
-        said = c.input(SCORES)
-        if self.answer == "mean":
-            sums = ["0" if self.first else f"{before[2]} + {_SUMS}", f"{after[3]} + {_SUMS}"]
-            lines += [
-                f"int8_t mean[{self.classes}];",
-                f"tg_exit_mean(&shape, {c.input(SCORES)}, {sums[0]}, {sums[1]}, mean);",
-            ]
-            said = "mean"
-        lines += [
-            f"tg_exit_gate(&shape, settings, {c.input(SCORES)}, {c.input(LOGITS)}, {said}, {table},",
-            f"             {', '.join(before)},",
-            f"             {', '.join(after)});",
-        ]
-        return "\n".join([*lines, *self._others(c)])
+        fields = {
+            "classes": str(self.classes),
+            "exit": str(self.exit),
+            "exits": str(self.exits),
+            "settings": c.setting(POLICY),
+            "entropies": c.constant("entropies", entropy_table(), "1/1024 bit, of probabilities in 1/256"),
+            "scores": c.input(SCORES),
+            "logits": c.input(LOGITS),
+            **dict(zip(("answer_before", "decision_before", "state_before"), before, strict=True)),
+            "answer": c.output(0),
+            "decision": c.output(1),
+            "shown": c.output(1 + self.exit),
+            "state": c.output(self.exits + 2),
+        }
+        lines = [f"    .{name} = {value}," for name, value in fields.items()]
+        gate = ["static const tg_exit_gate gate = {", *lines, "};", f"tg_exit_gate_{self.answer}(&gate);"]
+        return "\n".join([*gate, *self._others(c)])
 
     def _others(self, c: Emission) -> list[str]:
         """What the other exits show: nothing yet, or what they did, which mostly lies there already."""
