@@ -12,6 +12,7 @@ import numpy as np
 from tinyguard.codegen.prepare import prepare
 from tinyguard.codegen.project import model_files
 from tinyguard.graph import Graph, Setting
+from tinyguard.graph.multi_exit import stages_of
 from tinyguard.paths import data_folder
 
 SOURCES = Path(__file__).parent.parent / "firmware_runtime"
@@ -39,36 +40,47 @@ def compile_runtime(
     chunk_bytes: int = 256,
     x: int = 60,
     variable: bool = False,
+    stages: bool = False,
     includes: Sequence[Path] = (),
 ) -> Path:
     """The runtime with `sources` beside it; `x` is the size of the fake network's first input.
 
-    `variable`: its second output is of variable length.
+    `variable`: its second output is of variable length. `stages`: it may stop after a stage.
     """
     firmware = data_folder("firmware")
     left_out = {"no_settings.c"} if main else {"no_settings.c", "main.c"}
     runtime = [path for path in sorted((firmware / "runtime").glob("*.c")) if path.name not in left_out]
     command = ["gcc", "-O1", *STRICT, *SANITIZE, f"-DTG_CHUNK_BYTES={chunk_bytes}", f"-DFAKE_X={x}"]
-    command += [*(["-DFAKE_VARIABLE"] if variable else []), *(f"-I{folder}" for folder in includes)]
+    command += [*["-DFAKE_VARIABLE"] * variable, *["-DTG_STAGES=1"] * stages]
+    command += [f"-I{folder}" for folder in includes]
     command += [f"-I{firmware / 'include'}", f"-I{firmware / 'runtime'}", f"-I{SOURCES}", "-o", str(binary)]
     subprocess.run([*command, *map(str, runtime + sources)], check=True)
     return binary
 
 
-def compile_host_board(binary: Path, *, chunk_bytes: int = 256, x: int = 60, variable: bool = False) -> Path:
+def compile_host_board(
+    binary: Path, *, chunk_bytes: int = 256, x: int = 60, variable: bool = False, stages: bool = False
+) -> Path:
     """A program that is a board: file descriptor 0 is its UART."""
     sources = [SOURCES / "port_posix.c", SOURCES / "fake_model.c"]
-    return compile_runtime(binary, sources, chunk_bytes=chunk_bytes, x=x, variable=variable)
+    return compile_runtime(binary, sources, chunk_bytes=chunk_bytes, x=x, variable=variable, stages=stages)
 
 
-def compile_network_board(graph: Graph, folder: Path) -> Path:
+def compile_network_board(
+    graph: Graph, folder: Path, port: Path = SOURCES / "port_posix.c", *, main: bool = True
+) -> Path:
     """A board with the generated C of `graph` in place of the tiny network, built in `folder`."""
     texts = model_files([prepare(graph)])
     texts["fake_work.c"] = '#include <stdint.h>\n\n#include "fake_model.h"\n\nuint32_t fake_work;\n'
     for name, text in texts.items():
         (folder / name).write_text(text)
-    sources = [SOURCES / "port_posix.c", *(folder / name for name in texts if name.endswith(".c"))]
-    return compile_runtime(folder / "board", sources, includes=[folder, data_folder("firmware") / "kernels"])
+    return compile_runtime(
+        folder / "board",
+        [port, *(folder / name for name in texts if name.endswith(".c"))],
+        main=main,
+        stages=bool(stages_of(graph)),
+        includes=[folder, data_folder("firmware") / "kernels"],
+    )
 
 
 class HostBoard:
@@ -117,9 +129,13 @@ def fake_inputs(count: int, seed: int, x: int = 60) -> tuple[np.ndarray, np.ndar
     )
 
 
-def fake_layers(x0: np.ndarray, x1: np.ndarray) -> list[tuple[np.ndarray, ...]]:
-    """What fake_model.c computes, (N, ...) arrays by layer and output."""
+def fake_layers(x0: np.ndarray, x1: np.ndarray, level: int | None = None) -> list[tuple[np.ndarray, ...]]:
+    """What fake_model.c computes, (N, ...) arrays by layer and output; with stages its `level` matters."""
     flat = x0.reshape(len(x0), -1)
     a = (flat + np.tile(x1, (1, flat.shape[1] // 4))).astype(np.int8)
     b = 3 * a.astype(np.int16)
-    return [(a,), (a, b), (b.sum(axis=1, dtype=np.int32), a[:, ::-1])]
+    total, backwards = b.sum(axis=1, dtype=np.int32), a[:, ::-1]
+    if level is not None:
+        early = a[:, 0] >= level
+        total, backwards = np.where(early, a[:, 0], total), np.where(early[:, None], 0, backwards)
+    return [(a,), (a, b), (total, backwards)]

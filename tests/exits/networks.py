@@ -9,8 +9,10 @@ import numpy as np
 
 from tests.codegen.networks import convolution
 from tests.operators.builder import GraphBuilder
+from tinyguard.exits.measured import Measured
 from tinyguard.graph import Graph
 from tinyguard.graph.exit_policy import Policy
+from tinyguard.operators.exit_gate import NOTHING
 from tinyguard.tflite import Metadata, write_graph
 from tinyguard.tflite.metadata import with_metadata
 from tinyguard.tflite.record.exits import Exits
@@ -73,3 +75,13 @@ def codes(count: int, seed: int = 1) -> np.ndarray:
     x = rng.integers(-128, 128, (count, 8, 8, 4)).astype(np.int8)
     x[::5] = x[::5] // 16
     return x
+
+
+def outputs_under(measured: Measured, policy: Policy) -> list[np.ndarray]:
+    """What the network answers under a policy, all of its outputs, when the record's `answer` is "taken"."""
+    rows, taken = np.arange(len(measured.scores)), measured.taken(policy)
+    decision = [taken + 1, *(measure[rows, taken] for measure in (measured.confidence, measured.entropy))]
+    decision = np.stack([*decision, measured.margin[rows, taken]], 1).astype(np.int32)
+    reached = np.arange(measured.scores.shape[1]) <= taken[:, None]
+    shown = np.where(reached[:, :, None], measured.scores, NOTHING).astype(np.int8)
+    return [measured.scores[rows, taken], decision, *shown.transpose(1, 0, 2)]

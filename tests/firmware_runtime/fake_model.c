@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Two inputs, three layers, two outputs; small enough to be done again in three lines of NumPy.
    With FAKE_VARIABLE the second output is of variable length: sum, modulo FAKE_X + 8, counts its used bytes.
+   With TG_STAGES layer 0 is a stage of its own, which answers a[0] and zeros where a[0] is the level or more.
    layer 0: a[i] = x0[i] + x1[i % Y]; layer 1: a[i] and b[i] = 3 * a[i]; layer 2: sum of b, reversed a. */
 #include <string.h>
 
@@ -17,6 +18,10 @@ static int32_t sum;
 static uint32_t used;
 static const uint32_t *const output_used[2] = {0, &used};
 #endif
+#ifdef TG_STAGES
+static const uint16_t stage_ends[2] = {1, 3};
+#endif
+static int32_t taken;
 
 uint32_t fake_work;
 
@@ -27,6 +32,11 @@ static void add(void)
     }
     memset(x0, 0x55, sizeof(x0)); /* inputs do not outlive the first layer */
     fake_work += FAKE_X;
+#ifdef TG_STAGES
+    taken = a[0] >= (int32_t)fake_area[FAKE_LEVEL];
+    sum = a[0];
+    memset(reversed, 0, sizeof(reversed));
+#endif
 }
 
 static void triple(void)
@@ -39,6 +49,10 @@ static void triple(void)
 
 static void finish(void)
 {
+    fake_work += 3 * FAKE_X;
+    if (taken) {
+        return;
+    }
     sum = 0;
     for (int i = 0; i < FAKE_X; i++) {
         sum += b[i];
@@ -47,7 +61,9 @@ static void finish(void)
 #ifdef FAKE_VARIABLE
     used = (uint32_t)sum % (FAKE_X + 8);
 #endif
-    fake_work += 3 * FAKE_X;
+#ifdef TG_STAGES
+    taken = 2;
+#endif
 }
 
 static const tg_tensor inputs[2] = {
@@ -150,6 +166,11 @@ const tg_model tg_the_model = {
     .settings = settings,
 #ifdef FAKE_VARIABLE
     .output_used = output_used,
+#endif
+#ifdef TG_STAGES
+    .stage_ends = stage_ends,
+    .taken = &taken,
+    .stage_count = 2,
 #endif
     .arena_bytes = 4321,
     .input_count = 2,

@@ -13,6 +13,7 @@ extern uint32_t fake_work;
 
 /* All settings one after the other; tests/device/host_board.py declares the same. */
 #define FAKE_AREA_WORDS 21
+#define FAKE_LEVEL 3 /* word of the setting "level" */
 extern uint32_t fake_area[FAKE_AREA_WORDS];
 
 #endif

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A board on standard input: each request is its length, uint16_t, and a frame. The answer is all words of the
-   settings as they are after it, then the length, uint16_t, and the bytes of what the board sent. */
+/* A board on standard input: each request is its length, uint16_t, and a frame. The answer is the words of each
+   setting as they are after it, then the length, uint16_t, and the bytes of what the board sent. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "board.h"
-#include "fake_model.h"
 #include "fake_stack.h"
 #include "frame.h"
 #include "protocol.h"
 #include "stack.h"
 #include "tinyguard/port.h"
+#include "tinyguard/settings.h"
 
 static uint8_t to_board[65536];
 static size_t left;
@@ -101,7 +101,10 @@ int main(void)
         while (left > 0 || tg_frame_pending()) {
             tg_protocol_step();
         }
-        fwrite(fake_area, sizeof(fake_area), 1, stdout);
+        for (uint32_t i = 0; i < tg_the_model.setting_count; i++) {
+            const tg_setting *setting = &tg_the_model.settings[i];
+            fwrite(setting->value, sizeof(uint32_t), tg_setting_words(setting), stdout);
+        }
         fwrite(&sent, sizeof(sent), 1, stdout);
         fwrite(to_host, 1, sent, stdout);
     }

@@ -10,10 +10,9 @@ from tests.device.host_board import SOURCES, compile_runtime
 from tinyguard.device.protocol import Command
 
 
-@pytest.fixture(scope="module")
-def fuzzer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    binary = tmp_path_factory.mktemp("fuzz") / "fuzz"
-    return compile_runtime(binary, [SOURCES / "fuzz.c", SOURCES / "fake_model.c"], main=False)
+def _fuzzer(folder: Path, stages: bool) -> Path:
+    sources = [SOURCES / "fuzz.c", SOURCES / "fake_model.c"]
+    return compile_runtime(folder / "fuzz", sources, main=False, stages=stages)
 
 
 def _fuzz(binary: Path, seed: int, seconds: int) -> dict[str, int]:
@@ -25,12 +24,18 @@ def _fuzz(binary: Path, seed: int, seconds: int) -> dict[str, int]:
 
 
 @pytest.mark.parametrize(
-    ("seed", "seconds"), [(1, 10), pytest.param(2, 600, marks=pytest.mark.slow, id="ten-minutes")]
+    ("seed", "seconds", "stages"),
+    [
+        (1, 10, False),
+        pytest.param(3, 4, True, id="stages"),
+        pytest.param(2, 600, False, marks=pytest.mark.slow, id="ten-minutes"),
+        pytest.param(4, 600, True, marks=pytest.mark.slow, id="ten-minutes-stages"),
+    ],
 )
 def test_hostile_bytes_never_harm_the_board_nor_change_a_result(
-    fuzzer: Path, seed: int, seconds: int
+    tmp_path: Path, seed: int, seconds: int, stages: bool
 ) -> None:
-    counts = _fuzz(fuzzer, seed, seconds)
+    counts = _fuzz(_fuzzer(tmp_path, stages), seed, seconds)
     print(counts)
     reached = {command for command in Command if counts.get(f"command_{command}", 0) > 0}
     assert reached == set(Command) - {Command.ERROR, Command.FAULT}

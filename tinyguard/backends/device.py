@@ -61,11 +61,10 @@ def hold(device: Device, graph: Graph) -> dict[str, Told]:
 def put_back(device: Device, before: Mapping[str, Told]) -> None:
     """Settings as the board had them `before`: values that somebody gave, and those that it drew."""
     with suppress(TinyguardError):  # a board that is gone has forgotten them
-        for name, setting in before.items():
-            if setting.drawn:
-                device.restore(name)
-            elif device.tell(name) != setting:
-                device.set({name: setting.value})
+        for name in [name for name, setting in before.items() if setting.drawn]:
+            device.restore(name)
+        given = {name: setting for name, setting in before.items() if not setting.drawn}
+        _set(device, {name: old.value for name, old in given.items() if device.tell(name) != old})
 
 
 def agreed(
@@ -89,12 +88,17 @@ def _told(device: Device, graph: Graph) -> dict[str, Told]:
 
 
 def _apply(device: Device, graph: Graph, told: Mapping[str, Told], together: tuple[str, ...]) -> None:
-    """Set what differs from the graph: the settings `together` in one frame, each other in its own."""
+    """Set what differs from the graph, first the settings that are given `together`."""
     values = values_of(graph.settings)
     other = {name for name, setting in told.items() if setting.drawn or setting.value != values[name]}
     device.set({name: values[name] for name in together})
-    for name in sorted(other.difference(together)):
-        device.set({name: values[name]})
+    _set(device, {name: values[name] for name in sorted(other.difference(together))})
+
+
+def _set(device: Device, values: Mapping[str, tuple[int, ...]]) -> None:
+    """In one frame, so that what belongs together is never half set, or one by one where they fit none."""
+    for part in [values] if device.can_set_at_once(values) else [{name: values[name]} for name in values]:
+        device.set(part)
 
 
 @contextmanager

@@ -15,7 +15,14 @@ from tinyguard.device.handshake import PATIENCE_S, ask, hello
 from tinyguard.device.inference import LayerRun, RawInference, count_layers, infer, infer_layers
 from tinyguard.device.link import Link
 from tinyguard.device.protocol import STATUS_REPLY, STATUS_REQUEST, Command
-from tinyguard.device.settings_exchange import Told, check_table, restore, set_values, tell
+from tinyguard.device.settings_exchange import (
+    Told,
+    check_table,
+    fits_a_frame,
+    restore,
+    set_values,
+    tell,
+)
 from tinyguard.device.transport import DEFAULT_BAUD, Transport
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Setting
@@ -189,6 +196,10 @@ class Device:
         if given:
             self._through_resets(lambda: set_values(self.link, self._settings, given))
             self._given.update(given)
+
+    def can_set_at_once(self, values: Mapping[str, int | Sequence[int]]) -> bool:
+        """Whether one frame holds these values. Raises as `set` does."""
+        return fits_a_frame(self.link, self._settings, checked(self._settings, values))
 
     def tell(self, name: str) -> Told:
         """A setting's value on the board, and whether the board draws one before every inference."""

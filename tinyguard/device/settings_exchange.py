@@ -72,19 +72,18 @@ def tell(link: Link, settings: Sequence[Setting], name: str) -> Told:
     return Told(from_words(setting.kind, words), drawn)
 
 
+def fits_a_frame(link: Link, settings: Sequence[Setting], values: Mapping[str, tuple[int, ...]]) -> bool:
+    """Whether `set_values` can give these values at once."""
+    return len(_request(settings, values)) <= link.chunk.longest + FIXED_BYTES
+
+
 def set_values(link: Link, settings: Sequence[Setting], values: Mapping[str, tuple[int, ...]]) -> None:
     """Give values to some settings, all of them or none. Raises TinyguardError where a frame is too small."""
-    payload = bytes([Settings.SET])
-    for name, value in values.items():
-        index = _index(settings, name)
-        words = to_words(settings[index].kind, value)
-        payload += SETTINGS_ENTRY.pack(index=index, words=len(words))
-        payload += struct.pack(f"<{len(words)}I", *words)
-    if len(payload) > link.chunk.longest + FIXED_BYTES:
+    if not fits_a_frame(link, settings, values):
         raise TinyguardError(
             f"{len(values)} settings do not fit one frame of the board on {link.port}: set fewer at once"
         )
-    ask(link, Command.SETTINGS, payload, 0)
+    ask(link, Command.SETTINGS, _request(settings, values), 0)
 
 
 def restore(link: Link, settings: Sequence[Setting], names: Iterable[str]) -> None:
@@ -93,6 +92,16 @@ def restore(link: Link, settings: Sequence[Setting], names: Iterable[str]) -> No
     if indices:
         payload = bytes([Settings.RESTORE]) + struct.pack(f"<{len(indices)}H", *indices)
         ask(link, Command.SETTINGS, payload, 0)
+
+
+def _request(settings: Sequence[Setting], values: Mapping[str, tuple[int, ...]]) -> bytes:
+    payload = bytes([Settings.SET])
+    for name, value in values.items():
+        index = _index(settings, name)
+        words = to_words(settings[index].kind, value)
+        payload += SETTINGS_ENTRY.pack(index=index, words=len(words))
+        payload += struct.pack(f"<{len(words)}I", *words)
+    return payload
 
 
 def _index(settings: Sequence[Setting], name: str) -> int:
