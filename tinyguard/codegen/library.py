@@ -15,6 +15,7 @@ from tinyguard.codegen.readme import library_readme
 from tinyguard.codegen.settings_tables import macro_name
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Graph, Setting, Tensor
+from tinyguard.graph.exit_policy import KINDS
 from tinyguard.graph.multi_exit import stages_of
 from tinyguard.graph.settings import to_words
 from tinyguard.license import C_HEAD, MAKE_HEAD, license_text
@@ -57,6 +58,7 @@ void tg_model_invoke(void);
    While it returns 1, output 0 holds no answer, and the scores of exit i, from 1, stand in output 1 + i
    once stage i has run. Without exits there is one stage. tg_model_invoke does all of it. */
 #define TG_MODEL_STAGES {stages}u
+{policies}
 void tg_model_begin(void);
 int tg_model_next(void);
 
@@ -84,6 +86,13 @@ const void *tg_model_output(uint32_t index);
 
 #endif
 """
+
+_POLICIES = "".join(
+    [
+        "\n/* Values of TG_MODEL_SETTING_EXIT_POLICY. Thresholds: the setting of the policy's name. */\n",
+        *(f"#define TG_MODEL_EXIT_{kind.upper()} {value}u\n" for value, kind in enumerate(KINDS)),
+    ]
+)
 
 _CMAKE = """\
 # add_subdirectory(...) this folder and link tg_model; the compiler and the core's flags are yours.
@@ -173,6 +182,7 @@ def _header(model: ModelSource, prefix: str | None) -> str:
         outputs=len(graph.outputs),
         setting_count=len(graph.settings),
         stages=max(1, len(stages_of(graph))),
+        policies=_POLICIES if stages_of(graph) else "",
         tensors="\n\n".join(tensors),
         settings="".join(_setting_lines(i, setting) for i, setting in enumerate(graph.settings)),
     )

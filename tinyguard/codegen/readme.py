@@ -7,6 +7,8 @@ from tinyguard.boards import Board, link_bytes
 from tinyguard.codegen.comments import extents
 from tinyguard.codegen.source import ModelSource
 from tinyguard.graph import Tensor
+from tinyguard.graph.exit_policy import POLICY, policy_of
+from tinyguard.graph.multi_exit import stages_of
 from tinyguard.operators.base import C_TYPE
 from tinyguard.toolchain.cores import core_flags
 from tinyguard.version import VERSION
@@ -83,7 +85,7 @@ int main(void)
 ```
 
 {host_link}One call runs at a time: the functions are not reentrant. `tg_model.h` says the rest{settings}.
-
+{exits}
 ## Licence
 
 Apache-2.0, see LICENSE. The weights are those of the model; whoever owns it says what may be done with them.
@@ -125,7 +127,7 @@ port at {baud} baud: `tinyguard eval MODEL --serial PORT --data DATA` runs a tes
 stand in `include/tinyguard/protocol.h`.
 
 To call the network from a firmware of your own, print it with `tinyguard build MODEL --as library`.
-
+{exits}
 ## Licence
 
 Apache-2.0, see LICENSE. The weights are those of the model; whoever owns it says what may be done with them.
@@ -145,6 +147,30 @@ _HOST_LINK = """\
 gcc main.c {includes} -L. -ltg_model -o main
 ```
 
+"""
+
+_EXITS = """
+## Exits
+
+The network answers at the first of {count} exits that is sure enough. The file's policy is {policy}.
+Its kind is the setting `{setting}`, and each kind has its thresholds in the setting of its name.
+
+{stages}
+"""
+
+_LIBRARY_EXITS = """
+`tg_model_invoke` runs the stages up to the exit that is taken, which `tg_model_decision()[0]` names. An
+application that has its own clock or battery runs one stage a call, stops when it wants, and takes what the
+last exit said:
+
+```c
+uint32_t stages = 1;
+tg_model_begin();
+while (tg_model_next() && time_is_left()) {{
+    stages++;
+}}
+const int8_t *scores = tg_model_output(tg_model_decision()[0] != 0 ? 0 : 1 + stages);
+```
 """
 
 _CMSIS_NN = """ It also needs your own CMSIS-NN,
@@ -169,6 +195,7 @@ def library_readme(model: ModelSource, files: Iterable[str], prefix: str | None,
         codes=f"{graph.tensors[graph.inputs[0]].dtype} codes",
         c_type=C_TYPE[graph.tensors[graph.outputs[0]].dtype],
         settings=", and how to read and set the network's settings" if graph.settings else "",
+        exits=_exits(model, _LIBRARY_EXITS),
     )
 
 
@@ -190,7 +217,25 @@ def firmware_readme(
         link_memory=board.placement["link"],
         stack_memory=board.placement["stack"],
         cmsis_nn=_CMSIS_NN if uses_cmsis_nn else "",
+        exits=_exits(model),
     )
+
+
+def _exits(model: ModelSource, more: str = "") -> str:
+    """The stages and the policy, and `more`; empty for a network without exits."""
+    stages = stages_of(model.graph)
+    if not stages:
+        return ""
+    rows = [
+        f"| {stage.name} | {stage.first} to {stage.end - 1} | "
+        f"{sum(operator.macs for operator in model.operators[stage.first : stage.end]):,} |"
+        for stage in stages
+    ]
+    table = ["| stage | layers | multiply-accumulates |", "|---|---|---:|", *rows]
+    text = _EXITS.format(
+        count=len(stages), policy=policy_of(model.graph), setting=POLICY, stages="\n".join(table)
+    )
+    return text + more.format()
 
 
 def _facts(model: ModelSource, files: Iterable[str]) -> dict[str, object]:
