@@ -27,11 +27,13 @@ POLICIES = (
 )
 
 
-def three_exits(seed: int = 0, classes: int = CLASSES, order: Sequence[int] = (2, 1, 0)) -> Graph:
-    """Images (1, 8, 8, 4) to three softmaxes; `order` is that of the outputs, 0 the shallowest."""
+def three_exits(
+    seed: int = 0, classes: int = CLASSES, order: Sequence[int] = (2, 1, 0), size: int = 8
+) -> Graph:
+    """Images (1, size, size, 4) to three softmaxes; `order` is that of the outputs, 0 the shallowest."""
     rng = np.random.default_rng(seed)
     b = GraphBuilder()
-    features, last = [], b.input((1, 8, 8, 4), "int8", 0.05, 3)
+    features, last = [], b.input((1, size, size, 4), "int8", 0.05, 3)
     for channels in (6, 7, 8):
         last = convolution(b, rng, last, channels)
         features.append(last)
@@ -63,16 +65,19 @@ def plain_file(**options: object) -> bytes:
 
 
 def exits_file(
-    policy: Policy = POLICIES[1], answer: str = "taken", outputs: Sequence[int] = (2, 1, 0)
+    policy: Policy = POLICIES[1],
+    answer: str = "taken",
+    outputs: Sequence[int] = (2, 1, 0),
+    **options: object,
 ) -> bytes:
-    """The network as a .tflite file with exits."""
-    return with_metadata(plain_file(), Metadata.of(exits=Exits(tuple(outputs), policy, answer)))
+    """The network as a .tflite file with exits; `options` are those of `three_exits`."""
+    return with_metadata(plain_file(**options), Metadata.of(exits=Exits(tuple(outputs), policy, answer)))
 
 
-def codes(count: int, seed: int = 1) -> np.ndarray:
-    """Random input codes (count, 8, 8, 4), some of them flat, which every exit is unsure of."""
+def codes(count: int, seed: int = 1, size: int = 8) -> np.ndarray:
+    """Random input codes (count, size, size, 4), some of them flat, which every exit is unsure of."""
     rng = np.random.default_rng(seed)
-    x = rng.integers(-128, 128, (count, 8, 8, 4)).astype(np.int8)
+    x = rng.integers(-128, 128, (count, size, size, 4)).astype(np.int8)
     x[::5] = x[::5] // 16
     return x
 
