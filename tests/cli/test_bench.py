@@ -2,20 +2,25 @@
 """`tinyguard bench`: counts of layers that add up, the form of its JSON, and no board left running."""
 
 import json
+import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.exits.networks import exits_file
 from tinyguard.boards import load
 from tinyguard.cli import group
-from tinyguard.cli._bench import bar
+from tinyguard.cli._bench import bar, show
+from tinyguard.cli._options import console
 from tinyguard.codegen import predict
 from tinyguard.device.client import Device
 from tinyguard.errors import TinyguardError
 from tinyguard.flashing import running
-from tinyguard.measure.bench import random_sample, read_run
+from tinyguard.graph.exit_policy import Policy
+from tinyguard.measure.bench import Bench, LayerCount, StageCount, random_sample, read_run
 from tinyguard.tflite import read_graph
 
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
@@ -56,8 +61,10 @@ def test_layers_add_up_and_the_board_is_stopped(tmp_path: Path) -> None:
     )
     assert json.loads((tmp_path / "run.json").read_text()) == found
     assert read_run(tmp_path / "run.json").as_dict() == json.loads((tmp_path / "run.json").read_text()) | {
-        "layers": tuple(found["layers"])
+        "layers": tuple(found["layers"]),
+        "stages": (),
     }
+    assert (found["stages"], found["exit"]) == ([], None)
 
     table = _bench("--board", "mps2-an385", "--optimize", "size", "--compare", "run.json").output
     assert f"{found['per_inference']:,}" in table
@@ -106,6 +113,55 @@ def test_another_file_is_no_run(content: str, tmp_path: Path) -> None:
         _bench("--board", "mps2-an385", "--compare", "run.json")
     with pytest.raises(TinyguardError, match=r"cannot read nowhere\.json"):
         _bench("--board", "mps2-an385", "--compare", "nowhere.json")
+
+
+@pytest.mark.emulator
+def test_stages_of_a_network_with_exits(tmp_path: Path) -> None:
+    """Each with its gate, whatever the sample took, and what the sample took."""
+    content = exits_file(Policy("margin", (256, 0)))  # exit 2, always
+    (tmp_path / "exits.tflite").write_bytes(content)
+    arguments = ["bench", "exits.tflite", "--board", "mps2-an386", "-o", "run.json"]
+    printed = CliRunner().invoke(group, arguments, catch_exceptions=False).stdout
+    run = read_run(tmp_path / "run.json")
+    counts = [layer.count for layer in run.layers]
+    assert run.exit == 2
+    assert [(stage.name, stage.layers, stage.macs) for stage in run.stages] == [
+        ("exit 1", 4, 17_664), ("exit 2", 4, 28_672), ("exit 3", 4, 37_376),
+    ]  # fmt: skip
+    assert [stage.count for stage in run.stages] == [sum(counts[i : i + 4]) for i in (0, 4, 8)]
+    assert run.per_inference == pytest.approx(sum(counts[:8]), rel=0.01)
+    lines = [re.split(r"\s{2,}", line.strip()) for line in printed.splitlines()]
+    for stage in run.stages:
+        assert [stage.name, f"{stage.macs:,}", f"{stage.count:,}"] in [line[:3] for line in lines]
+    (last,) = (line for line in lines if line[0] == "per inference")
+    assert last == [
+        "per inference", f"{17_664 + 28_672:,}", f"{run.per_inference:,}",
+        f"{run.per_inference / run.macs_per_inference:.2f}", "took exit 2",
+    ]  # fmt: skip
+
+
+def test_a_run_from_before_there_were_stages_is_read_and_compared(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layers = (
+        LayerCount("conv", "CONV_2D", "dsp", 100, 50),
+        LayerCount("gate", "EXIT_GATE", "portable", 0, 5),
+    )
+    sizes = {"constant_bytes": 1, "ram_bytes": 2}
+    rest = ("mps2-an386", "builtin", "balanced", "instructions")
+    new = Bench(*rest, 55, layers, 10, 20, 30, 5, sizes, (StageCount("exit 1", 55, 100, 2),), 1)
+    old = json.loads(json.dumps(new.as_dict()))
+    del old["stages"], old["exit"]
+    (tmp_path / "old.json").write_text(json.dumps(old))
+    found = read_run(tmp_path / "old.json")
+    assert found == replace(new, stages=(), exit=None)
+    assert (found.macs_per_inference, new.macs_per_inference) == (100, 100)
+    for run, other in ((new, found), (found, new)):
+        show(run, other, console)
+        text = capsys.readouterr().out
+        starts = [line.split("  ")[0] for line in map(str.strip, text.splitlines())]
+        assert starts.count("exit 1") == text.count("took exit 1") == (run is new)
+        assert text.count("1.00x") == 3
 
 
 def test_bars_are_in_eighths() -> None:

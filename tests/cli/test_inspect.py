@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from tests.exits.networks import exits_file
 from tests.operators.builder import GraphBuilder
 from tests.tflite.conftest import shared_models
 from tests.tflite.test_reader import MLPERF
@@ -103,6 +104,22 @@ def test_table(model: Path) -> None:
     text = _inspect(str(model), "--board", "mps2-an500")
     for words in ("CONV_2D", "1x7x3x4", "2,268", "real = (pixel - 0) / 255", "classes: cat, [dog]"):
         assert words in text
+
+
+def test_stages_of_a_network_with_exits(tmp_path: Path, model: Path) -> None:
+    path = tmp_path / "exits.tflite"
+    path.write_bytes(exits_file())
+    found = _json(str(path))
+    assert found["policy"] == "confidence 90,80"
+    assert [tuple(stage.values()) for stage in found["stages"]] == [
+        ("exit 1", 4, 17_664, 4_120), ("exit 2", 4, 28_672, 4_926), ("exit 3", 4, 37_376, 5_696),
+    ]  # fmt: skip
+    assert sum(stage["weights_bytes"] for stage in found["stages"]) == found["weights_bytes"]
+    text = " ".join(_inspect(str(path)).split())
+    assert "EXIT_GATE answer at exit 2 1x10 0 0 exit 2 28,672 4,926" in text
+    assert "exits 3, policy confidence 90,80" in text
+    without = _json(str(model))
+    assert (without["stages"], without["policy"]) == ([], None)
 
 
 def test_mlperf_macs() -> None:

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 from rich.text import Text
 
-from tinyguard.measure.bench import Bench, LayerCount
+from tinyguard.measure.bench import Bench, LayerCount, StageCount
 
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WIDE = 118  # characters: below, layers go by their number only and bars are short
@@ -31,8 +31,7 @@ def _layers(run: Bench, other: Bench | None, width: int) -> Table:
     wide = width >= _WIDE
     titles = ["", "layer", "operator", "kernel", "MACs", run.unit, "per MAC"]
     titles += [_title(other), "ratio"] if other else []
-    rows = [_row(run, other, index, _BAR if wide else _SHORT_BAR) for index in range(len(run.layers))]
-    rows.append(_last_row(run, other))
+    rows = _rows(run, other, _BAR if wide else _SHORT_BAR)
     shown = [column for column in range(len(titles) + 1) if wide or column != 1]
     sizes = {column: max(len(Text.from_markup(row[column])) for row in rows) for column in shown}
     sizes |= {
@@ -53,6 +52,19 @@ def _layers(run: Bench, other: Bench | None, width: int) -> Table:
     return table
 
 
+def _rows(run: Bench, other: Bench | None, bar_width: int) -> list[list[str]]:
+    """The layers, after each stage its sum, and the whole."""
+    ends: dict[int, StageCount] = {}
+    for stage in run.stages:
+        ends[max(ends, default=0) + stage.layers] = stage
+    rows = []
+    for index in range(len(run.layers)):
+        rows.append(_row(run, other, index, bar_width))
+        if index + 1 in ends:
+            rows.append(_stage_row(ends[index + 1], other))
+    return [*rows, _last_row(run, other)]
+
+
 def _row(run: Bench, other: Bench | None, index: int, width: int) -> list[str]:
     layer = run.layers[index]
     largest = max(1, *(each.count for each in run.layers))
@@ -70,16 +82,28 @@ def _row(run: Bench, other: Bench | None, index: int, width: int) -> list[str]:
     ]
 
 
+def _stage_row(stage: StageCount, other: Bench | None) -> list[str]:
+    stages = other.stages if other else ()
+    theirs = next((each.count for each in stages if each.name == stage.name), None)
+    return _sum_row(stage.name, stage.macs, stage.count, other, theirs)
+
+
 def _last_row(run: Bench, other: Bench | None) -> list[str]:
+    theirs = other.per_inference if other else None
+    row = _sum_row("per inference", run.macs_per_inference, run.per_inference, other, theirs)
+    return row if run.exit is None else [*row[:-1], f"took exit {run.exit}"]
+
+
+def _sum_row(title: str, macs: int, count: int, other: Bench | None, theirs: int | None) -> list[str]:
     return [
         "",
         "",
-        "per inference",
+        f"[bold]{title}[/]",
         "",
-        f"{run.macs:,}",
-        f"[bold]{run.per_inference:,}[/]",
-        f"{run.per_inference / run.macs:.2f}" if run.macs else "",
-        *(_compared(run.per_inference, other.per_inference) if other else ()),
+        f"{macs:,}",
+        f"[bold]{count:,}[/]",
+        f"{count / macs:.2f}" if macs else "",
+        *(_compared(count, theirs) if other else ()),
         "",
     ]
 

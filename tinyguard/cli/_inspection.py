@@ -11,6 +11,8 @@ from tinyguard.codegen import Options
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Node, Tensor
 from tinyguard.graph.answer import role_of
+from tinyguard.graph.exit_policy import policy_of
+from tinyguard.graph.multi_exit import Stage, stages_of
 from tinyguard.tflite import survey
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 
@@ -42,6 +44,8 @@ def inspection(model: Path, board: Board | None = None, **options: Unpack[Option
         "sha256": graph.sha256,
         **record,
         "layers": layers,
+        "policy": str(policy) if (policy := policy_of(graph)) else None,
+        "stages": [_stage(stage, layers) for stage in stages_of(graph)],
     }
     result |= _sizes(graph, board, not unsupported, options)
     return result
@@ -100,6 +104,18 @@ def _layer(graph: Graph, node: Node) -> dict[str, Any]:
         "shape": output.shape,
         "macs": _macs(graph, node),
         "weights_bytes": sum(tensor.size_bytes for tensor in weights),
+    }
+
+
+def _stage(stage: Stage, layers: list[dict[str, Any]]) -> dict[str, Any]:
+    """`layers`: how many it has."""
+    own = layers[stage.first : stage.end]
+    macs = [layer["macs"] for layer in own]
+    return {
+        "name": stage.name,
+        "layers": len(own),
+        "macs": None if None in macs else sum(macs),
+        "weights_bytes": sum(layer["weights_bytes"] for layer in own),
     }
 
 

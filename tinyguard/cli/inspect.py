@@ -60,11 +60,13 @@ def _draw(model: Path, board: Board | None, path: Path, options: Options, quiet:
 
 def _show(model: Path, figures: dict[str, Any]) -> None:
     console.print(f"{escape(str(model))}  sha256 {figures['sha256'][:16]}")
-    _show_layers(figures["layers"])
+    _show_layers(figures["layers"], figures["stages"])
     for role in ("inputs", "outputs"):
         for tensor in figures[role]:
             meaning = f", {tensor['role']}: {tensor['meaning']}" if "role" in tensor else ""
             console.print(f"{role[:-1]:7}{_describe(tensor)}{meaning}", soft_wrap=True)
+    if figures["policy"]:
+        console.print(f"exits  {len(figures['stages'])}, policy {figures['policy']}")
     if figures["normalization"]:
         mean, std = figures["normalization"]["mean"], figures["normalization"]["std"]
         console.print(f"pixels: real = (pixel - {_numbers(mean)}) / {_numbers(std)}")
@@ -82,7 +84,12 @@ def _show(model: Path, figures: dict[str, Any]) -> None:
             console.print(f"  {escape(problem)}", soft_wrap=True)
 
 
-def _show_layers(layers: list[dict[str, Any]]) -> None:
+def _show_layers(layers: list[dict[str, Any]], stages: list[dict[str, Any]]) -> None:
+    """A row for each layer, and after the layers of a stage one for the stage."""
+    ends: dict[int, dict[str, Any]] = {}
+    for stage in stages:
+        ends[max(ends, default=0) + stage["layers"]] = stage
+    sizes = ("macs", "weights_bytes")
     table = Table("", "operator", "layer", "output", box=None, pad_edge=False)
     for title in ("MACs", "weights"):
         table.add_column(title, justify="right")
@@ -95,6 +102,9 @@ def _show_layers(layers: list[dict[str, Any]]) -> None:
             _count(layer["macs"]),
             _count(layer["weights_bytes"]),
         )
+        if index + 1 in ends:
+            whole = ends[index + 1]
+            table.add_row("", whole["name"], "", "", *(_count(whole[size]) for size in sizes), style="bold")
     console.print(table)
 
 

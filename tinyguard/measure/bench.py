@@ -16,6 +16,7 @@ from tinyguard.codegen import ModelSource, predicted
 from tinyguard.errors import TinyguardError
 from tinyguard.flashing import flash, stop
 from tinyguard.graph import Graph, Tensor
+from tinyguard.graph.multi_exit import TAKEN, decision_of, stages_of
 
 if TYPE_CHECKING:
     from tinyguard.boards import Board
@@ -40,11 +41,25 @@ class LayerCount:
 
 
 @dataclass(frozen=True)
+class StageCount:
+    """One stage of a network with exits, its gate included: the count of its layers, in the run's unit, their
+    multiply-accumulates, and how many they are."""
+
+    name: str
+    count: int
+    macs: int
+    layers: int
+
+
+@dataclass(frozen=True)
 class Bench:
     """One run. `unit`: "instructions" (emulated) or "cycles". Sizes in bytes.
 
     `stack_bytes`: most that was ever used, the runtime's frames and interrupts included;
     `inference_stack_bytes`: the layers' share. `flash_bytes` is None for an image built elsewhere.
+    `stages`: of a network with exits, in their order, whatever the sample took; empty for any other network,
+    and in old records. An inference that leaves at an exit takes the counts of the stages up to it.
+    `exit`: the one at which `per_inference` left, from 1; None without exits.
     """
 
     board: str
@@ -58,10 +73,18 @@ class Bench:
     stack_bytes: int
     inference_stack_bytes: int
     predicted: dict[str, int]
+    stages: tuple[StageCount, ...] = ()
+    exit: int | None = None
 
     @property
     def macs(self) -> int:
+        """Of all layers."""
         return sum(layer.macs for layer in self.layers)
+
+    @property
+    def macs_per_inference(self) -> int:
+        """Of the layers that `per_inference` counts: those up to the exit that was taken."""
+        return self.macs if self.exit is None else sum(stage.macs for stage in self.stages[: self.exit])
 
     def as_dict(self) -> dict[str, Any]:
         """For --json and -o."""
@@ -87,6 +110,7 @@ def bench(
     status = device.status()
     counts = device.count_layers(*sample)
     sizes = predicted(source, board)
+    stages = stages_of(source.graph)
     return Bench(
         board=board.name,
         kernels=source.target.kernels,
@@ -108,6 +132,16 @@ def bench(
         stack_bytes=status.stack_high_water,
         inference_stack_bytes=status.inference_stack_bytes,
         predicted={"constant_bytes": sizes.constant_bytes, "ram_bytes": sizes.ram_bytes},
+        stages=tuple(
+            StageCount(
+                stage.name,
+                sum(counts[stage.first : stage.end]),
+                sum(operator.macs for operator in source.operators[stage.first : stage.end]),
+                len(stage.layers),
+            )
+            for stage in stages
+        ),
+        exit=int(decision_of(source.graph, whole.outputs)[0, TAKEN]) if stages else None,
     )
 
 
@@ -140,7 +174,8 @@ def read_run(path: Path) -> Bench:
     try:
         content = json.loads(Path(path).read_text())
         layers = tuple(LayerCount(**layer) for layer in content.pop("layers"))
-        return Bench(layers=layers, **content)
+        stages = tuple(StageCount(**stage) for stage in content.pop("stages", ()))
+        return Bench(layers=layers, stages=stages, **content)
     except OSError as error:
         raise TinyguardError(f"cannot read {path}: {error.strerror}") from None
     except (ValueError, TypeError, KeyError, AttributeError):
