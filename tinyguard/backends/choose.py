@@ -27,10 +27,12 @@ def open_backend(name: str, path: Path, graph: Graph) -> Backend:
 
         return CompiledBackend(graph)
     if name == "litert":
+        from tinyguard.backends.added import added_after
         from tinyguard.backends.filtered import behind_filters
         from tinyguard.backends.litert import LiteRTBackend
 
-        return behind_filters(LiteRTBackend(path), graph)
+        inside = bool(added_after(graph))
+        return behind_filters(LiteRTBackend(path, preserve_all_tensors=inside), graph)
     if is_port(name):
         from tinyguard.backends.device import DeviceBackend
 

@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A run-time that ignores tinyguard's metadata, with the input filters applied in front of it."""
+"""A run-time that ignores tinyguard's metadata, and what the metadata adds before and after its layers."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from tinyguard.backends import Backend
+from tinyguard.backends.added import AddedBackend, OpenRuntime, added_after
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.graph.execute import execute
-from tinyguard.operators import registry, resolve
+from tinyguard.operators import resolve
 from tinyguard.tflite.metadata import RECORD_NAME, parse_metadata
 from tinyguard.tflite.record import in_order
 from tinyguard.tflite.record.filters import filters_of
@@ -42,16 +43,19 @@ class FilteredBackend:
 
 
 def behind_filters(inner: Backend, graph: Graph) -> Backend:
-    """`inner`, or where `graph` has input filters a back end that applies them first.
+    """`inner` and what the metadata of `graph` adds: input filters before it, and layers after all of the
+    file's own, as the gates of exits are, where `inner` shows the tensors that these read.
 
     Raises TinyguardError where the metadata adds other layers, which a run-time that ignores it has not.
     """
     filters = filters_of(graph).nodes
-    if any(not registry()[node.operator].in_file for node in graph.nodes[len(filters) :]):
+    added = added_after(graph)
+    if added is None or (added and not isinstance(inner, OpenRuntime)):
         raise TinyguardError(
             f"{inner.name} knows nothing of {_added(graph)}: type --backend simulator, reference or compiled"
         )
-    return FilteredBackend(inner, graph) if filters else inner
+    whole = AddedBackend(inner, graph, added) if added and isinstance(inner, OpenRuntime) else inner
+    return FilteredBackend(whole, graph) if filters else whole
 
 
 def _added(graph: Graph) -> str:

@@ -8,7 +8,7 @@ tflite-runtime go through the same adapter where their reference is known to be 
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -30,7 +30,7 @@ class LiteRTBackend:
     """A `.tflite` network run by TFLite's reference kernels, one sample at a time.
 
     `runtime` is a name in RUNTIMES, or None for the first that is installed and right on this network.
-    With `preserve_all_tensors`, `trace` reads every tensor after a run.
+    With `preserve_all_tensors`, `read` and `trace` get every tensor after a run.
     """
 
     def __init__(
@@ -61,6 +61,17 @@ class LiteRTBackend:
             for result, detail in zip(results, self._outputs, strict=True):
                 result[row] = self._interpreter.get_tensor(detail["index"]).reshape(result.shape[1:])
         return results
+
+    def read(self, indices: Sequence[int], *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Some tensors by their indices in the file, shape (N, *tensor.shape); those inside the network take
+        `preserve_all_tensors`."""
+        self._check(inputs)
+        rows: dict[int, list[np.ndarray]] = {index: [] for index in indices}
+        for row in range(len(inputs[0])):
+            self._invoke(inputs, row)
+            for index, values in rows.items():
+                values.append(self._interpreter.get_tensor(index))
+        return {index: np.stack(values) for index, values in rows.items()}
 
     def trace(self, *inputs: np.ndarray) -> Iterator[dict[int, np.ndarray]]:
         """For each sample, every tensor that has a value, by tensor index (batch of 1 kept)."""

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A run-time that ignores tinyguard's metadata, and after it the layers that the metadata adds, in NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from tinyguard.backends import Backend
+from tinyguard.graph import Graph, Node, Tensor
+from tinyguard.graph.execute import resume
+from tinyguard.operators import registry, resolve
+from tinyguard.tflite.record.filters import filters_of
+
+
+@runtime_checkable
+class OpenRuntime(Backend, Protocol):
+    """A run-time that shows the tensors inside a network."""
+
+    def read(self, indices: Sequence[int], *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Some tensors by their indices in the file, shape (N, *tensor.shape), in their own dtypes."""
+        ...
+
+
+class AddedBackend:
+    """`inner` for a file's own layers, and NumPy for `nodes` of `graph`, which read what those compute."""
+
+    def __init__(self, inner: OpenRuntime, graph: Graph, nodes: Sequence[Node]) -> None:
+        self.inner = inner
+        self.graph = replace(graph, nodes=tuple(nodes))
+        self._steps = [operator.run for operator in resolve(self.graph)]
+        made = {index for node in nodes for index in node.outputs}
+        read = {index for node in nodes for index in node.inputs if index >= 0} | set(graph.outputs)
+        self._read = sorted(index for index in read - made if not graph.tensors[index].is_constant)
+
+    @property
+    def name(self) -> str:
+        return self.inner.name
+
+    def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Codes (N, *input shape) to the outputs' codes (N, *sample_shape)."""
+        found = self.inner.read(self._read, *inputs)
+        steps = resume(self.graph, self._steps, dict(found), _values, range(len(self._steps)))
+        for node, results in steps:
+            found.update(zip(node.outputs, results, strict=True))
+        shapes = [(len(inputs[0]), *self.graph.tensors[index].sample_shape) for index in self.graph.outputs]
+        return tuple(
+            found[index].reshape(shape) for index, shape in zip(self.graph.outputs, shapes, strict=True)
+        )
+
+
+def added_after(graph: Graph) -> tuple[Node, ...] | None:
+    """The layers that the metadata adds beside input filters; None where a layer of the file goes on from
+    one."""
+    nodes = graph.nodes[len(filters_of(graph).nodes) :]
+    added = tuple(node for node in nodes if not registry()[node.operator].in_file)
+    made = {index for node in added for index in node.outputs}
+    own = (node for node in nodes if registry()[node.operator].in_file)
+    return None if any(made.intersection(node.inputs) for node in own) else added
+
+
+def _values(tensor: Tensor) -> np.ndarray:
+    assert tensor.data is not None
+    return tensor.data[None]
