@@ -208,7 +208,8 @@ def _read(graph: Graph) -> _Reading:
         if len(deciding) > 1 or (others and not deciding):
             raise TinyguardError(
                 f"the network has {len(candidates)} outputs, and nothing says which is the answer: "
-                f"{listing(graph)}; type --output NAME|N"
+                f"{listing(graph)}; type --output NAME|N, or make exits of them with tinyguard quantize "
+                "--exits auto"
             )
         candidates = deciding or candidates
     for place in candidates:
@@ -325,14 +326,24 @@ def output_place(graph: Graph, wanted: str | int) -> int:
     raise TinyguardError(f"no output {text!r}{hint}; the outputs are {listing(graph)}")
 
 
+def answered_by_exits(wanted: str | int) -> TinyguardError:
+    """The error for choosing an output of a network with exits."""
+    return TinyguardError(
+        f"--output {wanted} on a network with exits, which decide on the answer: type --exit N for what one "
+        "of them says"
+    )
+
+
 def choose_output(graph: Graph, wanted: str | int | None) -> Graph:
     """The graph with the answer in the output of this name or number; None leaves it as it is.
 
     Outputs beside the answer keep their roles, the others become values. Raises TinyguardError where there is
-    no such output, and where no class follows from it.
+    no such output, where no class follows from it, and for a network with exits.
     """
     if wanted is None:
         return graph
+    if tensors_of(graph, EXIT):
+        raise answered_by_exits(wanted)
     place = output_place(graph, wanted)
     index = graph.outputs[place]
     role = role_of(graph, index)

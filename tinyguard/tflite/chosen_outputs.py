@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from tinyguard.errors import TinyguardError
-from tinyguard.graph.answer import choose_output, output_place
+from tinyguard.graph.answer import answered_by_exits, choose_output, output_place
 from tinyguard.tflite.flatbuffer import Table, decode, encode
 from tinyguard.tflite.metadata import Metadata, read_metadata, with_metadata
 from tinyguard.tflite.reader import read_graph
@@ -55,10 +55,12 @@ def with_outputs(data: bytes, places: Sequence[int], names: Sequence[str] = ()) 
 def with_one_output(data: bytes, wanted: str | int) -> bytes:
     """The file with the output of this name or number alone, its role and everything else kept.
 
-    Raises TinyguardError where there is no such output, no class follows from it, or the file cannot be
-    written again.
+    Raises TinyguardError where there is no such output, no class follows from it, the file has exits, or it
+    cannot be written again.
     """
     metadata = read_metadata(data) or Metadata()
+    if metadata.exits is not None:
+        raise answered_by_exits(wanted)
     plain = with_metadata(data, Metadata.of(outputs=metadata.outputs))
     graph = read_graph(plain, check=False)
     place = output_place(graph, wanted)
