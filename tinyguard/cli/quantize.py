@@ -45,6 +45,11 @@ if TYPE_CHECKING:
     metavar="[NAME|N=]ROLE",
     help="What an output means, written into the file: scores, probability, values or map; repeatable.",
 )
+@click.option(
+    "--exits",
+    metavar="auto|NAME|N,...",
+    help="Outputs, all or these, become exits, shallowest first: softmaxes of the same classes, int8.",
+)
 @click.option("--limit", type=click.IntRange(min=1), help="Evaluate at most so many samples.")
 @click.option(
     "--normalization",
@@ -65,6 +70,7 @@ def command(
     evaluation_text: str | None,
     answer: str | None,
     roles: tuple[str, ...],
+    exits: str | None,
     limit: int | None,
     preset: str | None,
     mean: str | None,
@@ -112,6 +118,7 @@ def command(
             class_names=names,
             roles=said,
             output=answer,
+            exits=exits,
         )
     write_atomically(output, model)
     record = {"model": str(output), **report.as_record()}

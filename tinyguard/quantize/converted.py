@@ -2,7 +2,8 @@
 """A network in float and quantized `.tflite`, proven to be the source's, outputs in the source's order."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 
@@ -28,6 +29,15 @@ class Converted:
     model: bytes
     errors: tuple[float, ...]
     notes: tuple[str, ...]
+
+    def with_outputs(self, places: Sequence[int]) -> Self:
+        """Both files with their outputs number `places` alone, in that order."""
+        return replace(
+            self,
+            float_model=with_outputs(self.float_model, places),
+            model=with_outputs(self.model, places),
+            errors=tuple(self.errors[place] for place in places),
+        )
 
 
 def convert(source: Source, scheme: str, x: np.ndarray) -> Converted:

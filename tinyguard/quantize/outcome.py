@@ -55,11 +55,26 @@ class Output:
 
 
 @dataclass(frozen=True)
+class Exit:
+    """One exit of the quantized file: number and tensor `name` of its output.
+
+    `macs` are those of an inference that leaves there, earlier heads included; `logits_scale` is the real
+    value of one code of what its softmax reads; `accuracy` as the output's.
+    """
+
+    output: int
+    name: str
+    macs: int
+    logits_scale: float
+    accuracy: Accuracy | None = None
+
+
+@dataclass(frozen=True)
 class Report:
     """Everything `tinyguard quantize` says; `as_record` is what goes beside the model as JSON.
 
     `outputs` are in the source's order. `output` and `accuracy` repeat the only one's, and are None where
-    there are several.
+    there are several. `exits` has the shallowest first, and is empty for a file without.
     """
 
     source: str
@@ -78,6 +93,7 @@ class Report:
     outputs: tuple[Output, ...]
     accuracy: Accuracy | None = None
     notes: tuple[str, ...] = ()
+    exits: tuple[Exit, ...] = ()
 
     def as_record(self) -> dict[str, Any]:
         """Plain types for JSON."""
@@ -96,6 +112,8 @@ class Report:
             if only.error is not None:
                 yield "evaluated on", f"{only.error.samples} samples of {only.error.data}"
                 yield "mean absolute error", self._error_text(only.error)
+        elif self.exits:
+            yield from self._exit_rows()
         else:
             yield from self._output_rows()
         if self.accuracy is not None:
@@ -120,13 +138,28 @@ class Report:
             if output.error is not None:
                 yield label, f"mean absolute error {self._error_text(output.error)}"
             if output.accuracy is not None:
-                accuracy = output.accuracy
-                yield (
-                    label,
-                    f"{self.scheme} accuracy {100 * accuracy.quantized_network:.2f} %, "
-                    f"float {100 * accuracy.float_network:.2f} %, "
-                    f"same prediction {100 * accuracy.same_prediction:.2f} %",
-                )
+                yield label, self._accuracy_text(output.accuracy)
+
+    def _exit_rows(self) -> Iterator[tuple[str, str]]:
+        """A line per exit, a second one where labels judge it, and what answers."""
+        if (accuracy := self.exits[0].accuracy) is not None:
+            yield "evaluated on", f"{accuracy.samples} samples of {accuracy.data}"
+        for number, each in enumerate(self.exits, start=1):
+            place, name = each.output, short_name(each.name)
+            yield (
+                f"exit {number}",
+                f"output {place} {name}: {each.macs:,} MACs, logits' scale {each.logits_scale:.6g}",
+            )
+            if each.accuracy is not None:
+                yield f"exit {number}", self._accuracy_text(each.accuracy)
+        yield "policy", "never: the last exit answers; tinyguard exits sets another"
+
+    def _accuracy_text(self, accuracy: Accuracy) -> str:
+        return (
+            f"{self.scheme} accuracy {100 * accuracy.quantized_network:.2f} %, "
+            f"float {100 * accuracy.float_network:.2f} %, "
+            f"same prediction {100 * accuracy.same_prediction:.2f} %"
+        )
 
     def _error_text(self, error: Error) -> str:
         return f"{self.scheme} {error.quantized_network:.4g}, float {error.float_network:.4g}"

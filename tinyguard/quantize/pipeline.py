@@ -24,6 +24,7 @@ from tinyguard.quantize.layers import layer_errors
 from tinyguard.quantize.onnx_source import load_onnx
 from tinyguard.quantize.outcome import Output, Report
 from tinyguard.quantize.roles import stated_roles
+from tinyguard.quantize.source_exits import check_exit_options, exit_figures, exit_places, never_leaving
 from tinyguard.quantize.source_network import Source
 from tinyguard.quantize.torch_source import load_torch
 from tinyguard.quiet import quiet
@@ -45,6 +46,7 @@ def quantize(
     class_names: tuple[str, ...] | None = None,
     roles: Mapping[str, str] = MappingProxyType({}),
     output: str | None = None,
+    exits: str | None = None,
 ) -> tuple[bytes, Report]:
     """Quantize a trained network after training; returns the `.tflite` and the report.
 
@@ -55,10 +57,15 @@ def quantize(
     every output that labels judge, or of the one named or numbered `output`; real targets give mean absolute
     errors, and their outputs the role "values". `roles`: what else the file says of outputs, by name or
     number ("" for the only one). The file lists the outputs in the source's order.
+
+    `exits`: the outputs, "auto" for all or names and numbers with commas between, become exits, shallowest
+    first; others are left out. The last exit answers (the policy `never`).
     Raises TinyguardError for a source that cannot be read or converted and for data that does not fit.
     """
     if scheme not in SCHEMES:
         raise TinyguardError(f"no scheme {scheme}: type --scheme {' or '.join(SCHEMES)}")
+    if exits is not None:
+        check_exit_options(scheme, output, bool(roles), evaluation)
     chosen = calibration.first(samples)
     if chosen.x.dtype == np.uint8:
         normalization = normalization or UNIT
@@ -69,13 +76,19 @@ def quantize(
     if chosen.x.dtype == np.uint8 and normalization is not None:
         x = spanning_pixels(x, pixel_values(normalization, x.shape[-1]))
     metadata = Metadata.of(normalization=normalization, class_names=class_names)
+    places = None if exits is None else exit_places(network, exits, x)
     converted = convert(network, scheme, x)
+    if places is not None:
+        network, converted = network.with_outputs(places), converted.with_outputs(places)
     plain = read_graph(converted.model, check=False)
     real = _real_places(plain, output, evaluation)
     metadata = metadata.with_section("outputs", stated_roles(plain, roles, real))
+    section = None if exits is None else never_leaving(plain)
     model = with_metadata(converted.model, metadata)
     backend = LiteRTBackend(model)
     outputs = _judged(network, converted.float_model, model, real, output, converted.errors, evaluation)
+    if section is not None:
+        model = with_metadata(model, metadata.with_section("exits", section))
     alone = len(outputs) == 1
     report = Report(
         source=network.name,
@@ -92,6 +105,7 @@ def quantize(
         layers=layer_errors(converted.float_model, model, x),
         outputs=outputs,
         accuracy=outputs[0].accuracy if alone else None,
+        exits=() if section is None else exit_figures(model, section, outputs),
         notes=(*network.notes, *converted.notes, *_pixel_note(chosen, normalization)),
     )
     return model, report

@@ -2,8 +2,8 @@
 """A trained float network, whatever it came from: how to run it and what the converter takes."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 
@@ -45,6 +45,17 @@ class Source:
             shapes = [sample_shape(output.shape) for output in self.forward(x[:1])]
             parts = [self._rows(x[start : start + BATCH], shapes) for start in range(0, len(x), BATCH)]
         return tuple(np.concatenate(outputs) for outputs in zip(*parts, strict=True))
+
+    def with_outputs(self, places: Sequence[int]) -> Self:
+        """The network that gives its outputs number `places` alone, in that order; the converter still sees
+        all of them."""
+
+        def forward(x: np.ndarray) -> tuple[np.ndarray, ...]:
+            outputs = self.forward(x)
+            return tuple(outputs[place] for place in places)
+
+        names = tuple(self.outputs[place] for place in places) if self.outputs else ()
+        return replace(self, forward=forward, outputs=names)
 
     def _rows(self, x: np.ndarray, shapes: Sequence[tuple[int, ...]]) -> tuple[np.ndarray, ...]:
         try:

@@ -72,6 +72,13 @@ def exits_from_json(section: Any) -> Exits:
     return Exits(tuple(outputs), Policy(section["policy"], tuple(thresholds)), section["answer"])
 
 
+def shallowest_first(graph: Graph) -> tuple[int, ...]:
+    """The numbers of the outputs of a network without exits, by the multiply-accumulates of all layers that
+    each needs; those of equal cost as they are. Raises TinyguardError for layers that tinyguard lacks."""
+    macs = _macs(graph, [_needed(graph, index) for index in graph.outputs])
+    return tuple(sorted(range(len(macs)), key=macs.__getitem__))
+
+
 def insert_gates(graph: Graph, exits: Exits) -> Graph:
     """The graph in stages, a gate after each exit. Raises TinyguardError for outputs that are no exits."""
     scores = _scores(graph, exits)
@@ -114,15 +121,19 @@ def _scores(graph: Graph, exits: Exits) -> list[Tensor]:
 def _stages(graph: Graph, exits: Sequence[int]) -> list[list[Node]]:
     """What each exit needs beyond those before it, in the order of the file."""
     needed = [_needed(graph, index) for index in exits]
-    macs = {operator.node.index: operator.macs for operator in resolve(graph)}
-    costs = [sum(macs[number] for number in numbers) for numbers in needed]
+    costs = _macs(graph, needed)
     for place in range(len(exits) - 1):
         names = [f"'{graph.tensors[index].name}'" for index in exits[place : place + 2]]
         shared = needed[place] & set().union(*needed[place + 1 :])
         if costs[place + 1] <= costs[place] or not shared <= needed[place + 1]:
             raise TinyguardError(
                 f"exit {place + 2} {names[1]} does not go on from exit {place + 1} {names[0]}: "
-                f"{costs[place + 1]:,} and {costs[place]:,} multiply-accumulates; name the shallowest first"
+                f"{costs[place + 1]:,} and {costs[place]:,} multiply-accumulates; "
+                + (
+                    "name the shallowest first"
+                    if costs[place + 1] < costs[place]
+                    else "leave one of them out"
+                )
             )
     stages, done = [], set[int]()
     for numbers in needed:
@@ -139,6 +150,12 @@ def _needed(graph: Graph, tensor: int) -> set[int]:
             wanted.update(node.inputs)
             numbers.add(node.index)
     return numbers
+
+
+def _macs(graph: Graph, layers: Sequence[set[int]]) -> list[int]:
+    """The multiply-accumulates of each set of nodes, by their indices."""
+    macs = {operator.node.index: operator.macs for operator in resolve(graph)}
+    return [sum(macs[number] for number in numbers) for numbers in layers]
 
 
 class _Staged:
