@@ -54,13 +54,13 @@ def test_a_line_that_loses_bytes_changes_no_answer_and_no_policy(
 
 @dataclass(frozen=True)
 class Cost:
-    """Bytes of flash, of the arena and of the layers' stack; instructions of each layer, and of the whole
-    network on each of some samples, int64 (N,)."""
+    """Bytes of flash, of the arena and of the layers' stack; instructions of each layer, int64 (L,), and of
+    the whole network on some samples, int64 (N,). An interrupt adds some hundred to one count in many."""
 
     flash_bytes: int
     arena_bytes: int
     stack_bytes: int
-    layers: list[int]
+    layers: np.ndarray
     counts: np.ndarray
 
 
@@ -74,7 +74,7 @@ def _cost(content: bytes, x: np.ndarray, board: str, folder: Path) -> Cost:
             arena_bytes = device.connect(graph.sha256).arena_bytes
             stack_bytes = min(_stack_bytes(device, sample) for sample in x[:10])
             counts = device.run(x).counts
-            layers = device.count_layers(x[0])
+            layers = np.min([device.count_layers(x[0]) for _ in range(3)], axis=0)
     finally:
         stop(port)
     return Cost(image.flash_bytes, arena_bytes, stack_bytes, layers, counts)
@@ -119,10 +119,9 @@ def test_what_exits_cost(board: str, answer: str, plain: Callable[[str], Cost], 
     stages, taken = stages_of(graph), measure(graph, COUNTED).taken(policy)
     assert max(gated.layers[stage.end - 1] for stage in stages) <= 1500
     costs = np.array([sum(gated.layers[: stage.end]) for stage in stages])
-    np.testing.assert_allclose(gated.counts, costs[taken], rtol=0.002)
-    shares = np.bincount(taken, minlength=len(stages)) / len(COUNTED)
-    assert shares.all()
+    leaving = [gated.counts[taken == place] for place in range(len(stages))]
+    np.testing.assert_allclose([np.median(counts) for counts in leaving], costs, rtol=0.002)
+    shares = np.array([len(counts) for counts in leaving]) / len(COUNTED)
     np.testing.assert_allclose(gated.counts.mean(), shares @ costs, rtol=0.002)
-    last = taken == len(stages) - 1
-    most = max(0.01 * without.counts.max(), 1500 * len(stages))
-    assert (gated.counts - without.counts)[last].max() <= most
+    most = max(0.01 * np.median(without.counts), 1500 * len(stages))
+    assert np.median((gated.counts - without.counts)[taken == len(stages) - 1]) <= most
