@@ -35,3 +35,11 @@ tinyguard flash "$out/hardened.tflite" --board "$board" --json | tee "$out/flash
 port=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["port"])' "$out/flash.json")
 step tinyguard eval "$out/hardened.tflite" --serial "$port" --data digits:test
 step tinyguard stop "$port"
+
+step tinyguard exits models/digits/exits.tflite
+show tinyguard flash models/digits/exits.tflite --board "$board" --json
+tinyguard flash models/digits/exits.tflite --board "$board" --json | tee "$out/flash.json"
+port=$(python -c 'import json, sys; print(json.load(open(sys.argv[1]))["port"])' "$out/flash.json")
+step tinyguard eval models/digits/exits.tflite --serial "$port" --data digits:test --policy never
+step tinyguard eval models/digits/exits.tflite --serial "$port" --data digits:test
+step tinyguard stop "$port"

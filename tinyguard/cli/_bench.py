@@ -21,7 +21,7 @@ _LEAST = 8
 def show(run: Bench, other: Bench | None, console: Console) -> None:
     """Print the run; `other` gives the second count of each layer, and the ratio."""
     if not console.is_terminal:
-        console = Console(highlight=False, width=_PAPER)
+        console = Console(highlight=False, emoji=False, width=_PAPER)
     console.print(_layers(run, other, console.width))
     console.print(_totals(run, other))
 
