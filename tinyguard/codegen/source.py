@@ -219,9 +219,8 @@ def _description(source: ModelSource, table: list[str], tables: Mapping[str, str
     {{{digest}}},
     {prefix}_inputs, {known or f"{prefix}_outputs"}, {prefix}_layers,
     {f"{prefix}_settings" if settings else 0}, {f"{prefix}_output_used" if lengths else 0},
-    {f"{prefix}_stage_ends" if stages else 0}, {taken},
     {source.plan.arena_bytes}, {len(graph.inputs)}, {len(graph.outputs)}, {len(source.operators)},
-    {len(graph.settings)}, {len(stages_of(graph))},
+    {len(graph.settings)}, {len(stages_of(graph))}, {f"{prefix}_stage_ends" if stages else 0}, {taken},
 }};
 """
 

@@ -46,14 +46,14 @@ typedef struct {
     const tg_setting *settings; /* at most TG_SETTINGS_MAX */
     const uint32_t *const *output_used; /* for each output, where its used bytes are counted, 0 where all are
                                            used; 0 where that is so for all */
-    const uint16_t *stage_ends; /* of a network with exits: the layer after each stage; the last is the count */
-    const int32_t *taken;       /* not 0 after a stage: the answer stands, and no later layer need run */
     uint32_t arena_bytes;
     uint16_t input_count;
     uint16_t output_count;
     uint16_t layer_count;
     uint16_t setting_count;
-    uint16_t stage_count; /* 0: without exits */
+    uint16_t stage_count;       /* 0: without exits */
+    const uint16_t *stage_ends; /* the layer after each stage; the last is the number of layers */
+    const int32_t *taken;       /* not 0 after a stage: the answer stands, and no later layer need run */
 } tg_model;
 
 /* Once, before the first inference: tg_settings_to_file (settings.h), where there are settings.

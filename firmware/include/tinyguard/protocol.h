@@ -137,6 +137,8 @@ typedef struct TG_PACKED {
     uint16_t index;
 } tg_write_request;
 
+/* Each layer from first to last is run. All layers of a network with exits, here and by RUN, are run up to the
+   exit that is taken, and count as run. */
 typedef struct TG_PACKED {
     uint32_t input_crc; /* CRC-32 of all inputs one after the other; compared when first_layer is 0 */
     uint16_t first_layer;
