@@ -13,8 +13,6 @@ from tinyguard.data.network_codes import read_codes
 from tinyguard.defenses.monte_carlo_dropout import find_sites, with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.evaluation.abstention import abstention
-from tinyguard.graph.answer import ENTROPY_UNITS
-from tinyguard.operators import monte_carlo
 from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph
 from tinyguard.tflite.record.stochastic import Stochastic
@@ -37,10 +35,6 @@ def noisy_digits(path: Path) -> tuple[np.ndarray, np.ndarray]:
     assert labels is not None
     np.savez(path, x=codes, y=labels)
     return codes, labels
-
-
-def test_the_role_counts_entropy_as_the_operator_does() -> None:
-    assert ENTROPY_UNITS == monte_carlo.UNITS == 1024
 
 
 def test_what_is_kept_is_right_more_often(stochastic: Path, tmp_path: Path) -> None:

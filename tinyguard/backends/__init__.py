@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The one seam: a back end maps input codes to outputs, and attacks, filters and metrics see only that."""
 
-from typing import Protocol
+from collections.abc import Sequence
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -17,3 +18,12 @@ class Backend(Protocol):
     def name(self) -> str: ...
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]: ...
+
+
+@runtime_checkable
+class OpenBackend(Backend, Protocol):
+    """One that shows the tensors inside the network too."""
+
+    def read(self, indices: Sequence[int], *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Some computed tensors by their indices, shape (N, *tensor.shape), in their own dtypes."""
+        ...

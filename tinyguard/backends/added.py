@@ -5,30 +5,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from tinyguard.backends import Backend
+from tinyguard.backends import OpenBackend
 from tinyguard.graph import Graph, Node, Tensor
 from tinyguard.graph.execute import resume
 from tinyguard.operators import registry, resolve
 from tinyguard.tflite.record.filters import filters_of
 
 
-@runtime_checkable
-class OpenRuntime(Backend, Protocol):
-    """A run-time that shows the tensors inside a network."""
-
-    def read(self, indices: Sequence[int], *inputs: np.ndarray) -> dict[int, np.ndarray]:
-        """Some tensors by their indices in the file, shape (N, *tensor.shape), in their own dtypes."""
-        ...
-
-
 class AddedBackend:
     """`inner` for a file's own layers, and NumPy for `nodes` of `graph`, which read what those compute."""
 
-    def __init__(self, inner: OpenRuntime, graph: Graph, nodes: Sequence[Node]) -> None:
+    def __init__(self, inner: OpenBackend, graph: Graph, nodes: Sequence[Node]) -> None:
         self.inner = inner
         self.graph = replace(graph, nodes=tuple(nodes))
         self._steps = [operator.run for operator in resolve(self.graph)]

@@ -4,7 +4,7 @@
 import importlib.util
 from pathlib import Path
 
-from tinyguard.backends import Backend
+from tinyguard.backends import Backend, OpenBackend
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 
@@ -46,7 +46,7 @@ def is_port(name: str) -> bool:
     return com or any(sign in name for sign in "/\\:")
 
 
-def exact_host_backend(graph: Graph) -> Backend:
+def exact_host_backend(graph: Graph) -> OpenBackend:
     """The simulator where torch is installed, otherwise the NumPy reference: the same bytes."""
     if importlib.util.find_spec("torch") is None:
         from tinyguard.backends.reference import ReferenceBackend

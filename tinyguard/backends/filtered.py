@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from tinyguard.backends import Backend
-from tinyguard.backends.added import AddedBackend, OpenRuntime, added_after
+from tinyguard.backends import Backend, OpenBackend
+from tinyguard.backends.added import AddedBackend, added_after
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph, Tensor
 from tinyguard.graph.execute import execute
@@ -50,11 +50,11 @@ def behind_filters(inner: Backend, graph: Graph) -> Backend:
     """
     filters = filters_of(graph).nodes
     added = added_after(graph)
-    if added is None or (added and not isinstance(inner, OpenRuntime)):
+    if added is None or (added and not isinstance(inner, OpenBackend)):
         raise TinyguardError(
             f"{inner.name} knows nothing of {_added(graph)}: type --backend simulator, reference or compiled"
         )
-    whole = AddedBackend(inner, graph, added) if added and isinstance(inner, OpenRuntime) else inner
+    whole = AddedBackend(inner, graph, added) if added and isinstance(inner, OpenBackend) else inner
     return FilteredBackend(whole, graph) if filters else whole
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The NumPy reference: slow, exact, and all that a machine without torch needs."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tinyguard.graph import Graph, Tensor
@@ -11,6 +13,9 @@ from tinyguard.operators import resolve
 def _values(tensor: Tensor) -> np.ndarray:
     assert tensor.data is not None
     return tensor.data[None]
+
+
+_BATCH = 64
 
 
 class ReferenceBackend:
@@ -33,3 +38,9 @@ class ReferenceBackend:
         check_inputs(self.graph, inputs)
         steps = execute(self.graph, self._steps, inputs, _values)
         return {i: y for node, ys in steps for i, y in zip(node.outputs, ys, strict=True)}
+
+    def read(self, indices: Sequence[int], *inputs: np.ndarray) -> dict[int, np.ndarray]:
+        """Some computed tensors by their indices, as `tensors` gives them, a batch at a time."""
+        starts = range(0, len(inputs[0]), _BATCH)
+        parts = [self.tensors(*(x[start : start + _BATCH] for x in inputs)) for start in starts]
+        return {index: np.concatenate([part[index] for part in parts]) for index in indices}

@@ -11,6 +11,7 @@ from tinyguard.backends import Backend
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import ENTROPY_UNITS, UNCERTAINTY, decide, tensors_of
+from tinyguard.graph.multi_exit import exit_tensors
 
 _BATCH = 256
 _LEAST_KEPT = 0.05  # below, a few samples decide
@@ -33,6 +34,11 @@ def abstention(graph: Graph, backend: Backend, codes: np.ndarray, labels: np.nda
     `backend` runs `graph`. Samples of one entropy are kept or not together, so fractions are those that can
     be had. Raises TinyguardError for a network without stochastic passes.
     """
+    if exit_tensors(graph):
+        raise TinyguardError(
+            "abstention needs the entropies of a stochastic network, and this one has exits: type tinyguard "
+            "exits to set how sure each must be"
+        )
     if not tensors_of(graph, UNCERTAINTY):
         raise TinyguardError(
             "abstention needs the entropies of a stochastic network: type tinyguard harden stochastic first"

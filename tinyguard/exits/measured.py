@@ -8,10 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from tinyguard.arithmetic.entropy import LEVELS, entropy_table, mean_of
+from tinyguard.backends import OpenBackend
+from tinyguard.backends.choose import exact_host_backend
 from tinyguard.graph import Graph
 from tinyguard.graph.exit_policy import Policy
 from tinyguard.graph.multi_exit import check_exits, exit_tensors, logits_tensors
-from tinyguard.simulator.network import Simulator
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,20 +71,24 @@ class Measured:
             leaves[:, :-1] = self.of(policy.kind)[:, :-1] >= least
         return np.asarray(leaves.argmax(1))
 
+    def said(self, kind: str = "taken") -> np.ndarray:
+        """The class that is answered at each exit when it is taken, int64 (N, L); `kind` as the record's
+        `answer`."""
+        if kind == "taken":
+            return self.label
+        sums = np.cumsum(self.scores.astype(np.int32), axis=1)
+        return np.asarray(mean_of(sums, np.arange(1, self.exits + 1)[:, None]).argmax(2))
+
     def answer(self, policy: Policy, kind: str = "taken") -> np.ndarray:
         """The class that is answered, int64 (N,); `kind` as the record's `answer`."""
-        rows, taken = np.arange(len(self.scores)), self.taken(policy)
-        if kind == "taken":
-            return np.asarray(self.label[rows, taken])
-        sums = np.cumsum(self.scores.astype(np.int32), axis=1)[rows, taken]
-        return np.asarray(mean_of(sums, taken[:, None] + 1).argmax(1))
+        return np.asarray(self.said(kind)[np.arange(len(self.scores)), self.taken(policy)])
 
     def select(self, rows: np.ndarray) -> Measured:
         """Some of the samples."""
         return Measured(self.scores[rows], self.margin[rows])
 
 
-def measure(graph: Graph, *codes: np.ndarray, simulator: Simulator | None = None) -> Measured:
+def measure(graph: Graph, *codes: np.ndarray, simulator: OpenBackend | None = None) -> Measured:
     """Run a network with exits on input codes (N, *shape), every exit of it.
 
     Raises TinyguardError for a network without exits.
@@ -91,7 +96,7 @@ def measure(graph: Graph, *codes: np.ndarray, simulator: Simulator | None = None
     check_exits(graph)
     exits = [tensor.index for tensor in exit_tensors(graph)]
     logits = [tensor.index for tensor in logits_tensors(graph)]
-    found = (simulator or Simulator(graph)).read([*exits, *logits], *codes)
+    found = (simulator or exact_host_backend(graph)).read([*exits, *logits], *codes)
     scores = np.stack([found[index].reshape(len(codes[0]), -1) for index in exits], 1)
     top = np.stack([np.sort(found[i].reshape(len(codes[0]), -1).astype(np.int32))[:, -2:] for i in logits], 1)
     return Measured(scores, top[:, :, 1] - top[:, :, 0])

@@ -66,3 +66,14 @@ def decision_of(graph: Graph, outputs: Sequence[Any]) -> Any:
     """The decisions (N, DECISION_ELEMENTS) among the outputs (N, ...) of a network with exits."""
     place = next(place for place, index in enumerate(graph.outputs) if index in tensors_of(graph, DECISION))
     return outputs[place].reshape(-1, DECISION_ELEMENTS)
+
+
+def taken_of(graph: Graph, outputs: Sequence[Any]) -> Any:
+    """The exit, from 0, that each of the N samples took by the outputs (N, ...) of a network with exits."""
+    return decision_of(graph, outputs)[:, TAKEN] - 1
+
+
+def answer_kind(graph: Graph) -> str:
+    """What a network with exits answers: "taken", the scores of the exit taken, or "mean", those of the exits
+    up to it."""
+    return str(graph.nodes[stages_of(graph)[-1].end - 1].options["answer"])
