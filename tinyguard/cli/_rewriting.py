@@ -12,15 +12,16 @@ from tinyguard.errors import TinyguardError
 
 
 @contextmanager
-def rewriting(model: Path, output: Path, answer: str | None = None) -> Iterator[bytes]:
-    """The content of `model`, whose name goes before errors inside; `output` needs a folder to lie in.
+def rewriting(model: Path, output: Path | None, answer: str | None = None) -> Iterator[bytes]:
+    """The content of `model`, whose name goes before errors inside; `output` needs a folder to lie in, None
+    where nothing is to be written.
 
     `answer` is the name or number of the one output that is kept; None keeps all.
     """
     from tinyguard.tflite import with_one_output
     from tinyguard.tflite.content import read_bytes
 
-    if not output.absolute().parent.is_dir():
+    if output is not None and not output.absolute().parent.is_dir():
         raise TinyguardError(f"folder {output.parent} is not there: type mkdir -p {output.parent}")
     content = read_bytes(model)
     try:
