@@ -13,6 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.exits.networks import codes, exits_file
+
 DIGITS = Path(__file__).parents[2] / "models" / "digits" / "model.tflite"
 
 pytestmark = pytest.mark.emulator
@@ -88,6 +90,25 @@ def test_settings_in_force_are_stated_and_hold_from_one_command_to_the_next(run,
         on_board = run(*where, "--serial", board["port"], *arguments)
         assert on_board["settings"] == {"seed": {"value": [value], "file": [7]}}
         assert on_board["agreement"] == {"differing_bytes": 0, "differing_predictions": 0}
+
+
+def test_exits_cost_on_a_board_what_bench_counts(run, tmp_path):
+    model, samples, record = tmp_path / "exits.tflite", tmp_path / "exits.npz", tmp_path / "run.json"
+    model.write_bytes(exits_file())
+    np.savez(samples, x=codes(60), y=np.arange(60) % 10)
+    run("bench", str(model), "--board", "mps2-an500", "-o", str(record))
+    counted = [row["cost"] for row in run("exits", str(model), "--bench", str(record))["exits"]]
+    board = run("flash", str(model), "--board", "mps2-an500")
+    where = ("eval", str(model), "--data", str(samples), "--serial", board["port"])
+    for policy in (("--exit", "1"), ()):
+        result = run(*where, *policy)
+        assert result["agreement"] == {"differing_bytes": 0, "differing_predictions": 0}
+        exits = result["exits"]["exits"]
+        assert [one["cost"] for one in exits] == pytest.approx(counted, rel=0.002)
+        mean = sum(one["share"] * cost for one, cost in zip(exits, counted, strict=True))
+        assert result["per_inference"] == pytest.approx(mean, rel=0.002)
+        assert result["exits"]["unit"] == result["unit"] == "instructions"
+    assert result["policy"]["value"] == result["policy"]["file"]
 
 
 def test_a_killed_emulator_loses_nothing(run, start, tmp_path):

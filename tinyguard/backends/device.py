@@ -3,6 +3,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 
 import numpy as np
 
@@ -68,18 +69,26 @@ def put_back(device: Device, before: Mapping[str, Told]) -> None:
 
 
 def agreed(
-    device: Device, graph: Graph, given: Mapping[str, int | Sequence[int]]
+    device: Device,
+    graph: Graph,
+    given: Mapping[str, int | Sequence[int]],
+    lent: Mapping[str, int | Sequence[int]] = MappingProxyType({}),
 ) -> tuple[Graph, dict[str, Told]]:
-    """The graph with what is in force on a connected board once it has `given`, for the host to run, and what
-    the board drew until then.
+    """The graph with what is in force on a connected board once it has `given` and `lent`, for the host to
+    run, and what is to be put back afterwards: what the board drew until then, and what is `lent`.
 
     What the board would draw gets the graph's value, so that both compute the same.
     """
     told = _told(device, graph)
     values = {name: setting.value for name, setting in told.items() if not setting.drawn}
-    changed = with_settings(with_settings(graph, values), given)
-    _apply(device, changed, told, tuple(given))
-    return changed, {name: setting for name, setting in told.items() if setting.drawn and name not in given}
+    new = {**given, **lent}
+    changed = with_settings(with_settings(graph, values), new)
+    _apply(device, changed, told, tuple(new))
+    return changed, {
+        name: setting
+        for name, setting in told.items()
+        if name in lent or (setting.drawn and name not in given)
+    }
 
 
 def _told(device: Device, graph: Graph) -> dict[str, Told]:

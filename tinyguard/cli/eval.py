@@ -8,16 +8,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tinyguard.cli._exit_options import policy_in, policy_option, thresholds_option
 from tinyguard.cli._model import board_port, image_sizes, model_argument
 from tinyguard.cli._options import answer_option, console, json_option, print_json
 from tinyguard.cli._progress import sample_progress
+from tinyguard.graph.exit_policy import SETTINGS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import numpy as np
+    from rich.table import Table
 
     from tinyguard.evaluation import Evaluation
+    from tinyguard.exits.figures import PolicyFigures
     from tinyguard.graph import Graph
 
 _RUNS = Path(".tinyguard") / "runs"
@@ -37,6 +41,9 @@ _RUNS = Path(".tinyguard") / "runs"
     metavar="NAME=VALUE",
     help="Give a setting of the network a value, an array as NAME=1,2,3; repeatable.",
 )
+@policy_option
+@thresholds_option
+@click.option("--exit", "only", type=int, metavar="N", help="Exit N alone answers, from 1.")
 @click.option("--resume", is_flag=True, help="Take up an interrupted run on a board where it stopped.")
 @json_option
 def command(
@@ -47,6 +54,9 @@ def command(
     limit: int | None,
     answer: str | None,
     given: tuple[str, ...],
+    kind: str | None,
+    thresholds: str | None,
+    only: int | None,
     resume: bool,
     as_json: bool,
 ) -> None:
@@ -56,11 +66,14 @@ def command(
     output that says a class: of several, the one that --output names. A network's settings, such as the seed
     of a stochastic one, are those of the file, or on a board those in force there, unless --set gives others;
     what a board would draw at random is the file's for as long as this takes.
+
+    Of a network with several exits every exit is shown: who left there, and how right it would be of all
+    samples. --policy with --thresholds, or --exit, holds for this run alone.
     """
     from dataclasses import replace
 
     from tinyguard.data.network_codes import read_codes
-    from tinyguard.evaluation.in_force import settings_in_force
+    from tinyguard.evaluation.in_force import policy_in_force, settings_in_force
     from tinyguard.graph import with_settings
     from tinyguard.graph.answer import check_answer
     from tinyguard.graph.settings import parse_value
@@ -72,13 +85,17 @@ def command(
     codes, labels = read_codes(model, graph, data, limit)
     if labels is not None:
         check_answer(graph)
-    values = dict(map(parse_value, given))
-    used = with_settings(graph, values)
+    policy = policy_in(graph, kind, thresholds, only)
+    typed = dict(map(parse_value, given))
+    lent = {} if policy is None else policy.values()
+    if not lent.keys().isdisjoint(typed):
+        raise click.UsageError("--set and --policy or --exit set the same: give one of them")
+    used = with_settings(graph, typed | lent)
     if serial is not None:
-        used, result = _on_board(graph, values, serial, codes, labels, resume)
+        used, result = _on_board(graph, typed, lent, serial, codes, labels, resume)
     else:
         result = _on_host(model, used, backend or "simulator", codes, labels)
-    result = replace(result, settings=settings_in_force(used, graph))
+    result = replace(result, settings=settings_in_force(used, graph), policy=policy_in_force(used, graph))
     if as_json:
         print_json(result.as_dict())
     else:
@@ -100,12 +117,14 @@ def _on_host(
 def _on_board(
     graph: Graph,
     values: Mapping[str, tuple[int, ...]],
+    lent: Mapping[str, tuple[int, ...]],
     serial: str,
     codes: np.ndarray,
     labels: np.ndarray | None,
     resume: bool,
 ) -> tuple[Graph, Evaluation]:
-    """With the network as it ran: `graph` under the settings in force on the board."""
+    """With the network as it ran: `graph` under the settings in force on the board, which has `lent` for this
+    run alone."""
     from dataclasses import replace
 
     from tinyguard.backends.choose import exact_host_backend
@@ -117,13 +136,13 @@ def _on_board(
     port = board_port(serial)
     with Device(port) as device:
         description = device.connect(expected_sha256=graph.sha256)
-        used, drawn = agreed(device, graph, values)
+        used, before = agreed(device, graph, values, lent)
         in_force = [f"{setting.name}={setting.value}" for setting in used.settings]
         image = (description.board, description.build)
         record = RunRecord(_RUNS, run_key(graph.sha256, codes.tobytes(), *image, *in_force))
         done = record.load() if resume else 0
         try:
-            with borrowed(device, drawn), sample_progress(description.board, len(codes), done) as update:
+            with borrowed(device, before), sample_progress(description.board, len(codes), done) as update:
                 exact = exact_host_backend(used)
                 result = evaluate_device(used, device, exact, codes, labels, record, update)
         except (TinyguardError, KeyboardInterrupt) as error:
@@ -140,37 +159,81 @@ def _show(result: Evaluation) -> None:
     from rich.table import Table
 
     table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_row("samples", f"{result.samples:,}")
-    table.add_row("back end", result.backend)
+    for name, value in _rows(result):
+        table.add_row(name, value)
+    console.print(table)
+    if result.exits is not None:
+        console.print(_exits_table(result.exits))
+    if result.agreement.differing_bytes:
+        console.print("`tinyguard diff` names the first layer that differs")
+
+
+def _rows(result: Evaluation) -> Iterator[tuple[str, str]]:
+    yield "samples", f"{result.samples:,}"
+    yield "back end", result.backend
     if result.output is not None:
-        table.add_row("output", result.output)
+        yield "output", result.output
+    if result.policy is not None:
+        yield "policy", str(result.policy)
     if result.accuracy is None:
-        table.add_row("accuracy", "none: the data have no labels")
+        yield "accuracy", "none: the data have no labels"
     else:
-        table.add_row("accuracy", f"{100 * result.accuracy:.2f} %")
-        table.add_row("host accuracy", f"{100 * (result.host_accuracy or 0):.2f} %")
+        yield "accuracy", f"{100 * result.accuracy:.2f} %"
+        yield "host accuracy", f"{100 * (result.host_accuracy or 0):.2f} %"
     if result.flags is not None:
-        table.add_row("flagged", f"{100 * result.flags.share:.2f} %")
+        yield "flagged", f"{100 * result.flags.share:.2f} %"
         if result.flags.accuracy_of_kept is not None:
-            table.add_row("accuracy of the rest", f"{100 * result.flags.accuracy_of_kept:.2f} %")
-    if result.settings is not None:
-        stated = ", ".join(f"{name} {value}" for name, value in result.settings.items())
-        table.add_row("settings", stated)
+            yield "accuracy of the rest", f"{100 * result.flags.accuracy_of_kept:.2f} %"
+    stated = [f"{name} {value}" for name, value in (result.settings or {}).items() if name not in SETTINGS]
+    if stated:
+        yield "settings", ", ".join(stated)
     agreement = result.agreement
     style = "green" if agreement.differing_bytes == 0 else "bold red"
-    table.add_row("differing bytes", f"[{style}]{agreement.differing_bytes:,}[/]")
+    yield "differing bytes", f"[{style}]{agreement.differing_bytes:,}[/]"
     if agreement.differing_predictions is not None:
-        table.add_row("differing predictions", f"[{style}]{agreement.differing_predictions:,}[/]")
-    if result.per_inference is not None:
-        table.add_row(f"{result.unit} per inference", f"{result.per_inference:,}")
-    table.add_row("throughput", f"{result.samples_per_second:,.1f} samples/s")
+        yield "differing predictions", f"[{style}]{agreement.differing_predictions:,}[/]"
+    yield from _cost_rows(result)
+    yield "throughput", f"{result.samples_per_second:,.1f} samples/s"
     for name, value in (
         ("flash", result.flash_bytes),
         ("RAM", result.ram_bytes),
         ("stack used", result.stack_bytes),
     ):
         if value is not None:
-            table.add_row(name, f"{value:,} bytes")
-    console.print(table)
-    if agreement.differing_bytes:
-        console.print("`tinyguard diff` names the first layer that differs")
+            yield name, f"{value:,} bytes"
+
+
+def _cost_rows(result: Evaluation) -> Iterator[tuple[str, str]]:
+    exits = result.exits
+    if result.per_inference is not None:
+        ends = f"{result.per_inference_min:,} to {result.per_inference_max:,}"
+        yield f"{result.unit} per inference", f"{result.per_inference:,.0f} ({ends})"
+    elif exits is not None:
+        costs = [place.cost for place in exits.exits if place.share]
+        ends = f"{min(costs):,} to {max(costs):,}"
+        yield f"{exits.unit} per inference", f"{exits.mean_cost:,.0f} ({ends})"
+    if exits is not None:
+        yield "saved", f"{100 * exits.saving:.1f} % of the last exit's"
+        yield "mean exit", f"{exits.mean_exit:.3f}"
+        yield "efficacy", f"{exits.efficacy:.4f}"
+
+
+def _exits_table(figures: PolicyFigures) -> Table:
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False)
+    for column in (
+        "exit",
+        "left here",
+        "right of these",
+        "right of all",
+        f"{figures.unit} when leaving here",
+    ):
+        table.add_column(column, justify="left" if column == "exit" else "right")
+    for number, place in enumerate(figures.exits, start=1):
+        shares = (
+            "" if share is None else f"{100 * share:.2f} %"
+            for share in (place.share, place.accuracy, place.anytime)
+        )
+        table.add_row(str(number), *shares, f"{place.cost:,}")
+    return table

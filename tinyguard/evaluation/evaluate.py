@@ -10,11 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinyguard.backends import Backend
+from tinyguard.backends import Backend, OpenBackend
 from tinyguard.evaluation.agreement import Agreement, agreement
+from tinyguard.evaluation.exit_figures import costs_on_board, exit_figures
 from tinyguard.evaluation.flags import Flags, flags_of
-from tinyguard.evaluation.in_force import InForce
+from tinyguard.evaluation.in_force import InForce, PolicyInForce
 from tinyguard.evaluation.resume import RunRecord
+from tinyguard.exits.figures import PolicyFigures
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import answer_name, check_answer, decide
 
@@ -28,17 +30,20 @@ Progress = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Evaluation:
-    """`accuracy` and `host_accuracy` in [0, 1], None without labels. `per_inference`: median count of one
-    inference in `unit` ("cycles" on hardware, "instructions" on an emulator), None on the host.
-    `samples_per_second` is what the whole way takes, transfer included. `output`: the name of the one that is
-    judged, where the network has several."""
+    """`accuracy` and `host_accuracy` in [0, 1], None without labels. `per_inference`: mean count of one
+    inference in `unit` ("cycles" on hardware, "instructions" on an emulator), with the smallest and the
+    largest, of the counts that nothing disturbed; None on the host. `samples_per_second` is what the whole
+    way takes, transfer included. `output`: the name of the one that is judged, where the network has several.
+    `exits`: what its exits did under `policy`, where it has some; on the host their costs are in MACs."""
 
     samples: int
     accuracy: float | None
     host_accuracy: float | None
     backend: str
     agreement: Agreement
-    per_inference: int | None
+    per_inference: float | None
+    per_inference_min: int | None
+    per_inference_max: int | None
     unit: str | None
     samples_per_second: float
     stack_bytes: int | None = None
@@ -47,12 +52,16 @@ class Evaluation:
     flags: Flags | None = None
     settings: Mapping[str, InForce] | None = None
     output: str | None = None
+    exits: PolicyFigures | None = None
+    policy: PolicyInForce | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For --json."""
         result = asdict(self)
         if self.output is None:
             del result["output"]
+        if self.exits is None:
+            del result["exits"], result["policy"]
         result["agreement"].pop("samples")
         return result
 
@@ -60,7 +69,7 @@ class Evaluation:
 def evaluate_host(
     graph: Graph,
     backend: Backend,
-    exact: Backend,
+    exact: OpenBackend,
     codes: np.ndarray,
     labels: np.ndarray | None,
     progress: Progress,
@@ -86,17 +95,20 @@ def evaluate_host(
         backend=backend.name,
         agreement=agreement(graph, reference, outputs),
         per_inference=None,
+        per_inference_min=None,
+        per_inference_max=None,
         unit=None,
         samples_per_second=len(codes) / max(seconds, 1e-9),
         flags=flags_of(graph, outputs, labels),
         output=answer_name(graph),
+        exits=exit_figures(graph, exact, codes, outputs, labels),
     )
 
 
 def evaluate_device(
     graph: Graph,
     device: Device,
-    exact: Backend,
+    exact: OpenBackend,
     codes: np.ndarray,
     labels: np.ndarray | None,
     record: RunRecord,
@@ -119,23 +131,27 @@ def evaluate_device(
     seconds = time.monotonic() - started
     outputs = record.columns()
     reference = exact.run(codes)
+    counts = [count for count in record.counts if count >= 0]
+    costs = costs_on_board(graph, device, outputs, record.counts, codes[0])
+    exits = exit_figures(graph, exact, codes, outputs, labels, costs)
+    # To leave a disturbed sample out would favour the exits that others took: it counts as its exit does.
+    mean = exits.mean_cost if exits and costs else float(np.mean(counts)) if counts else None
     return Evaluation(
         samples=len(codes),
         accuracy=_accuracy(graph, outputs, labels),
         host_accuracy=_accuracy(graph, reference, labels),
         backend="device",
         agreement=agreement(graph, reference, outputs),
-        per_inference=_median([count for count in record.counts if count >= 0]),
+        per_inference=mean,
+        per_inference_min=min(counts, default=None),
+        per_inference_max=max(counts, default=None),
         unit=device.description.unit,
         samples_per_second=(len(codes) - first) / max(seconds, 1e-9),
         stack_bytes=device.status().stack_high_water,
         flags=flags_of(graph, outputs, labels),
         output=answer_name(graph),
+        exits=exits,
     )
-
-
-def _median(counts: Sequence[int]) -> int | None:
-    return int(np.median(counts)) if counts else None
 
 
 def _accuracy(graph: Graph, outputs: Sequence[np.ndarray], labels: np.ndarray | None) -> float | None:
