@@ -74,6 +74,10 @@ def _show_exits(exits: dict) -> None:
     mean = f"{100 * exits['mean_accuracy_under_attack']:.2f} %"
     table.add_row("mean", "", mean, f"exit {exits['mean_exit']:.3f}, before {exits['mean_exit_before']:.3f}")
     console.print(table)
+    pairs = (exits["mean_cost_before"], exits["mean_cost"], exits["efficacy_before"], exits["efficacy"])
+    console.print(
+        "mean cost {:.3f} of the last exit's, now {:.3f}; efficacy {:.3f}, now {:.3f}".format(*pairs)
+    )
     if "transfer" in exits:
         moved = exits["transfer"]
         of_all = ", ".join(f"{100 * share:.1f}" for share in moved["of_all"])

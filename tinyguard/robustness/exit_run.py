@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinyguard.exits.figures import efficacy_of
+
 
 @dataclass(frozen=True, eq=False)
 class ExitRun:
@@ -23,7 +25,7 @@ class ExitRun:
 
     def as_dict(self, y: np.ndarray, made_on: int | None) -> dict[str, Any]:
         """For --json, with labels `y`: per exit the accuracy on all samples before and after, and their mean;
-        the mean exit and cost; of an attack made on one exit, from 1, the transfer to every exit."""
+        the mean exit, cost and efficacy; of an attack made on one exit, from 1, the transfer to every exit."""
         before, after = (labels == y[:, None] for labels in (self.labels_before, self.labels))
         exits = after.shape[1]
         figures: dict[str, Any] = {
@@ -36,10 +38,16 @@ class ExitRun:
             "left_at": np.bincount(self.taken - 1, minlength=exits).tolist(),
             "mean_cost_before": float(self.cost[self.taken_before - 1].mean()),
             "mean_cost": float(self.cost[self.taken - 1].mean()),
+            "efficacy_before": self._efficacy(self.taken_before),
+            "efficacy": self._efficacy(self.taken),
         }
         if made_on is not None:
             figures["transfer"] = _transfer(before, after, made_on - 1)
         return figures
+
+    def _efficacy(self, taken: np.ndarray) -> float:
+        left = np.bincount(taken - 1, minlength=len(self.cost)) / len(taken)
+        return efficacy_of(left.tolist(), self.cost.tolist())
 
 
 def _transfer(before: np.ndarray, after: np.ndarray, made_on: int) -> dict[str, list[float | None]]:

@@ -41,6 +41,8 @@ _COLUMNS = (
     "mean_exit",
     "mean_cost_before",
     "mean_cost",
+    "efficacy_before",
+    "efficacy",
     "exits_clean",
     "exits_under_attack",
     "exits_mean",
@@ -153,7 +155,8 @@ def _exits(exits: dict[str, Any] | None) -> dict[str, Any]:
     """The columns of a network with exits; those of one figure an exit are joined by spaces."""
     if exits is None:
         return {}
-    flat = {name: exits[name] for name in ("mean_exit_before", "mean_exit", "mean_cost_before", "mean_cost")}
+    named = ("mean_exit", "mean_cost", "efficacy")
+    flat = {f"{name}{when}": exits[f"{name}{when}"] for name in named for when in ("_before", "")}
     flat["exits_mean"] = exits["mean_accuracy_under_attack"]
     lists = {"exits_clean": exits["clean_accuracy"], "exits_under_attack": exits["accuracy_under_attack"]}
     lists |= {f"transfer_{name}": shares for name, shares in exits.get("transfer", {}).items()}
