@@ -24,8 +24,9 @@ class ExitRun:
     cost: np.ndarray
 
     def as_dict(self, y: np.ndarray, made_on: int | None) -> dict[str, Any]:
-        """For --json, with labels `y`: per exit the accuracy on all samples before and after, and their mean;
-        the mean exit, cost and efficacy; of an attack made on one exit, from 1, the transfer to every exit."""
+        """For --json, with labels `y`: per exit the accuracy on all samples before and after, and their
+        mean; the mean exit, cost and efficacy; of an attack made on one exit, from 1, the transfer to every
+        exit."""
         before, after = (labels == y[:, None] for labels in (self.labels_before, self.labels))
         exits = after.shape[1]
         figures: dict[str, Any] = {
