@@ -6,7 +6,7 @@ set -e
 cd "$(dirname "$0")"
 folder=${1:?type ./train.sh FOLDER}
 shift
-names=${*:-clean-released-0 clean-half-0 exits-at-half-0 control-half-0 neo-kd-half-0}
+names=${*:-clean-released-0 exits-at-half-0 control-half-0 neo-kd-half-0}
 mkdir -p "$folder"
 
 for name in $names; do
@@ -16,7 +16,7 @@ for name in $names; do
     width=${rest##*-} recipe=${rest%-*}
     attack="--eps 8/255 --steps 3 --epochs 26"
     case $recipe in
-        clean) options="--recipe exits-at --adversarial-weight 0 --epochs 12 --images 44000" ;;
+        clean) options="--recipe exits-at --adversarial-weight 0 --epochs 20 --images 44000 --rate 1e-3" ;;
         control) options="--recipe exits-at --adversarial-weight 5 $attack" ;;
         *) options="--recipe $recipe $attack" ;;
     esac
