@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from tinyguard.graph.answer import ENTROPY_UNITS
@@ -11,10 +13,13 @@ LEVELS = 256
 """Of a probability q/256; the code of an int8 softmax is q - 128."""
 
 
+@functools.cache
 def entropy_table() -> np.ndarray:
-    """int16 (257,): -p log2 p of p = q/256, q from 0 to 256, in 1/1024 bit, rounded."""
+    """int16 (257,), not to be written to: -p log2 p of p = q/256, q from 0 to 256, in 1/1024 bit, rounded."""
     p = np.arange(LEVELS + 1) / LEVELS
-    return np.rint(-p * np.log2(np.maximum(p, 1e-300)) * ENTROPY_UNITS).astype(np.int16)
+    table = np.rint(-p * np.log2(np.maximum(p, 1e-300)) * ENTROPY_UNITS).astype(np.int16)
+    table.setflags(write=False)
+    return table
 
 
 def mean_of(sums: np.ndarray, count: int | np.ndarray) -> np.ndarray:
