@@ -119,11 +119,12 @@ def folded_quarter() -> nn.Module:
     return _network(0.25, folded=True)
 
 
-def _fold_file(source: Path, target: Path) -> None:
+def fold_file(source: Path, target: Path) -> None:
+    """Write the weights of `source`, a trained network, as those of the folded one."""
     with np.load(source, allow_pickle=False) as arrays:
         state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
     np.savez_compressed(target, **{name: value.numpy() for name, value in folded(state).items()})
 
 
 if __name__ == "__main__":
-    _fold_file(Path(sys.argv[1]), Path(sys.argv[2]))
+    fold_file(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -16,5 +16,5 @@ for weights in "$folder"/*.npz; do
     # The last 5,000 training images, which train.sh leaves out, set the thresholds.
     tinyguard exits "$folder/$name.tflite" --policy margin --data "$data" --skip 45000 --within 0.5 \
         -o "networks/$name.tflite"
-    cp "$folder/$name.training.json" networks/
+    sed "s#$folder/##" "$folder/$name.training.json" > "networks/$name.training.json"
 done
