@@ -21,6 +21,7 @@ from tinyguard.defenses.monte_carlo_dropout import with_stochastic
 from tinyguard.errors import TinyguardError
 from tinyguard.graph import with_settings
 from tinyguard.operators import registry
+from tinyguard.robustness.attacked_network import open_scored
 from tinyguard.simulator.network import Simulator
 from tinyguard.tflite import read_graph, read_metadata
 from tinyguard.tflite.record.filters import parse_filter
@@ -88,11 +89,18 @@ def test_it_stands_behind_a_section_that_replays_the_network() -> None:
 
 
 @pytest.mark.usefixtures("toy")
-def test_a_run_time_that_ignores_the_metadata_is_refused(tmp_path: Path) -> None:
+def test_a_run_time_that_ignores_the_metadata_runs_the_layers_of_the_file_between_those_of_the_record(
+    tmp_path: Path,
+) -> None:
     path = tmp_path / "marked.tflite"
     path.write_bytes(marked(120, with_filters(DIGITS, [parse_filter("median")])))
+    graph, x = read_graph(path), samples()
+    for found, expected in zip(
+        open_backend("litert", path, graph).run(x), ReferenceBackend(graph).run(x), strict=True
+    ):
+        np.testing.assert_array_equal(found, expected)
     with pytest.raises(TinyguardError, match="knows nothing of toy marks: type --backend"):
-        open_backend("litert", path, read_graph(path))
+        open_scored("xnnpack", path, graph)
 
 
 @pytest.mark.usefixtures("toy")
