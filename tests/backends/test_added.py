@@ -14,6 +14,7 @@ from tinyguard.backends.reference import ReferenceBackend
 from tinyguard.backends.xnnpack import DefaultInterpreter
 from tinyguard.defenses.input_filters import with_filters
 from tinyguard.errors import TinyguardError
+from tinyguard.evaluation.traces import trace_host
 from tinyguard.graph import with_settings
 from tinyguard.graph.multi_exit import exit_tensors
 from tinyguard.tflite import read_graph
@@ -59,3 +60,15 @@ def test_a_run_time_that_shows_nothing_inside_is_refused_in_one_line(tmp_path: P
     with pytest.raises(TinyguardError, match="knows nothing of exits: type --backend simulator") as caught:
         behind_filters(DefaultInterpreter(path), read_graph(path))
     assert "\n" not in str(caught.value)
+
+
+def test_a_trace_has_the_added_layers_too(tmp_path: Path) -> None:
+    path = tmp_path / "exits.tflite"
+    path.write_bytes(exits_file())
+    graph, x = read_graph(path), codes(1)
+    found = trace_host("litert", path, graph, (x,))
+    expected = trace_host("reference", path, graph, (x,))
+    gates = {index for node in graph.nodes if node.operator == "EXIT_GATE" for index in node.outputs}
+    assert gates <= set(found)
+    for index, tensor in found.items():
+        np.testing.assert_array_equal(tensor, expected[index])

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -32,14 +32,18 @@ class AddedBackend:
 
     def run(self, *inputs: np.ndarray) -> tuple[np.ndarray, ...]:
         """Codes (N, *input shape) to the outputs' codes (N, *sample_shape)."""
-        found = self.inner.read(self._read, *inputs)
-        steps = resume(self.graph, self._steps, dict(found), _values, range(len(self._steps)))
-        for node, results in steps:
-            found.update(zip(node.outputs, results, strict=True))
+        found = self.computed(self.inner.read(self._read, *inputs))
         shapes = [(len(inputs[0]), *self.graph.tensors[index].sample_shape) for index in self.graph.outputs]
         return tuple(
             found[index].reshape(shape) for index, shape in zip(self.graph.outputs, shapes, strict=True)
         )
+
+    def computed(self, known: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
+        """`known` tensors by their indices, shape (N, *tensor.shape), and those of the added layers."""
+        found, places = dict(known), range(len(self._steps))
+        for node, results in resume(self.graph, self._steps, dict(known), _values, places):
+            found.update(zip(node.outputs, results, strict=True))
+        return found
 
 
 def added_after(graph: Graph) -> tuple[Node, ...] | None:

@@ -36,6 +36,7 @@ def trace_host(name: str, path: Path, graph: Graph, inputs: tuple[np.ndarray, ..
 
 
 def _trace_litert(path: Path, graph: Graph, inputs: tuple[np.ndarray, ...]) -> dict[int, np.ndarray]:
+    from tinyguard.backends.added import AddedBackend, added_after
     from tinyguard.backends.filtered import FilteredBackend
     from tinyguard.backends.litert import LiteRTBackend
     from tinyguard.tflite.record.filters import filters_of
@@ -45,8 +46,10 @@ def _trace_litert(path: Path, graph: Graph, inputs: tuple[np.ndarray, ...]) -> d
         filtered = FilteredBackend(inner, graph)
         outputs, inputs = filtered.filtered(*inputs), (filtered.last(*inputs),)
     computed = {index for node in graph.nodes for index in node.outputs}
-    tensors = next(inner.trace(*inputs))
-    return outputs | {index: array[None] for index, array in tensors.items() if index in computed}
+    tensors = {index: array[None] for index, array in next(inner.trace(*inputs)).items()}
+    if added := added_after(graph):
+        tensors = AddedBackend(inner, graph, added).computed(tensors)
+    return outputs | {index: array for index, array in tensors.items() if index in computed}
 
 
 def trace_device(
