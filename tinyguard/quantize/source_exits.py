@@ -2,17 +2,16 @@
 """Exits of a file from the outputs of its source: which become exits, their order, what is said of each."""
 
 from collections.abc import Sequence
-from itertools import accumulate
 from math import prod
 
 import numpy as np
 
 from tinyguard.data import Samples
 from tinyguard.errors import TinyguardError
+from tinyguard.exits.stage_costs import costs_in_macs
 from tinyguard.graph import Graph
 from tinyguard.graph.exit_policy import Policy
-from tinyguard.graph.multi_exit import exit_tensors, logits_tensors, stages_of
-from tinyguard.operators import resolve
+from tinyguard.graph.multi_exit import exit_tensors, logits_tensors
 from tinyguard.quantize.outcome import Exit, Output
 from tinyguard.quantize.source_network import Source, output_label
 from tinyguard.sources.one_output import find_named
@@ -90,8 +89,7 @@ def never_leaving(graph: Graph) -> Exits:
 def exit_figures(model: bytes, exits: Exits, outputs: Sequence[Output]) -> tuple[Exit, ...]:
     """Of each exit of the file `model`, whose outputs are `outputs`."""
     graph = read_graph(model)
-    macs = [operator.macs for operator in resolve(graph)]
-    up_to = accumulate(sum(macs[stage.first : stage.end]) for stage in stages_of(graph))
+    up_to = costs_in_macs(graph).up_to
     figures = zip(exits.outputs, exit_tensors(graph), up_to, logits_tensors(graph), strict=True)
     return tuple(
         Exit(place, tensor.name, cost, logits.scale, outputs[place].accuracy)

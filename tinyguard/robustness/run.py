@@ -19,10 +19,11 @@ from tinyguard.attacks.exit_goals import run_on
 from tinyguard.attacks.problem import Attack, Outcome, Problem
 from tinyguard.attacks.victim import Victim
 from tinyguard.exits.measured import measure
+from tinyguard.exits.stage_costs import costs_in_macs
 from tinyguard.graph import Graph
 from tinyguard.graph.answer import answer_name
 from tinyguard.graph.exit_policy import policy_of
-from tinyguard.graph.multi_exit import exit_tensors, stages_of
+from tinyguard.graph.multi_exit import exit_tensors
 from tinyguard.robustness.attack_job import Job, whole_numbers
 from tinyguard.robustness.attack_run import AttackRun, Conditions
 from tinyguard.robustness.attacked_network import FloatBackend, Target
@@ -256,8 +257,7 @@ def _exits(job: Job, inputs: np.ndarray) -> ExitRun | None:
     if policy is None or target.is_float or inputs.dtype == np.float32:
         return None
     before, after = (measure(target.graph, x, simulator=target.simulator) for x in (job.codes, inputs))
-    macs = np.array([layer.operator.macs for layer in target.simulator.layers])
-    cost = np.array([macs[: stage.end].sum() for stage in stages_of(target.graph)]) / macs.sum()
+    cost = np.array(costs_in_macs(target.graph).shares)
     return ExitRun(before.label, after.label, before.taken(policy) + 1, after.taken(policy) + 1, cost)
 
 
